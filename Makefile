@@ -1,0 +1,48 @@
+# The verbs: run, test, check, bench, soak, lab, clean. Each makes the environment first if it is missing or stale.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench soak lab clean
+
+PYTHON ?= python3
+UV := .tools/bin/uv
+BIN := .venv/bin
+READY := .venv/.ready
+export KEDRO_DISABLE_TELEMETRY := 1
+export UV_PYTHON_DOWNLOADS := never
+
+help:            ## list the verbs
+	@grep -E '^[a-z]+: .*##|^help:' Makefile | sed 's/:[^#]*##/\t/' | expand -t 10
+
+$(UV): requirements/uv.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .tools --upgrade --require-hashes -r requirements/uv.txt
+	@touch $(UV)
+
+$(READY): $(UV) requirements/all.txt pyproject.toml
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+run: $(READY)    ## the main job: execute the notebooks, train, explain, release a wheel
+	$(BIN)/hardcover run $(ARGS)
+
+test: $(READY) check ## everything: lint, notebooks in sync, all tests, the main job included
+	$(BIN)/pytest $(ARGS)
+
+check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with src/
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m tests.sync
+
+bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
+	$(BIN)/python benchmarks/main_job.py $(ARGS)
+
+soak: $(READY)   ## long campaigns: many random models and records against LightGBM
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_lightgbm_text.py $(ARGS)
+
+lab: $(READY)    ## JupyterLab on the notebooks
+	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
+
+clean:           ## remove the environment, caches and everything that runs made
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis dist mlruns mlflow.db* benchmarks/results
+	find data -mindepth 2 -not -name .gitkeep -delete

@@ -1,0 +1,1 @@
+"""A machine's failure from its sensors."""

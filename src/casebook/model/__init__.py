@@ -1,0 +1,1 @@
+"""The stages that all cases share: train, explain, release."""

@@ -1,0 +1,9 @@
+"""What travels inside a wheel: validation, features and the model, on the standard library and numpy alone.
+
+This folder is copied unchanged into every release, so its imports are relative and reach nothing above it.
+"""
+
+from .model import Model, Prediction
+from .records import InvalidRecord
+
+__all__ = ["InvalidRecord", "Model", "Prediction"]

@@ -1,0 +1,137 @@
+"""Flat arrays in one file, in the safetensors layout, checked before the first number is used.
+
+The layout (https://huggingface.co/docs/safetensors, "Format"): eight bytes, little-endian, give the length of
+a JSON header; the header gives each array's dtype, shape and byte range; the arrays follow without gaps.
+Only one-dimensional arrays are used here. Reading needs no numpy.
+"""
+
+import json
+import mmap
+import struct
+import sys
+from pathlib import Path
+
+# dtype name in the file -> (format of memoryview.cast, bytes)
+KINDS = {"F64": ("d", 8), "I32": ("i", 4), "U32": ("I", 4), "U8": ("B", 1)}
+MOST_HEADER = 1 << 20
+
+
+class DamagedRelease(ValueError):
+    """A file inside a release that is missing, changed or malformed; the message names it."""
+
+
+def write(arrays: dict[str, tuple[str, list]], metadata: dict[str, str]) -> bytes:
+    """Lay out arrays as the bytes of one file.
+
+    Parameters
+    ----------
+    arrays
+        Name -> (dtype name of ``KINDS``, numbers).
+    metadata
+        Strings to keep in the header.
+
+    Returns
+    -------
+    bytes
+        The same for the same input, so a digest of it identifies the content.
+
+    Examples
+    --------
+    >>> content = write({"leaf": ("F64", [0.5])}, {"format": "1"})
+    >>> len(content) % 8
+    0
+    """
+    header: dict = {"__metadata__": dict(sorted(metadata.items()))}
+    body = b""
+    # Wide numbers first, so that each array starts at a multiple of its own size.
+    for name in sorted(arrays, key=lambda name: (-KINDS[arrays[name][0]][1], name)):
+        kind, numbers = arrays[name]
+        content = struct.pack(f"<{len(numbers)}{KINDS[kind][0]}", *numbers)
+        header[name] = {
+            "dtype": kind,
+            "shape": [len(numbers)],
+            "data_offsets": [len(body), len(body) + len(content)],
+        }
+        body += content
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + body
+
+
+def read(path: Path) -> tuple[dict[str, memoryview], dict[str, str]]:
+    """Map a file into memory and give its arrays and metadata.
+
+    Raises
+    ------
+    DamagedRelease
+        When anything about the file is not exactly as ``write`` would have made it.
+    """
+    if sys.byteorder != "little":
+        raise DamagedRelease(f"{path} holds little-endian numbers; this machine is big-endian")
+    try:
+        with Path(path).open("rb") as file:
+            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:
+        raise DamagedRelease(f"cannot map {path}: {error}") from error
+    return parse(content, str(path))
+
+
+def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, memoryview], dict[str, str]]:
+    """Give the arrays and metadata in ``content``; see ``read``."""
+    content = memoryview(content)
+    header, start = _header(content, path)
+    metadata = header.pop("__metadata__", {})
+    if not _is_text_map(metadata):
+        raise DamagedRelease(f"{path}: the metadata are not a mapping of strings")
+    arrays, end = {}, 0
+    for name, entry in sorted(header.items(), key=lambda item: _offsets(item, path)):
+        kind, count = _entry(name, entry, path)
+        code, width = KINDS[kind]
+        first, last = entry["data_offsets"]
+        if first != end or last - first != count * width or start + last > len(content) or first % width:
+            raise DamagedRelease(f"{path}: array {name!r} lies at {first}-{last}, not where its size says")
+        arrays[name] = content[start + first : start + last].cast(code)
+        end = last
+    if start + end != len(content):
+        raise DamagedRelease(f"{path}: {len(content) - start - end} bytes after the last array")
+    return arrays, metadata
+
+
+def _header(content: memoryview, path: str) -> tuple[dict, int]:
+    if len(content) < 8:
+        raise DamagedRelease(f"{path}: {len(content)} bytes are too few for a header")
+    (length,) = struct.unpack("<Q", content[:8])
+    if length > min(MOST_HEADER, len(content) - 8) or length % 8:
+        raise DamagedRelease(f"{path}: a header of {length} bytes does not fit")
+    try:
+        header = json.loads(bytes(content[8 : 8 + length]))
+    except (ValueError, RecursionError) as error:
+        raise DamagedRelease(f"{path}: the header is not JSON: {error}") from error
+    if not isinstance(header, dict):
+        raise DamagedRelease(f"{path}: the header is not an object")
+    return header, 8 + length
+
+
+def _is_text_map(metadata: object) -> bool:
+    return isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+
+
+def _is_count(number: object) -> bool:
+    return type(number) is int and 0 <= number < 1 << 40
+
+
+def _offsets(item: tuple[str, object], path: str) -> tuple[int, int]:
+    name, entry = item
+    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+    if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_count, offsets))):
+        raise DamagedRelease(f"{path}: array {name!r} has no valid offsets")
+    return offsets[0], offsets[1]
+
+
+def _entry(name: str, entry: dict, path: str) -> tuple[str, int]:
+    kind, shape = entry.get("dtype"), entry.get("shape")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise DamagedRelease(f"{path}: array {name!r} has the unknown dtype {str(kind)[:20]!r}")
+    if not (isinstance(shape, list) and len(shape) == 1 and _is_count(shape[0])):
+        raise DamagedRelease(f"{path}: array {name!r} is not one-dimensional")
+    return kind, shape[0]

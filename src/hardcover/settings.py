@@ -1,0 +1,99 @@
+"""The operator's settings: ``settings.ini`` at the project's root, each key overridable by environment.
+
+``HARDCOVER_<SECTION>_<KEY>`` wins over the file. Names that are not declared here are errors.
+"""
+
+import configparser
+import os
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from hardcover.errors import HardcoverError, UnknownName
+
+DEFAULTS = {
+    "data.root": "data",
+    "tracking.uri": "sqlite:///mlflow.db",
+    "tracking.artifacts": "mlruns",
+    "tracking.experiment": "casebook",
+    "release.dist": "dist",
+    "run.wait": "600",
+}
+PATHS = {"data.root", "tracking.artifacts", "release.dist"}
+# Set for the kernels of one run by ``hardcover run``; not settings.
+RESERVED = {"HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK"}
+
+
+@cache
+def project_root() -> Path:
+    """Find the project: the nearest folder upwards whose pyproject.toml has ``[tool.kedro]``.
+
+    ``HARDCOVER_PROJECT`` wins. Outside any project, the folder that holds the running virtual environment
+    is tried, so that a notebook works whatever the working directory of its kernel.
+
+    Raises
+    ------
+    HardcoverError
+        When no project is found.
+    """
+    named = os.environ.get("HARDCOVER_PROJECT")
+    starts = [Path(named)] if named else [Path.cwd(), *Path.cwd().parents, Path(sys.prefix).parent]
+    for folder in starts:
+        if _is_project(folder):
+            return folder.resolve()
+    raise HardcoverError(
+        "no Hardcover project found",
+        f"looked in {starts[0]} and above",
+        "Change into the project's folder or set HARDCOVER_PROJECT to it.",
+    )
+
+
+def _is_project(folder: Path) -> bool:
+    file = folder / "pyproject.toml"
+    return file.is_file() and "kedro" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+
+
+def read(key: str) -> str:
+    """Give the value of ``section.key``; paths come back absolute, relative ones taken from the project.
+
+    Raises
+    ------
+    UnknownName
+        When the key, or any key in the file or environment, is not a known setting.
+    """
+    values = _all()
+    if key not in values:
+        raise UnknownName("setting", key, values)
+    value = values[key]
+    if key in PATHS and "://" not in value:
+        return str((project_root() / value).resolve())
+    if value.startswith("sqlite:///") and not value.startswith("sqlite:////"):
+        return f"sqlite:///{(project_root() / value.removeprefix('sqlite:///')).resolve()}"
+    return value
+
+
+def _all() -> dict[str, str]:
+    values = dict(DEFAULTS)
+    file = project_root() / "settings.ini"
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read(file, encoding="utf-8")
+    except configparser.Error as error:
+        raise HardcoverError(
+            f"cannot read settings: {error}", str(file), "Mend the line it names."
+        ) from error
+    found = {
+        f"{section}.{key}": value for section in parser.sections() for key, value in parser[section].items()
+    }
+    for key in found:
+        if key not in DEFAULTS:
+            raise UnknownName("setting", key, DEFAULTS, str(file))
+    values |= found
+    by_variable = {f"HARDCOVER_{key.replace('.', '_').upper()}": key for key in DEFAULTS}
+    for variable, value in os.environ.items():
+        if variable in by_variable:
+            values[by_variable[variable]] = value
+        elif variable.startswith("HARDCOVER_") and variable not in RESERVED:
+            raise UnknownName("setting", variable, by_variable, "environment")
+    return values

@@ -1,0 +1,177 @@
+"""What a stage's notebook talks to: the catalog, the parameters, and the run of its own pipeline."""
+
+import base64
+import html
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from hardcover import settings
+from hardcover.errors import HardcoverError, UnknownName
+
+# Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
+os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(settings.project_root() / "conf" / "logging.yml"))
+os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
+
+from kedro.framework.project import pipelines
+from kedro.framework.session import KedroSession
+from kedro.framework.startup import bootstrap_project
+from kedro.pipeline import Pipeline, pipeline
+
+from hardcover.hooks import FACE
+
+_current: dict[str, Pipeline] = {}
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Give Kedro the pipeline of the notebook that is running; the registry of ``Stage.run``."""
+    return _current
+
+
+def of_case(stages: Pipeline, case: str) -> Pipeline:
+    """Put a stage's pipeline into the namespace of a case: ``clean`` becomes ``maintenance.clean``."""
+    return pipeline(stages, namespace=case)
+
+
+class Stage:
+    """One case's data and parameters, in one Kedro environment, from any working directory.
+
+    Parameters
+    ----------
+    case
+        The Kedro namespace, such as ``"maintenance"``.
+    env
+        A folder of ``conf/``; default: ``KEDRO_ENV``, else ``local``.
+    params
+        Overrides of parameters for this case: ``{"simulator": {"rows": 500}}`` or ``{"simulator.rows": 500}``.
+
+    Raises
+    ------
+    UnknownName
+        When the case, the environment or a parameter does not exist.
+    """
+
+    def __init__(self, case: str, env: str | None = None, params: dict[str, Any] | None = None):
+        self.case, self.env = case, env
+        self._overrides = {case: nested(params or {})} if params else {}
+        bootstrap_project(settings.project_root())
+        # A notebook shows results; the progress of nodes is for operators.
+        logging.getLogger("kedro").setLevel(logging.WARNING)
+        with self._session() as session:
+            context = session.load_context()
+            self._catalog, self._parameters = context.catalog, context.params
+        if case not in self._parameters:
+            raise UnknownName(
+                "case", case, [name for name, value in self._parameters.items() if isinstance(value, dict)]
+            )
+
+    def _session(self) -> KedroSession:
+        return KedroSession.create(
+            project_path=settings.project_root(),
+            save_on_close=False,
+            env=self.env,
+            runtime_params=self._overrides or None,
+        )
+
+    def load(self, name: str) -> Any:
+        """Load the newest committed version of a dataset of this case."""
+        return self._catalog.load(f"{self.case}.{name}")
+
+    def parameter(self, name: str) -> Any:
+        """Give a parameter of this case, such as ``"costs"``, after all overrides.
+
+        Raises
+        ------
+        UnknownName
+            When ``conf/`` has no such parameter.
+        """
+        values = self._parameters[self.case]
+        if name not in values:
+            raise UnknownName(
+                "parameter", f"{self.case}.{name}", [f"{self.case}.{other}" for other in values]
+            )
+        return values[name]
+
+    def run(self, stages: Pipeline) -> "StageRun":
+        """Run a pipeline's functions as Kedro nodes on the catalog and commit what they give.
+
+        Raises
+        ------
+        HardcoverError
+            Whatever a node refused; then nothing is kept.
+        """
+        name = f"{self.case}.notebook"
+        _current.clear()
+        _current[name] = of_case(stages, self.case)
+        token = FACE.set("notebook")
+        try:
+            pipelines.configure(__name__)
+            with self._session() as session:
+                session.run(pipeline_names=[name])
+        finally:
+            FACE.reset(token)
+            bootstrap_project(settings.project_root())
+        outputs = sorted(name.removeprefix(f"{self.case}.") for name in _current[name].all_outputs())
+        return StageRun(self, [output for output in outputs if self._is_versioned(output)])
+
+    def _is_versioned(self, name: str) -> bool:
+        return getattr(self._catalog.get(f"{self.case}.{name}"), "_version", None) is not None
+
+    def folder(self, name: str) -> Path:
+        """Give the folder of a dataset's newest committed version."""
+        from hardcover import versions
+
+        dataset = self._catalog.get(f"{self.case}.{name}")
+        if dataset is None:
+            raise HardcoverError(f"no dataset {self.case}.{name!r}", "", "Check conf/base/catalog.yml.")
+        folder = Path(dataset._filepath)
+        known = versions.committed(folder)
+        if not known:
+            raise versions.no_version(f"{self.case}.{name}", folder)
+        return folder / known[0]
+
+
+class StageRun:
+    """What a run of a stage committed; in a notebook it shows versions and pictures."""
+
+    def __init__(self, stage: Stage, names: list[str]):
+        self.versions = {name: stage.folder(name) for name in names}
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{name}  {folder.name}" for name, folder in self.versions.items())
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td style='text-align:left'>{html.escape(name)}</td><td>{folder.name}</td></tr>"
+            for name, folder in self.versions.items()
+        )
+        pictures = [path for folder in self.versions.values() for path in sorted(folder.glob("*.png"))]
+        images = "".join(
+            f"<figure><figcaption>{path.stem}</figcaption>"
+            f"<img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
+            "</figure>"
+            for path in pictures
+        )
+        return f"<table><tr><th>dataset</th><th>committed version</th></tr>{rows}</table>{images}"
+
+
+def nested(params: dict[str, Any]) -> dict[str, Any]:
+    """Turn dotted names into nested mappings.
+
+    Examples
+    --------
+    >>> nested({"simulator.rows": 5, "simulator.drift": 0.5})
+    {'simulator': {'rows': 5, 'drift': 0.5}}
+    """
+    result: dict[str, Any] = {}
+    for name, value in params.items():
+        *outer, last = name.split(".")
+        place = result
+        for part in outer:
+            place = place.setdefault(part, {})
+        if isinstance(value, dict) and isinstance(place.get(last), dict):
+            place[last] |= value
+        else:
+            place[last] = value
+    return result
