@@ -34,6 +34,14 @@ def main(arguments: list[str] | None = None) -> int:
             print(json.dumps({"error": str(error), "kind": type(error).__name__}))
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if options.debug:
+            raise
+        _clear()
+        print(
+            f"error: {type(error).__name__}: {error}\nRun again with --debug to see where.", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
         _clear()
         print("stopped; nothing of the unfinished stage was kept", file=sys.stderr)

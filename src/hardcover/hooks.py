@@ -46,17 +46,17 @@ class HardcoverHooks:
             return (yield)
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: Any) -> None:
+    def before_pipeline_run(self, catalog: Any) -> None:
         """Take the lock of the data folder and remove what killed runs left behind."""
         if not isinstance(catalog, VersionedCatalog):
-            fix = "Use SequentialRunner or ThreadRunner."
-            raise HardcoverError(f"runner {run_params['runner']!r} cannot commit versions", "", fix)
+            fix = "Use SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
+            raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
         if self._held.enter_context(lock.hold()):
             for folder in versions.sweep(Path(settings.read("data.root"))):
                 logger.warning("removed the unfinished version %s of a stopped run", folder)
 
     @hook_impl(tryfirst=True)
-    def after_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
+    def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
         """Commit what the run saved, then log it to MLflow."""
         from hardcover import tracking
 
@@ -89,11 +89,19 @@ class HardcoverHooks:
 
 
 def _silence_others() -> None:
-    # Two warnings that nobody using this project could act on. Kedro 1.7 calls a deprecated function of
+    # Warnings that nobody using this project could act on. Kedro 1.7 calls a deprecated function of
     # omegaconf 2.4; and kedro-mlflow's model class, when first imported, warns past any filter.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
     with warnings.catch_warnings(record=True):
         import_module("kedro_mlflow.framework.hooks")
+    # When a node fails, Kedro logs what the exception says anyway, and advises to resume from datasets that
+    # were discarded.
+    for name in ("kedro.pipeline.node", "kedro.runner.sequential_runner", "kedro.runner.thread_runner"):
+        logging.getLogger(name).addFilter(_is_progress)
+
+
+def _is_progress(record: logging.LogRecord) -> bool:
+    return record.levelno < logging.WARNING
 
 
 def _print_own_errors_plainly() -> None:

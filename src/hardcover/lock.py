@@ -17,11 +17,12 @@ from hardcover.errors import RunLocked
 
 # Set for processes that work for a run which holds the lock already.
 INHERITED = "HARDCOVER_LOCK"
+_held: set[Path] = set()
 
 
 @contextmanager
 def hold(name: str = "run", wait: float | None = None) -> Iterator[bool]:
-    """Hold the lock ``name`` of the data folder; gives False where the parent process holds it already.
+    """Hold the lock ``name`` of the data folder; gives False where this or the parent process holds it already.
 
     Parameters
     ----------
@@ -40,13 +41,20 @@ def hold(name: str = "run", wait: float | None = None) -> Iterator[bool]:
         return
     wait = float(settings.read("run.wait")) if wait is None else wait
     path = Path(settings.read("data.root")) / f".{name}.lock"
+    if path in _held:
+        yield False
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         _acquire(file, path, wait)
         file.truncate(0)
         json.dump({"pid": os.getpid(), "command": " ".join(sys.argv)[:200], "since": time.ctime()}, file)
         file.flush()
-        yield True
+        _held.add(path)
+        try:
+            yield True
+        finally:
+            _held.discard(path)
 
 
 def _acquire(file, path: Path, wait: float) -> None:

@@ -35,6 +35,7 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
     """
     import papermill
     from papermill.engines import NBClientEngine, papermill_engines
+    from traitlets.config import Config
 
     class Engine(NBClientEngine):
         @classmethod
@@ -46,7 +47,9 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
                 progress((cell_index or 0) + 1, total, time.monotonic() - begin)
 
             nb_man.cell_complete = cell_complete
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            # Sockets in the file system: nobody else on this machine can listen or send.
+            config = Config({"KernelManager": {"transport": "ipc"}})
+            return super().execute_managed_notebook(nb_man, kernel_name, config=config, **options)
 
     papermill_engines.register("hardcover", Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)
@@ -80,7 +83,11 @@ def to_html(copy: Path) -> Path:
     """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere."""
     from nbconvert import HTMLExporter
 
+    # It would remark on each picture without an alternative text.
+    logger = logging.getLogger("hardcover.reports")
+    logger.setLevel(logging.ERROR)
     exporter = HTMLExporter(
+        log=logger,
         embed_images=True,
         require_js_url="",
         jquery_url="",

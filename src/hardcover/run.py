@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,9 +111,24 @@ def _importable() -> None:
 def _through_notebooks(
     case: str, wanted: list[str], env: str | None, params: dict[str, Any], say: Any
 ) -> dict:
-    from hardcover import notebooks, tracking
+    from hardcover import kernels
 
     begin = time.monotonic()
+    with kernels.warm(), ThreadPoolExecutor(1) as background:
+        run_id = _execute_notebooks(case, wanted, env, params, say, background)
+    return summary(case, run_id, time.monotonic() - begin)
+
+
+def _execute_notebooks(
+    case: str,
+    wanted: list[str],
+    env: str | None,
+    params: dict[str, Any],
+    say: Any,
+    background: ThreadPoolExecutor,
+) -> str:
+    from hardcover import notebooks, tracking
+
     order = _order(case, wanted, say)
     with lock.hold("tracking"):
         client, experiment = tracking.client()
@@ -125,6 +141,7 @@ def _through_notebooks(
         Path(settings.read("data.root")) / "08_reporting" / case / f"{started:%Y-%m-%dT%H.%M.%S}-{run_id[:8]}"
     )
     given = {"case": case, "env": env, "params": params}
+    written: list[Future] = []
     try:
         with _environment(HARDCOVER_RUN_ID=run_id, **{lock.INHERITED: "run"}):
             for number, stage in enumerate(order, start=1):
@@ -132,20 +149,30 @@ def _through_notebooks(
                 copy = reports / stage.notebook.name
                 try:
                     notebooks.execute(stage.notebook, copy, given, stage.name, _progress(title, say))
-                    say(f"{title}: {time.monotonic() - begin:.0f} s, writing the report", transient=True)
                 finally:
-                    if copy.exists():
-                        client.log_artifact(run_id, str(copy), "reports")
-                        client.log_artifact(run_id, str(notebooks.to_html(copy)), "reports")
+                    written.append(background.submit(_report, client, run_id, copy))
                 say(f"{title}: done, {copy.with_suffix('.html')}")
+            say("writing the last report", transient=True)
+            for report in written:
+                report.result()
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
         raise
     finally:
+        # The report of the stage that failed is written, too.
+        wait(written)
         client.set_terminated(run_id, status)
         versions.sweep(Path(settings.read("data.root")))
-    return summary(case, run_id, time.monotonic() - begin)
+    return run_id
+
+
+def _report(client: Any, run_id: str, copy: Path) -> None:
+    from hardcover import notebooks
+
+    if copy.exists():
+        client.log_artifact(run_id, str(copy), "reports")
+        client.log_artifact(run_id, str(notebooks.to_html(copy)), "reports")
 
 
 def _progress(title: str, say: Any):

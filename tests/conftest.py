@@ -1,0 +1,157 @@
+"""What tests share: the project's root, a place of its own for each run, and finished runs to look at."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+settings.register_profile("default", max_examples=60, deadline=None, derandomize=True)
+settings.register_profile(
+    "soak", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+class Place(NamedTuple):
+    """Folders and servers of one run, so that no test touches the checkout's own."""
+
+    folder: Path
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def dist(self) -> Path:
+        return self.folder / "dist"
+
+    @property
+    def tracking(self) -> str:
+        return f"sqlite:///{self.folder}/mlflow.db"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HARDCOVER_PROJECT": str(ROOT),
+            "HARDCOVER_DATA_ROOT": str(self.data),
+            "HARDCOVER_RELEASE_DIST": str(self.dist),
+            "HARDCOVER_TRACKING_URI": self.tracking,
+            "HARDCOVER_TRACKING_ARTIFACTS": str(self.folder / "mlruns"),
+        }
+
+    def call(self, *command: str, check: bool = True, **options) -> subprocess.CompletedProcess:
+        """Run a command of the project's environment in this place."""
+        program = [str(BIN / command[0]), *map(str, command[1:])]
+        environment = {**os.environ, **self.environment, **options.pop("env", {})}
+        options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 600, **options}
+        done = subprocess.run(program, env=environment, check=False, **options)
+        assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *command: str, **options) -> subprocess.Popen:
+        """Start a command of the project's environment in this place."""
+        program = [str(BIN / command[0]), *map(str, command[1:])]
+        options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        return subprocess.Popen(program, env={**os.environ, **self.environment}, **options)
+
+    def versions(self) -> list[Path]:
+        """List the folders of all versions, committed or not."""
+        return sorted(path for path in self.data.glob("*/maintenance/*.*/*") if path.is_dir())
+
+    def newest(self, layer: str, name: str) -> Path:
+        """Give the file of a dataset's newest committed version."""
+        manifest = max((self.data / layer / "maintenance" / name).glob("*/manifest.json"))
+        return manifest.parent / name
+
+    def read(self, layer: str, name: str) -> dict:
+        """Read a JSON dataset's newest committed version."""
+        return json.loads(self.newest(layer, name).read_text())
+
+
+class Run(NamedTuple):
+    """A finished run: where it left things, and what it said as JSON."""
+
+    place: Place
+    said: dict
+
+
+@pytest.fixture
+def place(tmp_path) -> Place:
+    return Place(tmp_path)
+
+
+@pytest.fixture
+def here(place, monkeypatch) -> Place:
+    """Run what this process calls in a place of its own."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(ROOT)
+    # Kedro's log handler keeps the stream of the first test that ran, which is closed by now.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    return place
+
+
+@pytest.fixture(scope="session")
+def notebook_run(tmp_path_factory) -> Run:
+    """The main job through its notebooks, small and fast, once for all tests that look at it."""
+    place = Place(tmp_path_factory.mktemp("notebooks"))
+    done = place.call("hardcover", "run", "--env", "ci", "--json")
+    return Run(place, json.loads(done.stdout)[0])
+
+
+@pytest.fixture(scope="session")
+def kedro_run(tmp_path_factory) -> Place:
+    """The same by `kedro run`, in a fresh data folder."""
+    place = Place(tmp_path_factory.mktemp("kedro"))
+    place.call("kedro", "run", "--pipeline", "maintenance", "--env", "ci")
+    return place
+
+
+@pytest.fixture(scope="session")
+def ai4i_csv(tmp_path_factory) -> Path:
+    """A file in the shape of AI4I 2020: the simulator's rows in its layout, no machine and no clock."""
+    from casebook.maintenance import data
+    from hardcover import sources
+
+    parameters = _parameters()
+    few = {**parameters["simulator"], "rows": 4000, "machines": 40, "missing": 0.0, "corrupt": 0.0}
+    raw, files = data.simulate(few, parameters["layouts"])
+    rows = data.unify(raw, {"files": files}, parameters["layouts"])
+    layout = sources.present(
+        parameters["layouts"]["ai4i"], {"columns": _columns(parameters["layouts"]["ai4i"])}
+    )
+    names = dict(zip(layout, _columns(layout), strict=True))
+    table = (
+        rows[list(names)]
+        .round({"air_temperature": 1, "process_temperature": 1, "torque": 1})
+        .rename(columns=names)
+    )
+    table["UDI"] = range(1, len(table) + 1)
+    path = tmp_path_factory.mktemp("raw") / "ai4i.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def _columns(layout: dict) -> list[str]:
+    return [rule if isinstance(rule, str) else rule["column"] for rule in layout.values()]
+
+
+def _parameters() -> dict:
+    import yaml
+
+    return yaml.safe_load((ROOT / "conf" / "base" / "parameters_maintenance.yml").read_text())["maintenance"]
+
+
+@pytest.fixture(scope="session")
+def parameters() -> dict:
+    """The case's parameters in conf/base."""
+    return _parameters()

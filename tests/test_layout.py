@@ -1,0 +1,105 @@
+"""The house: what lies where, who may import whom, and what the words promise."""
+
+import importlib
+import inspect
+import re
+import subprocess
+import sys
+
+import pytest
+
+import hardcover
+from hardcover import errors
+from tests.conftest import ROOT
+
+TOP = {
+    ".ci",
+    ".github",
+    ".gitignore",
+    ".telemetry",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "benchmarks",
+    "conf",
+    "data",
+    "docs",
+    "notebooks",
+    "pyproject.toml",
+    "requirements",
+    "settings.ini",
+    "src",
+    "tests",
+}
+
+
+def tracked() -> list[str]:
+    return subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+
+
+def test_the_top_level_is_exactly_what_the_readme_shows():
+    assert {path.partition("/")[0] for path in tracked()} == TOP
+
+    readme = (ROOT / "README.md").read_text()
+    for name in TOP:
+        assert re.search(rf"^[│├└─ ]*{re.escape(name)}/?\s", readme, re.MULTILINE), name
+
+
+def test_git_keeps_the_data_folders_only():
+    assert all(path.endswith(".gitkeep") for path in tracked() if path.startswith("data/"))
+
+
+def test_no_lock_file_records_a_registry():
+    assert not {"uv.lock", "pylock.toml"} & set(tracked())
+    for path in (ROOT / "requirements").iterdir():
+        assert "://" not in path.read_text()
+
+
+def test_public_names_are_those_listed():
+    assert hardcover.__all__ == sorted(hardcover.__all__)
+    for name in hardcover.__all__:
+        assert getattr(hardcover, name).__name__ == name
+
+
+def test_import_of_the_library_and_help_load_nothing_heavy():
+    code = "import sys, hardcover.cli\ntry: hardcover.cli.main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert not loaded & {
+        "numpy",
+        "pandas",
+        "kedro",
+        "mlflow",
+        "lightgbm",
+        "papermill",
+        "yaml",
+        "jupyter_client",
+    }
+
+
+def test_the_drawing_of_errors_shows_every_class():
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__))
+
+    defined = {
+        name
+        for name, value in vars(errors).items()
+        if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
+    assert drawn == defined - {"HardcoverError"}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "src" / "hardcover").rglob("*.py")), ids=lambda path: path.stem
+)
+def test_a_module_is_short_enough_to_be_read(path):
+    assert len(path.read_text().splitlines()) <= 350
+
+
+def test_every_module_imports_alone():
+    for path in sorted((ROOT / "src" / "hardcover").glob("*.py")):
+        importlib.import_module(f"hardcover.{path.stem}" if path.stem != "__init__" else "hardcover")

@@ -1,0 +1,168 @@
+"""Notebooks: clean, in sync with src/, readable, and running from anywhere."""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from hardcover import notebooks
+from hardcover.errors import HardcoverError, StageFailed
+from tests.conftest import BIN, ROOT
+
+NOTEBOOKS = [*sorted((ROOT / "notebooks").rglob("[0-9]*.ipynb")), ROOT / "notebooks" / "index.ipynb"]
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def code_cells(path: Path) -> list:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
+def test_clean_and_export_leave_no_difference(tmp_path):
+    for name in ("pyproject.toml", "notebooks", "src"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    before = contents(tmp_path)
+
+    for command in ("nbdev-clean", "nbdev-export"):
+        subprocess.run([BIN / command], cwd=tmp_path, check=True, capture_output=True)
+
+    after = contents(tmp_path)
+    assert sorted(after) == sorted(before)
+    differing = [path for path in before if before[path] != after[path]]
+    assert not differing, f"run nbdev-clean and nbdev-export: {differing}"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [*folder.glob("notebooks/**/*.ipynb"), *folder.glob("src/casebook/**/*.py")]
+    return {
+        str(path.relative_to(folder)): path.read_bytes() for path in files if "checkpoint" not in str(path)
+    }
+
+
+@every_notebook
+def test_carries_no_outputs_and_keeps_its_parameters_tag(path):
+    cells = code_cells(path)
+
+    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    assert [cell.id for cell in cells if "parameters" in cell.metadata.get("tags", [])] == ["parameters"]
+
+
+@every_notebook
+def test_opens_with_what_it_promises(path):
+    first = nbformat.read(path, as_version=4).cells[0]
+
+    title, blank, promise, *_ = first.source.splitlines()
+    assert title.startswith("# ")
+    assert not blank
+    assert promise.startswith("> ")
+
+
+@every_notebook
+def test_has_small_cells_with_readable_ids(path):
+    cells = code_cells(path)
+    lengths = [len(cell.source.splitlines()) for cell in cells]
+    functions = [
+        length for length, cell in zip(lengths, cells, strict=True) if cell.source.startswith("#| export")
+    ]
+
+    assert statistics.median(lengths) <= 7
+    assert max(lengths) <= 40, "a function of this length wants to be two"
+    assert len(functions) == 0 or statistics.median(functions) <= 20
+    assert 15 <= len(nbformat.read(path, as_version=4).cells) <= 70
+    assert not [
+        cell.id for cell in cells if cell.id.isalnum() and any(letter.isdigit() for letter in cell.id)
+    ]
+
+
+@every_notebook
+def test_runs_whole_in_jupyter_from_its_own_folder(path, notebook_run):
+    notebook = nbformat.read(path, as_version=4)
+    environment = {**os.environ, **notebook_run.place.environment, "KEDRO_ENV": "ci"}
+    environment.pop("HARDCOVER_PROJECT")
+
+    client = NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    )
+    client.execute(env=environment)
+
+    assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+
+
+def test_runs_under_papermills_own_command_line_from_elsewhere(notebook_run, tmp_path):
+    path = ROOT / "notebooks" / "maintenance" / "02_features.ipynb"
+    environment = {"KEDRO_ENV": "ci"}
+
+    notebook_run.place.call(
+        "papermill", path, tmp_path / "out.ipynb", "-p", "case", "maintenance", cwd="/", env=environment
+    )
+
+    executed = json.loads((tmp_path / "out.ipynb").read_text())
+    assert executed["metadata"]["papermill"]["exception"] is None
+
+
+def small(tmp_path: Path, *sources: str, tag: bool = True) -> Path:
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    if tag:
+        cells[0].metadata["tags"] = ["parameters"]
+    path = tmp_path / "01_small.ipynb"
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "python3", "language": "python"}
+    nbformat.write(notebook, path)
+    return path
+
+
+def test_parameters_reach_the_notebook_and_progress_is_told(tmp_path):
+    path, told = small(tmp_path, "rows = 1", "assert rows == 7"), []
+
+    notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: told.append(facts))
+
+    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_notebook_without_the_parameters_tag_is_refused(tmp_path):
+    path = small(tmp_path, "rows = 1", tag=False)
+
+    with pytest.raises(HardcoverError, match="0 cells are tagged 'parameters'"):
+        notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
+
+
+def test_a_failing_cell_is_shown_with_its_error_and_the_executed_copy(tmp_path):
+    path = small(tmp_path, "rows = 1", "rows / 0")
+
+    with pytest.raises(StageFailed) as caught:
+        notebooks.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
+
+    assert "ZeroDivisionError: division by zero (stage 'small', cell 2)" in str(caught.value)
+    assert "    rows / 0" in str(caught.value)
+    assert str(tmp_path / "copy.ipynb") in str(caught.value)
+    assert (tmp_path / "copy.ipynb").exists()
+
+
+def test_a_report_loads_nothing_from_elsewhere(notebook_run):
+    reports = sorted(notebook_run.place.data.glob("08_reporting/maintenance/*/*.html"))
+
+    assert [report.stem for report in reports] == [
+        "01_data",
+        "02_features",
+        "03_train",
+        "04_explain",
+        "05_release",
+    ]
+    for report in reports:
+        text = report.read_text()
+        for attribute in (
+            'src="http',
+            "src='http",
+            'src="//',
+            'rel="stylesheet" href="http',
+            "url(http",
+            "@import",
+        ):
+            assert attribute not in text, (report.name, attribute)
+    assert reports[2].read_text().count("data:image/png;base64") > 5
