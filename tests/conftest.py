@@ -119,12 +119,12 @@ def kedro_run(tmp_path_factory) -> Place:
 @pytest.fixture(scope="session")
 def ai4i_csv(tmp_path_factory) -> Path:
     """A file in the shape of AI4I 2020: the simulator's rows in its layout, no machine and no clock."""
-    from casebook.maintenance import data
+    from casebook.maintenance import data, simulator
     from hardcover import sources
 
     parameters = _parameters()
     few = {**parameters["simulator"], "rows": 4000, "machines": 40, "missing": 0.0, "corrupt": 0.0}
-    raw, files = data.simulate(few, parameters["layouts"])
+    raw, files = simulator.simulate(few, parameters["layouts"])
     rows = data.unify(raw, {"files": files}, parameters["layouts"])
     layout = sources.present(
         parameters["layouts"]["ai4i"], {"columns": _columns(parameters["layouts"]["ai4i"])}

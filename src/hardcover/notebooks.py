@@ -2,6 +2,7 @@
 
 import logging
 import re
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,9 +48,10 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
                 progress((cell_index or 0) + 1, total, time.monotonic() - begin)
 
             nb_man.cell_complete = cell_complete
-            # Sockets in the file system: nobody else on this machine can listen or send.
-            config = Config({"KernelManager": {"transport": "ipc"}})
-            return super().execute_managed_notebook(nb_man, kernel_name, config=config, **options)
+            # Sockets in a folder of our own: nobody else on this machine can listen or send.
+            with tempfile.TemporaryDirectory(prefix="hardcover-") as folder:
+                config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+                return super().execute_managed_notebook(nb_man, kernel_name, config=config, **options)
 
     papermill_engines.register("hardcover", Engine)
     logging.getLogger("papermill").setLevel(logging.ERROR)

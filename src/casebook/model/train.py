@@ -7,8 +7,8 @@ text, byte for byte. One target with two classes; other kinds of models are not 
 
 # %% auto #0
 __all__ = ['part_of', 'boost', 'fit', 'threshold_of', 'cost_of', 'draw_costs', 'draw_calibration', 'figures_of', 'intervals_of',
-           'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare', 'register',
-           'create_pipeline']
+           'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare', 'champion_of',
+           'log_model', 'register', 'create_pipeline']
 
 # %% ../../../notebooks/model/03_train.ipynb #imports
 import lightgbm as lgb
@@ -247,6 +247,32 @@ def compare(
     verdict = "promoted to champion" if better else "stays challenger"
     return better, f"{verdict}: average precision {ours:.4f}, the champion's {theirs:.4f} on the same holdout"
 
+# %% ../../../notebooks/model/03_train.ipynb #champion
+def champion_of(name: str) -> lgb.Booster | None:
+    """Fetch the champion from the registry of the open MLflow run; None where there is none."""
+    import mlflow.lightgbm
+    from mlflow import MlflowClient
+
+    champions = MlflowClient().get_registered_model(name).aliases
+    return mlflow.lightgbm.load_model(f"models:/{name}@champion") if "champion" in champions else None
+
+# %% ../../../notebooks/model/03_train.ipynb #log-model
+def log_model(name: str, model: str, inputs: pd.DataFrame, score: np.ndarray) -> str:
+    """Log a model with its signature to the open MLflow run, register it as challenger; gives its version."""
+    import mlflow.lightgbm
+    from mlflow import MlflowClient
+
+    logged = mlflow.lightgbm.log_model(
+        lgb.Booster(model_str=model),
+        name="model",
+        signature=mlflow.models.infer_signature(inputs, score),
+        registered_model_name=name,
+        pip_requirements=[f"lightgbm=={lgb.__version__}"],
+    )
+    version = str(logged.registered_model_version)
+    MlflowClient().set_registered_model_alias(name, "challenger", version)
+    return version
+
 # %% ../../../notebooks/model/03_train.ipynb #register
 def register(
     name: str,
@@ -256,61 +282,34 @@ def register(
     predictions: pd.DataFrame,
     metrics: dict,
 ) -> dict:
-    """Log the model to the open MLflow run, register it as challenger, and promote it if it beats the champion.
+    """Register the model as challenger, and promote it to champion if it beats the champion.
 
     Not pure: it reads and writes the model registry. Gives the registered model, its version and the decision.
     """
-    import mlflow.lightgbm
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     holdout = features.loc[features["split"] == "holdout", feature_plan["inputs"]]
-    signature = mlflow.models.infer_signature(holdout, predictions["score"].to_numpy())
-    needs = [f"lightgbm=={lgb.__version__}"]
-    booster, client = lgb.Booster(model_str=model), MlflowClient()
-    logged = mlflow.lightgbm.log_model(
-        booster, name="model", signature=signature, registered_model_name=name, pip_requirements=needs
-    )
-    version = str(logged.registered_model_version)
-    client.set_registered_model_alias(name, "challenger", version)
-    try:
-        client.get_model_version_by_alias(name, "champion")
-        champion = mlflow.lightgbm.load_model(f"models:/{name}@champion")
+    version = log_model(name, model, holdout, predictions["score"].to_numpy())
+    better, decision = True, "promoted to champion: there was none"
+    if (champion := champion_of(name)) is not None:
         better, decision = compare(champion, predictions, features, feature_plan)
-    except MlflowException as error:
-        if "alias" not in str(error):
-            raise
-        better, decision = True, "promoted to champion: there was none"
     if better:
-        client.set_registered_model_alias(name, "champion", version)
-    return {
-        "model": name,
-        "version": version,
-        "decision": decision,
-        "average_precision": metrics["holdout"]["average_precision"],
-    }
+        MlflowClient().set_registered_model_alias(name, "champion", version)
+    figure = metrics["holdout"]["average_precision"]
+    return {"model": name, "version": version, "decision": decision, "average_precision": figure}
 
 # %% ../../../notebooks/model/03_train.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:
     """Fit, evaluate, draw and register: from `features` to `model` and `metrics`."""
-    table = ["features", "feature_plan"]
+    table, settings = ["features", "feature_plan"], ["params:training", "params:costs", "params:evaluation"]
     pictures = ["cost_figure", "calibration_figure", "precision_recall_figure"]
+    registered = ["params:name", "model", *table, "predictions", "metrics"]
     return pipeline(
         [
             node(fit, [*table, "params:training"], "model", name="fit"),
-            node(
-                evaluate,
-                [*table, "model", "params:training", "params:costs", "params:evaluation"],
-                ["metrics", "predictions"],
-                name="evaluate",
-            ),
+            node(evaluate, [*table, "model", *settings], ["metrics", "predictions"], name="evaluate"),
             node(draw, [*table, "model", "predictions", "params:costs"], pictures, name="draw"),
-            node(
-                register,
-                ["params:name", "model", *table, "predictions", "metrics"],
-                "registration_report",
-                name="register",
-            ),
+            node(register, registered, "registration_report", name="register"),
         ],
         tags="train",
     )
