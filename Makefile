@@ -18,7 +18,7 @@ $(UV): requirements/uv.txt
 
 $(READY): $(UV) requirements/all.txt pyproject.toml
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python --require-hashes requirements/all.txt
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/all.txt
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
@@ -32,7 +32,7 @@ check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m tests.sync
+	$(BIN)/pytest --quiet tests/test_notebooks.py -k 'clean or carries or opens or small'
 
 bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
 	$(BIN)/python benchmarks/main_job.py $(ARGS)

@@ -19,11 +19,10 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from hardcover import lock, settings, versions
+from hardcover import lock, settings
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
-logger = logging.getLogger(__name__)
 FACE: ContextVar[str] = ContextVar("face", default="pipeline")
 _last_run: str | None = None
 DEBUG: ContextVar[bool] = ContextVar("debug", default=False)
@@ -51,9 +50,7 @@ class HardcoverHooks:
         if not isinstance(catalog, VersionedCatalog):
             fix = "Use SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
             raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
-        if self._held.enter_context(lock.hold()):
-            for folder in versions.sweep(Path(settings.read("data.root"))):
-                logger.warning("removed the unfinished version %s of a stopped run", folder)
+        self._held.enter_context(lock.alone())
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:

@@ -5,6 +5,7 @@ A file lock of the operating system: it is gone when its holder dies, however it
 
 import fcntl
 import json
+import logging
 import os
 import sys
 import time
@@ -12,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hardcover import settings
+from hardcover import settings, versions
 from hardcover.errors import RunLocked
 
+logger = logging.getLogger(__name__)
 # Set for processes that work for a run which holds the lock already.
 INHERITED = "HARDCOVER_LOCK"
 _held: set[Path] = set()
@@ -55,6 +57,22 @@ def hold(name: str = "run", wait: float | None = None) -> Iterator[bool]:
             yield True
         finally:
             _held.discard(path)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold the lock of a whole run; whoever takes it first removes what killed runs left behind.
+
+    Raises
+    ------
+    RunLocked
+        As ``hold`` does.
+    """
+    with hold() as first:
+        if first:
+            for folder in versions.sweep(Path(settings.read("data.root"))):
+                logger.warning("removed the unfinished version %s of a stopped run", folder)
+        yield
 
 
 def _acquire(file, path: Path, wait: float) -> None:

@@ -83,6 +83,7 @@ def _cells(notebook: Path) -> list:
 
 def to_html(copy: Path) -> Path:
     """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere."""
+    import nbformat
     from nbconvert import HTMLExporter
 
     # It would remark on each picture without an alternative text.
@@ -97,7 +98,11 @@ def to_html(copy: Path) -> Path:
         mermaid_js_url="",
         widget_renderer_url="",
     )
-    body, _ = exporter.from_filename(str(copy))
+    notebook = nbformat.read(copy, as_version=4)
+    for cell in notebook.cells:
+        # Directives of nbdev are for its exporter; as Markdown they would be headings.
+        cell.source = re.sub(r"\A(#\|.*\n)+", "", cell.source)
+    body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": copy.stem}})
     # With an empty address the template still writes the tag.
     body = re.sub(r"<script[^>]*src=\"[^\"]*\"[^>]*></script>", "", body)
     report = copy.with_suffix(".html")

@@ -64,9 +64,7 @@ def run(
         for stage in stages:
             if stage not in offered:
                 raise UnknownName("stage", stage, offered, f"case {name!r}")
-    with lock.hold() as first:
-        if first:
-            versions.sweep(Path(settings.read("data.root")))
+    with lock.alone():
         runner = _through_notebooks if face == "notebook" else _as_pipeline
         return [runner(name, stages, env, by_case[name], say) for name in names]
 

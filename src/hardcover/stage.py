@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from hardcover import settings
+from hardcover import lock, settings, tracking
 from hardcover.errors import HardcoverError, UnknownName
 
 # Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
@@ -107,8 +107,12 @@ class Stage:
         token = FACE.set("notebook")
         try:
             pipelines.configure(__name__)
-            with self._session() as session:
+            # Kedro tells its hooks of errors, but not of an interrupted kernel; the block ends either way.
+            with lock.alone(), self._session() as session:
                 session.run(pipeline_names=[name])
+        except KeyboardInterrupt:
+            tracking.abandon()
+            raise
         finally:
             FACE.reset(token)
             bootstrap_project(settings.project_root())

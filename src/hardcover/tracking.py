@@ -19,6 +19,12 @@ def run_id() -> str | None:
     return active.info.run_id if active else None
 
 
+def abandon() -> None:
+    """End the open MLflow run as killed; without a run, do nothing."""
+    if run_id() is not None:
+        sys.modules["mlflow"].end_run("KILLED")
+
+
 def log(catalog: Any, manifests: dict[str, dict]) -> None:
     """Log committed datasets to the open run; without a run, do nothing."""
     if run_id() is None:

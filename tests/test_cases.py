@@ -1,0 +1,70 @@
+"""Cases: found by their notebooks, ordered by their datasets."""
+
+import pytest
+from kedro.pipeline import node, pipeline
+
+from hardcover import cases
+from hardcover.errors import HardcoverError
+
+
+def part(needs: str | None, gives: str):
+    return pipeline([node(lambda *rows: rows, needs, gives, name=gives)])
+
+
+def test_stages_are_found_in_reading_order_with_their_modules(here):
+    found = cases.stages("maintenance", "casebook")
+
+    assert cases.names() == ["maintenance"]
+    assert [stage.name for stage in found] == ["data", "features", "train", "explain", "release"]
+    assert found[2].module == "casebook.model.train"
+
+
+def test_the_order_is_that_of_the_datasets_whatever_the_order_given():
+    parts = {
+        "train": part("features", "model"),
+        "features": part("clean", "features"),
+        "data": part(None, "clean"),
+    }
+
+    assert cases.in_order(parts) == ["data", "features", "train"]
+
+
+def test_stages_that_need_each_other_are_refused():
+    with pytest.raises(HardcoverError, match="in a circle"):
+        cases.in_order({"a": part("y", "x"), "b": part("x", "y")})
+
+
+def test_every_pipeline_is_registered_by_case_and_stage(here):
+    found = cases.pipelines("casebook")
+
+    assert {"__default__", "maintenance", "maintenance.data", "maintenance.release"} <= set(found)
+    assert found["__default__"].nodes == found["maintenance"].nodes
+    made = {name for pipe in found.values() for name in pipe.all_outputs()}
+    assert all(name.startswith("maintenance.") for name in made)
+
+
+def test_no_node_changes_what_it_is_given(here):
+    """Pure nodes: the data that a node is given are the same after it ran, in every node of every case."""
+    import copy
+
+    from casebook.maintenance import data
+    from hardcover.stage import Stage
+
+    stage = Stage("maintenance", env="ci", params={"files": []})
+    layouts, simulator = stage.parameter("layouts"), stage.parameter("simulator")
+    raw, source = data.read([], simulator, layouts)
+    unified = data.unify(raw, source, layouts)
+    checked, quarantine = data.validate(unified)
+    clean = data.deal_out(checked, stage.parameter("split"))
+    for function, arguments in (
+        (data.unify, (raw, source, layouts)),
+        (data.validate, (unified,)),
+        (data.deal_out, (checked, stage.parameter("split"))),
+        (data.report, (raw, source, clean, quarantine, layouts)),
+    ):
+        before = copy.deepcopy(arguments)
+
+        function(*arguments)
+
+        for theirs, ours in zip(before, arguments, strict=True):
+            assert theirs.equals(ours) if hasattr(theirs, "equals") else theirs == ours, function.__name__

@@ -1,0 +1,105 @@
+"""The schema: what pandera enforces is what JSON Schema says; refused rows keep their reasons."""
+
+import pandas as pd
+import pandera.pandas as pa
+import pytest
+
+from hardcover import schema as schemas
+from hardcover.errors import DataError, HardcoverError
+
+
+def column(role: str = "input", checks=None, **options) -> pa.Column:
+    return pa.Column(float, checks, metadata={"role": role, "unit": "K"}, **options)
+
+
+SMALL = pa.DataFrameSchema(
+    {
+        "record": pa.Column(str, unique=True, metadata={"role": "key"}),
+        "low": column(checks=pa.Check.in_range(0, 10)),
+        "high": column(checks=[pa.Check.ge(0), pa.Check.le(20)], nullable=True, description="the higher"),
+        "answer": column("target", pa.Check.isin([0, 1])),
+    },
+    checks=schemas.rule("high", ">", "low"),
+    name="small",
+)
+
+
+def rows(**changes) -> pd.DataFrame:
+    table = {
+        "record": ["a", "b", "c"],
+        "low": [1.0, 2.0, 3.0],
+        "high": [5.0, 6.0, 7.0],
+        "answer": [0.0, 1.0, 0.0],
+    }
+    return pd.DataFrame({**table, **changes})
+
+
+def test_a_record_is_described_by_its_inputs_only():
+    described = schemas.to_json_schema(SMALL)
+
+    assert described["properties"] == {
+        "low": {"type": "number", "minimum": 0, "maximum": 10, "x-unit": "K"},
+        "high": {
+            "type": ["number", "null"],
+            "minimum": 0,
+            "maximum": 20,
+            "description": "the higher",
+            "x-unit": "K",
+        },
+    }
+    assert described["required"] == ["low"]
+    assert described["x-rules"] == [{"left": "high", "operator": ">", "right": "low"}]
+    assert described["x-target"] == "answer"
+
+
+@pytest.mark.parametrize(
+    ("made", "complaint"),
+    [
+        (pa.Column(float, metadata={"role": "other"}), "has no role"),
+        (pa.Column(float), "has no role"),
+        (column(checks=pa.Check(lambda value: value > 0, name="mine")), "cannot be carried to JSON Schema"),
+    ],
+)
+def test_what_a_record_cannot_be_held_to_is_refused(made, complaint):
+    with pytest.raises(HardcoverError, match=complaint):
+        schemas.to_json_schema(pa.DataFrameSchema({"x": made, "answer": column("target")}, name="bad"))
+
+
+def test_clean_and_refused_rows_are_all_rows_and_each_refusal_has_all_its_reasons():
+    table = rows(low=[1.0, -2.0, None], high=[5.0, -6.0, 7.0])
+
+    clean, refused = schemas.quarantine(
+        table, SMALL, pd.Series(["", "", "low 'x' is not a number"], dtype="str")
+    )
+
+    assert clean["record"].tolist() == ["a"]
+    reasons = refused.set_index("record")["reasons"]
+    assert reasons["b"].split("; ") == [
+        "high -6.0 fails greater_than_or_equal_to(0)",
+        "high > low does not hold",
+        "low -2.0 fails in_range(0, 10)",
+    ]
+    assert reasons["c"].split("; ") == ["low 'x' is not a number", "low is missing"]
+
+
+def test_the_input_is_left_as_it_was():
+    table = rows(low=[1.0, -2.0, 3.0])
+    before = table.copy()
+
+    schemas.quarantine(table, SMALL, pd.Series(["", "", ""], dtype="str"))
+
+    assert table.equals(before)
+
+
+def test_when_all_are_refused_the_most_frequent_reasons_are_named():
+    with pytest.raises(DataError, match=r"all 3 rows are quarantined: low .* fails in_range.*\(3\)"):
+        schemas.quarantine(rows(low=[-1.0, -2.0, -3.0]), SMALL, pd.Series(["", "", ""], dtype="str"))
+
+
+def test_reasons_are_counted_without_their_values():
+    assert schemas.counts(
+        ["low -1.0 fails in_range(0, 10)", "low -2.0 fails in_range(0, 10); high is missing"]
+    ) == {
+        "low fails in_range(0, 10)": 2,
+        "high is missing": 1,
+    }

@@ -1,0 +1,139 @@
+"""Versions: committed or not there, whole or refused."""
+
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardcover import versions
+from hardcover.errors import VersionError
+
+
+def save(folder, version: str, content: bytes = b"rows"):
+    (folder / version).mkdir(parents=True)
+    (folder / version / "rows.csv").write_bytes(content)
+    return folder / version
+
+
+def test_a_version_counts_only_once_committed(tmp_path):
+    first = save(tmp_path, "2026-01-01T00.00.00.000Z")
+    versions.commit(first, {"dataset": "rows"})
+    save(tmp_path, "2026-01-02T00.00.00.000Z")
+
+    assert versions.committed(tmp_path) == [first.name]
+
+
+def test_the_newest_comes_first_and_strange_folders_are_passed_over(tmp_path):
+    for version in ("b", "a", "c"):
+        versions.commit(save(tmp_path, version), {})
+    (tmp_path / "d").mkdir()
+    (tmp_path / "e").write_text("a file")
+
+    assert versions.committed(tmp_path) == ["c", "b", "a"]
+    assert versions.committed(tmp_path / "nothing") == []
+
+
+def test_a_manifest_says_what_was_saved(tmp_path):
+    folder = save(tmp_path, "v", b"abc")
+
+    manifest = versions.commit(folder, {"dataset": "rows", "node": "read"})
+
+    assert manifest["format"] == "hardcover.manifest/1"
+    assert manifest["files"]["rows.csv"] == {
+        "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "bytes": 3,
+    }
+    assert versions.verify(folder) == manifest
+
+
+def test_a_version_without_files_cannot_be_committed(tmp_path):
+    (tmp_path / "v").mkdir()
+
+    with pytest.raises(VersionError, match="nothing was saved"):
+        versions.commit(tmp_path / "v", {})
+
+
+@given(st.data())
+def test_any_flipped_byte_is_found(tmp_path_factory, data):
+    folder = save(tmp_path_factory.mktemp("flip"), "v", bytes(range(200)))
+    versions.commit(folder, {})
+    path = folder / "rows.csv"
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(content)
+
+    with pytest.raises(VersionError, match=r"rows\.csv.* is not the one that was committed"):
+        versions.verify(folder)
+
+
+def test_a_lost_file_is_named(tmp_path):
+    folder = save(tmp_path, "v")
+    versions.commit(folder, {})
+    (folder / "rows.csv").unlink()
+
+    with pytest.raises(VersionError, match=r"'rows\.csv' of a committed version is missing"):
+        versions.verify(folder)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"format": "other"}', '{"format": "hardcover.manifest/1", "files": 3}']
+)
+def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path, content):
+    folder = save(tmp_path, "v")
+    (folder / "manifest.json").write_text(content)
+
+    with pytest.raises(VersionError, match=r"manifest\.json.*an older version is then the latest"):
+        versions.verify(folder)
+
+
+def test_sweeping_removes_the_unfinished_and_nothing_else(tmp_path):
+    dataset = tmp_path / "03_primary" / "maintenance" / "clean.parquet"
+    kept, left = save(dataset, "1"), save(dataset, "2")
+    versions.commit(kept, {})
+    alone = save(tmp_path / "03_primary" / "maintenance" / "other.json", "1")
+    report = tmp_path / "08_reporting" / "maintenance" / "2026-run" / "01_data.ipynb"
+    report.parent.mkdir(parents=True)
+    report.touch()
+
+    removed = versions.sweep(tmp_path)
+
+    assert sorted(removed) == sorted([left, alone])
+    assert kept.exists()
+    assert report.exists()
+    assert not alone.parent.exists()
+
+
+def test_a_file_is_old_or_new_whenever_writing_stops(tmp_path, monkeypatch):
+    path = tmp_path / "manifest.json"
+    path.write_bytes(b"old")
+
+    for step in ("write_bytes", "fsync", "replace"):
+
+        def fail(*arguments, **options):
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patch:
+            if step == "fsync":
+                patch.setattr(os, "fsync", fail)
+            else:
+                patch.setattr(type(path), step, fail)
+            with pytest.raises(OSError, match="No space left"):
+                versions.write_atomically(path, b"new")
+
+        assert path.read_bytes() == b"old"
+        assert list(tmp_path.iterdir()) == [path]
+
+    versions.write_atomically(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_the_error_for_no_version_lists_those_that_are_there(tmp_path):
+    versions.commit(save(tmp_path, "2026-01-01"), {})
+
+    error = versions.no_version("maintenance.clean", tmp_path, "2027-01-01")
+
+    assert "'maintenance.clean' has no committed version '2027-01-01'" in str(error)
+    assert "Versions: 2026-01-01" in str(error)
+    assert json.dumps(str(error))
