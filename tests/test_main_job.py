@@ -414,7 +414,7 @@ def test_two_runs_at_once_both_end_well_and_the_second_says_that_it_waits(place)
 
 def test_a_run_that_may_not_wait_says_at_once_who_is_at_work(place):
     first = place.start("hardcover", "run", "--env", "ci", "--stage", "data")
-    eventually(lambda: (place.data / ".run.lock").read_text())
+    eventually(lambda: (place.data / ".run.lock").read_text() or fail())
 
     second = place.call("hardcover", "run", "--env", "ci", check=False, env={"HARDCOVER_RUN_WAIT": "0"})
 
@@ -471,21 +471,12 @@ def test_a_killed_runs_leftovers_are_never_read_and_are_swept_by_the_next(place)
     assert not any(folder.exists() for folder in left)
 
 
-def test_drift_can_be_switched_on(here):
-    from hardcover.run import run
+def test_drift_can_be_switched_on(place):
+    drift = ("--param", "maintenance.simulator.drift=1.0")
+    place.call("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "data", *drift)
 
-    run(
-        ["maintenance"],
-        ["data"],
-        "pipeline",
-        [],
-        "ci",
-        {"maintenance.simulator.drift": 1.0},
-        say=lambda *a, **k: None,
-    )
-
-    clean = pd.read_parquet(here.newest("03_primary", "clean.parquet"))
-    assert here.read("01_raw", "source.json")["description"].endswith("drift 1.0")
+    clean = pd.read_parquet(place.newest("03_primary", "clean.parquet"))
+    assert place.read("01_raw", "source.json")["description"].endswith("drift 1.0")
     by_time = clean.sort_values("measured_at")["torque"]
     half = len(by_time) // 2
     assert by_time[half:].mean() - by_time[:half].mean() > 2

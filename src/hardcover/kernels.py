@@ -29,6 +29,7 @@ EVERY_STAGE = (
     "pandera.pandas",
     "pyarrow.parquet",
     "hardcover.sources",
+    "hardcover.units",
     "hardcover.schema",
     "hardcover.features",
     "hardcover.tracking",
@@ -184,8 +185,10 @@ def _fork(line: bytes, answers: Any) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        nothing = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(nothing, 0)
+        # What a kernel has to say goes into its notebook; a log of its end would only disturb the progress.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(nothing, descriptor)
         answers.close()
         os.environ.clear()
         os.environ.update(request["env"])

@@ -19,6 +19,7 @@ from hardcover.errors import RunLocked
 logger = logging.getLogger(__name__)
 # Set for processes that work for a run which holds the lock already.
 INHERITED = "HARDCOVER_LOCK"
+STARTING = "a process that is just starting"
 _held: set[Path] = set()
 
 
@@ -85,7 +86,8 @@ def _acquire(file, path: Path, wait: float) -> None:
             if time.monotonic() >= deadline:
                 fix = "Wait for it, stop it, raise run.wait in settings.ini, or set HARDCOVER_DATA_ROOT."
                 raise RunLocked(f"another run is at work: {holder}", str(path), fix) from error
-            if not told:
+            # The holder writes who it is right after it took the lock.
+            if not told and holder != STARTING:
                 print(f"waiting up to {wait:.0f} s for another run: {holder}", file=sys.stderr, flush=True)  # noqa: T201
                 told = True
             time.sleep(0.2)
@@ -96,4 +98,4 @@ def _holder(path: Path) -> str:
         facts = json.loads(path.read_text(encoding="utf-8"))
         return f"process {facts['pid']}, {facts['command']!r}, since {facts['since']}"
     except (OSError, ValueError, KeyError):
-        return "a process that is just starting"
+        return STARTING

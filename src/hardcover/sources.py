@@ -16,28 +16,13 @@ import numpy as np
 import pandas as pd
 
 from hardcover.errors import SourceError, closest, some
+from hardcover.units import UNITS
 from hardcover.versions import digest
 
-# unit -> (unit of the schema, factor, offset): value x factor + offset.
-# NIST SP 811 (2008), appendix B.8: exact definitions of degree Celsius, degree Fahrenheit, pound-force and foot.
-UNITS = {
-    "K": ("K", 1.0, 0.0),
-    "degC": ("K", 1.0, 273.15),
-    "degF": ("K", 5 / 9, 459.67 * 5 / 9),
-    "Nm": ("Nm", 1.0, 0.0),
-    "lbf.ft": ("Nm", 4.4482216152605 * 0.3048, 0.0),
-    "rpm": ("rpm", 1.0, 0.0),
-    "1/s": ("rpm", 60.0, 0.0),
-    "min": ("min", 1.0, 0.0),
-    "h": ("min", 60.0, 0.0),
-    "%": ("%", 1.0, 0.0),
-    "1": ("1", 1.0, 0.0),
-}
 _MAGIC = {b"PK": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"%PDF": "a PDF", b"\x89PNG": "a picture"}
 # UTF-8 read as Latin-1 and saved again: a lead byte's letter, then a continuation byte's.
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd")
 MOST_UNREADABLE = 0.5
-LEAST_FOR_UNITS = 30
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
@@ -291,74 +276,3 @@ def _conversion(rule: str | dict, name: str, unit: str, where: str) -> tuple[flo
             f"Use one of {some(known)} in conf/base/.",
         )
     return UNITS[given][1:]
-
-
-def declared(layout: Mapping[str, str | dict], units: Mapping[str, str]) -> dict[str, str]:
-    """Map each measured column of a layout to the unit that the source is declared to use."""
-    rules = {name: rule for name, rule in layout.items() if name in units}
-    return {
-        name: units[name] if isinstance(rule, str) else rule.get("unit", units[name])
-        for name, rule in rules.items()
-    }
-
-
-def check_units(
-    table: pd.DataFrame,
-    by: pd.Series,
-    declared_by: Mapping[str, Mapping[str, str]],
-    limits: Mapping[str, tuple[float, float]],
-) -> None:
-    """Refuse sources whose values look as if they were in another unit than declared.
-
-    A source is refused where its median lies outside the column's limits, or far from the other sources' (more than 0.75
-    of their spread), and reading it in another known unit would explain it (inside the limits; within 0.15 of the
-    spread). The spread is the interquartile range / 1.349, a normal distribution's standard deviation.
-
-    Parameters
-    ----------
-    table
-        Converted rows of all sources.
-    by
-        The source of each row.
-    declared_by
-        Source -> measured column -> the unit that its layout declares.
-    limits
-        Each measured column's lowest and highest possible value.
-
-    Raises
-    ------
-    SourceError
-        Names the column, the source, the medians and the unit that would fit.
-    """
-    for column in limits:
-        groups = {name: values.dropna() for name, values in table[column].groupby(by)}
-        groups = {name: values for name, values in groups.items() if len(values) >= LEAST_FOR_UNITS}
-        for name, values in groups.items():
-            unit = declared_by[name][column]
-            others = pd.concat([other for key, other in groups.items() if key != name] or [values.iloc[:0]])
-            fitting = _fitting_unit(values.median(), others, unit, limits[column])
-            if fitting:
-                rest = f", the other sources' is {others.median():.4g}" if len(others) else ""
-                raise SourceError(
-                    f"sources disagree on the unit of {column!r}: declared in {unit!r}, source {name!r} has the median "
-                    f"{values.median():.4g} {UNITS[unit][0]}{rest}; read in {fitting!r} it would fit",
-                    f"source {name!r}",
-                    "Correct the unit under 'layouts' in conf/base/, or deliver the values in it.",
-                )
-
-
-def _fitting_unit(median: float, others: pd.Series, unit: str, limits: tuple[float, float]) -> str | None:
-    low, high = limits
-    spread = (others.quantile(0.75) - others.quantile(0.25)) / 1.349 if len(others) else 0.0
-    outside = not low <= median <= high
-    if not outside and not (spread and abs(median - others.median()) > 0.75 * spread):
-        return None
-    target, factor, offset = UNITS[unit]
-    as_delivered = (median - offset) / factor
-    for other, (other_target, other_factor, other_offset) in UNITS.items():
-        reread = as_delivered * other_factor + other_offset
-        near = spread and abs(reread - others.median()) <= 0.15 * spread
-        alone = outside and not spread and low <= reread <= high
-        if other_target == target and other != unit and (near or alone):
-            return other
-    return None

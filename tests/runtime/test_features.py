@@ -40,12 +40,15 @@ def test_the_cases_features_have_the_same_bits_alone_and_in_a_column(rows):
 def test_arithmetic_that_python_refuses_gives_what_an_array_gives(rows):
     functions = {
         "ratio": lambda a, b: a / b,
-        "root": lambda a: a**0.5,
-        "power": lambda a, b: abs(a) ** b,
+        "difference": lambda a, b: abs(a - b) * 2.0,
         "constant": lambda: 2.5,
     }
 
     both_ways(functions, [{"a": a, "b": b} for a, b in rows])
+
+
+def test_a_root_of_a_negative_number_is_missing_alone_as_in_a_column():
+    both_ways({"root": lambda a: a**0.5}, [{"a": -8.0}, {"a": 4.0}])
 
 
 def test_features_are_ordered_by_what_they_need():

@@ -13,12 +13,13 @@ __all__ = ['ORIGIN', 'INPUTS', 'OUTCOME', 'RULE', 'SCHEMA', 'measured', 'flag', 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
-from .simulator import simulate
 from kedro.pipeline import Pipeline, node, pipeline
 
+from .simulator import simulate
 from hardcover import schema as schemas
 from hardcover import sources
 from hardcover.errors import DataError
+from hardcover.units import check_units, declared
 
 # %% ../../../notebooks/maintenance/01_data.ipynb #measured
 def measured(unit: str, low: float, high: float, description: str) -> pa.Column:
@@ -116,8 +117,8 @@ def unify(raw: pd.DataFrame, source: dict, layouts: dict) -> pd.DataFrame:
     parts = [unify_file(raw[raw["file"] == file["name"]], file, layouts) for file in source["files"]]
     rows = pd.concat(parts, ignore_index=True)
     used = {file["name"]: layouts[sources.match_layout(file, layouts)] for file in source["files"]}
-    units = {name: sources.declared(layout, schemas.units(SCHEMA)) for name, layout in used.items()}
-    sources.check_units(rows, rows["file"], units, schemas.limits(SCHEMA))
+    units = {name: declared(layout, schemas.units(SCHEMA)) for name, layout in used.items()}
+    check_units(rows, rows["file"], units, schemas.limits(SCHEMA))
     return rows
 
 # %% ../../../notebooks/maintenance/01_data.ipynb #validate

@@ -12,7 +12,7 @@ __all__ = ['random_walk', 'tool_wear', 'failure_modes', 'produce', 'add_clock', 
 import numpy as np
 import pandas as pd
 
-from hardcover.sources import UNITS
+from hardcover.units import UNITS
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #walk
 def random_walk(rng: np.random.Generator, shape: tuple[int, int], deviation: float) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Features as plain functions: a function's name is the feature, its parameters are columns or features.
 
-The functions take floats and float64 arrays alike, and give the same bits for both.
+The functions take floats and float64 arrays alike. Arithmetic gives the same bits for both; powers, exponentials
+and logarithms may not, since numpy has its own for arrays. A release tests golden rows both ways and is refused where
+they differ.
 """
 
 import difflib
