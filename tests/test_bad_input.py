@@ -1,5 +1,6 @@
 """What bad input gets: one clear error, exit code 1, no traceback, and nothing saved."""
 
+import json
 import os
 import subprocess
 
@@ -231,8 +232,17 @@ def test_a_notebook_shows_the_cell_the_error_and_the_copy(place, tmp_path):
 
 
 def test_debug_shows_the_traceback(here, capsys):
-    with pytest.raises(Exception, match="does not exist"):
-        cli.main(["run", "--pipeline", "--debug", "--data", "no/such/file.csv"])
+    assert cli.main(["run", "--pipeline", "--debug", "--data", "no/such/file.csv"]) == 1
+
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in said
+    assert said.rstrip().endswith("Check --data.")
+
+
+def test_a_failure_is_json_where_json_was_asked_for(here, capsys):
+    assert cli.main(["run", "maintenence", "--json"]) == 1
+
+    assert json.loads(capsys.readouterr().out)["kind"] == "UnknownName"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")

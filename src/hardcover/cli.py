@@ -4,10 +4,11 @@ import argparse
 import json
 import shutil
 import sys
+import traceback
 from typing import Any
 
 from hardcover import __version__
-from hardcover.errors import HardcoverError, StageFailed
+from hardcover.errors import HardcoverError
 
 EXAMPLES = """examples:
   hardcover run                                          every case, through its notebooks
@@ -24,28 +25,25 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
-    except HardcoverError as error:
-        if options.debug:
-            if isinstance(error, StageFailed):
-                print(error.traceback, file=sys.stderr)
-            raise
+    except Exception as error:
         _clear()
+        if options.debug:
+            print(getattr(error, "traceback", ""), file=sys.stderr)
+            traceback.print_exc()
         if options.json:
             print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except Exception as error:
-        if options.debug:
-            raise
-        _clear()
-        print(
-            f"error: {type(error).__name__}: {error}\nRun again with --debug to see where.", file=sys.stderr
-        )
+        print(f"error: {_said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         _clear()
         print("stopped; nothing of the unfinished stage was kept", file=sys.stderr)
         return 130
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, HardcoverError):
+        return str(error)
+    return f"{type(error).__name__}: {error}\nRun again with --debug to see where."
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -25,7 +24,6 @@ from hardcover.errors import HardcoverError, UnknownName
 
 FACE: ContextVar[str] = ContextVar("face", default="pipeline")
 _last_run: str | None = None
-DEBUG: ContextVar[bool] = ContextVar("debug", default=False)
 
 
 class HardcoverHooks:
@@ -39,7 +37,7 @@ class HardcoverHooks:
     def after_context_created(self, context: Any):
         """Refuse unknown names before anything starts, and let one process at a time set up the tracking store."""
         _print_own_errors_plainly()
-        _check_environment(context)
+        settings.check_environment(context.env)
         _check_parameters(context)
         with lock.hold("tracking"):
             return (yield)
@@ -105,20 +103,13 @@ def _print_own_errors_plainly() -> None:
     previous = sys.excepthook
 
     def show(kind, error, traceback):
-        if isinstance(error, HardcoverError) and not DEBUG.get():
+        if isinstance(error, HardcoverError):
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         else:
             previous(kind, error, traceback)
 
     if getattr(previous, "__module__", "") != __name__:
         sys.excepthook = show
-
-
-def _check_environment(context: Any) -> None:
-    folder = Path(context.config_loader.conf_source)
-    known = [path.name for path in folder.iterdir() if path.is_dir()]
-    if context.env is not None and context.env not in known:
-        raise UnknownName("environment", context.env, known, str(folder))
 
 
 def _check_parameters(context: Any) -> None:

@@ -15,6 +15,13 @@ from hardcover import cases, lock, settings, versions
 from hardcover.errors import HardcoverError, UnknownName
 
 PACKAGE = "casebook"
+REPORTS = (
+    ("01_raw", "source.json"),
+    ("08_reporting", "data_report.json"),
+    ("08_reporting", "metrics.json"),
+    ("08_reporting", "registration_report.json"),
+    ("08_reporting", "release_report.json"),
+)
 
 
 def run(
@@ -57,7 +64,7 @@ def run(
     names = names or known
     if data and len(names) > 1:
         raise HardcoverError("--data goes with one case", f"cases: {', '.join(names)}", "Name the case.")
-    _check_env(env)
+    settings.check_environment(env)
     by_case = {name: _params_of(name, params, data, names) for name in names}
     for name in names:
         offered = [stage.name for stage in cases.stages(name, PACKAGE)]
@@ -67,13 +74,6 @@ def run(
     with lock.alone():
         runner = _through_notebooks if face == "notebook" else _as_pipeline
         return [runner(name, stages, env, by_case[name], say) for name in names]
-
-
-def _check_env(env: str | None) -> None:
-    folder = settings.project_root() / "conf"
-    known = [path.name for path in folder.iterdir() if path.is_dir()]
-    if env is not None and env not in known:
-        raise UnknownName("environment", env, known, str(folder))
 
 
 def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[str]) -> dict[str, Any]:
@@ -192,7 +192,7 @@ def _environment(**values: str) -> Iterator[None]:
 
 
 def _as_pipeline(case: str, wanted: list[str], env: str | None, params: dict[str, Any], say: Any) -> dict:
-    from hardcover import hooks, stage
+    from hardcover import hooks, stage, tracking
 
     begin = time.monotonic()
     say("starting Kedro")
@@ -205,26 +205,24 @@ def _as_pipeline(case: str, wanted: list[str], env: str | None, params: dict[str
     with KedroSession.create(
         settings.project_root(), env=env, runtime_params=overrides, save_on_close=False
     ) as session:
-        session.run(pipeline_names=names)
+        try:
+            session.run(pipeline_names=names)
+        except KeyboardInterrupt:
+            tracking.abandon()
+            raise
     return summary(case, hooks.last_run(), time.monotonic() - begin)
 
 
 def summary(case: str, run_id: str | None, seconds: float) -> dict:
-    """Collect what a run ends with, from the newest committed reports of a case."""
+    """Collect what a run made: the reports among the newest committed versions that name it in their manifest."""
     root = Path(settings.read("data.root"))
     facts: dict[str, Any] = {"case": case, "run": run_id}
     found: dict[str, str] = {}
-    for layer, name in (
-        ("01_raw", "source.json"),
-        ("08_reporting", "data_report.json"),
-        ("08_reporting", "metrics.json"),
-        ("08_reporting", "registration_report.json"),
-        ("08_reporting", "release_report.json"),
-    ):
+    for layer, name in REPORTS:
         folder = root / layer / case / name
-        known = versions.committed(folder)
-        if known:
-            stem = name.partition(".")[0]
-            found[stem] = known[0]
-            facts[stem] = json.loads((folder / known[0] / name).read_text(encoding="utf-8"))
+        for version in versions.committed(folder)[:1]:
+            if versions.manifest_of(folder / version)["run"] == run_id:
+                stem = name.partition(".")[0]
+                found[stem] = version
+                facts[stem] = json.loads((folder / version / name).read_text(encoding="utf-8"))
     return {**facts, "versions": found, "seconds": round(seconds, 1)}

@@ -54,6 +54,20 @@ def _is_project(folder: Path) -> bool:
     return file.is_file() and "kedro" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
 
 
+def check_environment(name: str | None) -> None:
+    """Refuse a Kedro environment that is no folder of ``conf/``; None is Kedro's default.
+
+    Raises
+    ------
+    UnknownName
+        Names the closest environment that exists.
+    """
+    folder = project_root() / "conf"
+    known = [path.name for path in folder.iterdir() if path.is_dir()]
+    if name is not None and name not in known:
+        raise UnknownName("environment", name, known, str(folder))
+
+
 def read(key: str) -> str:
     """Give the value of ``section.key``; paths come back absolute, relative ones taken from the project.
 
