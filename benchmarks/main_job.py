@@ -77,7 +77,7 @@ def call(command: list[str], folder: Path) -> tuple[float, str]:
         "HARDCOVER_DATA_ROOT": str(folder / "data"),
         "HARDCOVER_RELEASE_DIST": str(folder / "dist"),
         "HARDCOVER_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "HARDCOVER_TRACKING_ARTIFACTS": str(folder / "mlruns"),
+        "HARDCOVER_TRACKING_ARTIFACTS": str(folder / "mlartifacts"),
     }
     begin = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -45,7 +45,7 @@ class Place(NamedTuple):
             "HARDCOVER_DATA_ROOT": str(self.data),
             "HARDCOVER_RELEASE_DIST": str(self.dist),
             "HARDCOVER_TRACKING_URI": self.tracking,
-            "HARDCOVER_TRACKING_ARTIFACTS": str(self.folder / "mlruns"),
+            "HARDCOVER_TRACKING_ARTIFACTS": str(self.folder / "mlartifacts"),
         }
 
     def call(self, *command: str, check: bool = True, **options) -> subprocess.CompletedProcess:

@@ -70,7 +70,7 @@ def test_has_small_cells_with_readable_ids(path):
 
     assert statistics.median(lengths) <= 7
     assert max(lengths) <= 26
-    assert 15 <= len(nbformat.read(path, as_version=4).cells) <= 48
+    assert 15 <= len(nbformat.read(path, as_version=4).cells) <= 50
     assert not [
         cell.id for cell in cells if cell.id.isalnum() and any(letter.isdigit() for letter in cell.id)
     ]

@@ -21,7 +21,7 @@ EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; gives the exit code: 0 well, 1 on any failure, 2 on wrong usage, 130 on Ctrl-C."""
+    """Run one verb; gives the exit code: 0 well, 1 on any failure and on Ctrl-C, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     try:
         return _run(options)
@@ -36,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         _clear()
-        print("stopped; nothing of the unfinished stage was kept", file=sys.stderr)
-        return 130
+        print("error: stopped by Ctrl-C before any stage began.", file=sys.stderr)
+        return 1
 
 
 def _said(error: Exception) -> str:

@@ -12,6 +12,7 @@
     ├── StorageError         the disk is full or a path cannot be written
     ├── RunLocked            another run holds the data folder
     ├── StageFailed          a stage's notebook or node raised
+    ├── Stopped              Ctrl-C
     └── ReleaseError         a wheel that cannot be built or does not answer like its model
 
 The runtime that travels inside a wheel has its own two: ``runtime.InvalidRecord`` and ``runtime.DamagedRelease``.
@@ -115,6 +116,13 @@ class StageFailed(HardcoverError):
             f"stage {stage!r}, cell {cell}",
             f"\n  the cell:\n{shown}\n  the executed copy: {report}",
         )
+
+
+class Stopped(HardcoverError):
+    """The user pressed Ctrl-C; what was finished before is kept."""
+
+    def __init__(self, where: str):
+        super().__init__("stopped by Ctrl-C", where, "Nothing unfinished was kept; run again when you like.")
 
 
 class ReleaseError(HardcoverError):

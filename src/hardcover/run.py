@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardcover import cases, lock, settings, versions
-from hardcover.errors import HardcoverError, UnknownName
+from hardcover.errors import HardcoverError, Stopped, UnknownName
 
 PACKAGE = "casebook"
 REPORTS = (
@@ -154,9 +154,9 @@ def _execute_notebooks(
             for report in written:
                 report.result()
         status = "FINISHED"
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         status = "KILLED"
-        raise
+        raise Stopped(f"case {case!r}, stage {stage.name!r}") from error
     finally:
         # The report of the stage that failed is written, too.
         wait(written)
@@ -207,9 +207,9 @@ def _as_pipeline(case: str, wanted: list[str], env: str | None, params: dict[str
     ) as session:
         try:
             session.run(pipeline_names=names)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             tracking.abandon()
-            raise
+            raise Stopped(f"case {case!r}, pipeline {', '.join(names)}") from error
     return summary(case, hooks.last_run(), time.monotonic() - begin)
 
 

@@ -15,7 +15,7 @@ from hardcover.errors import HardcoverError, UnknownName
 DEFAULTS = {
     "data.root": "data",
     "tracking.uri": "sqlite:///mlflow.db",
-    "tracking.artifacts": "mlruns",
+    "tracking.artifacts": "mlartifacts",
     "tracking.experiment": "casebook",
     "release.dist": "dist",
     "run.wait": "600",

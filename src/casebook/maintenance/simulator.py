@@ -28,7 +28,8 @@ def tool_wear(rng: np.random.Generator, minutes: np.ndarray) -> tuple[np.ndarray
     A tool lasts 200 to 240 minutes. Then it fails with probability 0.4 (46 of the file's 119 worn tools did) or is replaced.
     """
     wear, failed = np.zeros(minutes.shape), np.zeros(minutes.shape, dtype=bool)
-    worn, life = rng.uniform(0, 200, len(minutes)), rng.uniform(200, 240, len(minutes))
+    worn = rng.integers(0, 200, len(minutes)).astype(float)
+    life = rng.uniform(200, 240, len(minutes))
     for product in range(minutes.shape[1]):
         wear[:, product] = worn
         ends = worn >= life

@@ -1,0 +1,93 @@
+"""Features of a table: the module's functions over all clean rows, or a refusal that names the function."""
+
+import importlib
+import math
+import types
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hardcover import cli, features
+from hardcover.errors import FeatureError
+
+SCHEMA = {
+    "properties": {"grade": {"type": "string", "enum": ["a", "b"]}, "width": {"type": "number"}},
+    "required": ["grade", "width"],
+    "x-target": "broken",
+}
+CLEAN = pd.DataFrame(
+    {
+        "record": ["1", "2"],
+        "split": ["train", "holdout"],
+        "grade": ["b", "a"],
+        "width": [2.0, 3.0],
+        "broken": [0, 1],
+    }
+)
+
+
+def test_a_table_has_keys_target_and_inputs_in_the_models_order():
+    functions = {"wide": lambda width: width * 2, "area": lambda wide, grade: wide * grade}
+
+    table, plan = features.table_of(CLEAN, SCHEMA, functions)
+
+    assert list(table) == ["record", "split", "broken", "grade", "width", "area", "wide"]
+    assert plan["inputs"] == ["grade", "width", "area", "wide"]
+    assert (plan["categorical"], plan["target"]) == (["grade"], "broken")
+    assert table["area"].tolist() == [4.0, 0.0]
+    assert plan["functions"]["area"]["parameters"] == ["wide", "grade"]
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (lambda width: width * math.nan, "feature 'made' is NaN for all 2 rows"),
+        (lambda widht: widht, "needs 'widht'.*did you mean 'width'"),
+        (lambda broken: broken, "needs 'broken', which is neither a column nor a feature"),
+        (lambda width: width.no_such_thing, "feature 'made' fails: AttributeError"),
+        (lambda width: np.zeros(7), "feature 'made' fails: ValueError"),
+    ],
+)
+def test_a_function_that_gives_nothing_usable_is_refused_by_name(function, complaint):
+    with pytest.raises(FeatureError, match=complaint):
+        features.table_of(CLEAN, SCHEMA, {"made": function})
+
+
+def hash_of(source: str, tmp_path) -> str:
+    path = tmp_path / f"made{abs(hash(source))}.py"
+    path.write_text(source)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return features.code_hash(module.made)
+
+
+def test_comments_layout_and_docstrings_do_not_change_a_functions_hash(tmp_path):
+    plain = hash_of("def made(a, b):\n    return a + b\n", tmp_path)
+
+    assert hash_of('def made(a,b):\n    """Add."""\n    # why\n    return (a + b)\n', tmp_path) == plain
+    assert hash_of("def made(a, b):\n    return a - b\n", tmp_path) != plain
+    assert hash_of("def made(a, b):\n    return b + a\n", tmp_path) != plain
+
+
+def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(here, capsys, monkeypatch):
+    module = importlib.import_module("casebook.maintenance.features")
+    nothing = types.FunctionType((lambda torque: torque * float("nan")).__code__, vars(module), "nothing")
+    monkeypatch.setattr(module, "nothing", nothing, raising=False)
+
+    assert cli.main(["run", "--pipeline", "--env", "ci", "--stage", "data", "features"]) == 1
+
+    assert "error: feature 'nothing' is NaN for all" in capsys.readouterr().err
+    assert here.versions() == []
+
+
+def test_features_edited_in_the_notebook_only_cannot_be_released(notebook_run):
+    from casebook.model import release
+    from hardcover.errors import ReleaseError
+
+    plan = notebook_run.place.read("04_feature", "feature_plan.json")
+    plan["functions"]["power"]["code"] = "0" * 64
+
+    with pytest.raises(ReleaseError, match=r"exported features power are not those.*nbdev-export"):
+        release.features_source("casebook.maintenance.features", plan)
