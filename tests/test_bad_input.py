@@ -139,6 +139,14 @@ def test_two_sources_that_disagree_on_a_unit_are_refused(ai4i_csv, here, capsys,
             "unknown parameter 'maintenance.simulator.row'. Did you mean 'maintenance.simulator.rows'?",
         ),
         (
+            ["run", "--pipeline", "--param", "maintenance.simulator.rows=abc"],
+            "parameter 'maintenance.simulator.rows' is 'abc', of type str. Expected is a value of type int, such as 20000.",
+        ),
+        (
+            ["run", "--pipeline", "--param", "maintenance.simulator=3"],
+            "parameter 'maintenance.simulator' is 3, of type int",
+        ),
+        (
             ["run", "--param", "maintenence.simulator.rows=5"],
             "unknown parameter 'maintenence.simulator.rows'",
         ),
@@ -182,6 +190,7 @@ def test_kedro_run_says_the_same_without_a_traceback(place):
             ["--params", "maintenance.files=[/no/such.csv]"],
             "error: the raw file '/no/such.csv' does not exist",
         ),
+        (["--pipeline", "maintenance.dta"], "error: Failed to find the pipeline named 'maintenance.dta'"),
         (["--runner", "ParallelRunner"], "error: a run on a SharedMemoryDataCatalog cannot commit versions"),
     ):
         done = place.call("kedro", "run", "--pipeline", "maintenance.data", *arguments, check=False)

@@ -103,7 +103,8 @@ def _print_own_errors_plainly() -> None:
     previous = sys.excepthook
 
     def show(kind, error, traceback):
-        if isinstance(error, HardcoverError):
+        # Kedro names the pipeline and the closest one that exists, but as a crash.
+        if isinstance(error, HardcoverError) or str(error).startswith("Failed to find the pipeline named"):
             print(f"error: {error}", file=sys.stderr)  # noqa: T201
         else:
             previous(kind, error, traceback)
@@ -127,7 +128,14 @@ def _check_names(given: dict, known: dict, prefix: str) -> None:
     for name, value in given.items():
         if name not in known:
             raise UnknownName("parameter", prefix + name, [prefix + other for other in known])
-        if isinstance(value, dict) and isinstance(known[name], dict):
+        kind = next(
+            (kind for kind in (bool, int | float, str, list, dict) if isinstance(known[name], kind)), object
+        )
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            what = f"parameter {prefix + name!r} is {value!r}, of type {type(value).__name__}"
+            fix = f"Expected is a value of type {type(known[name]).__name__}, such as {known[name]!r:.60}."
+            raise HardcoverError(what, "", fix)
+        if isinstance(value, dict):
             _check_names(value, known[name], f"{prefix}{name}.")
 
 
