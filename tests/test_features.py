@@ -2,14 +2,15 @@
 
 import importlib
 import math
-import types
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from hardcover import cli, features
+from hardcover import features
 from hardcover.errors import FeatureError
+from tests.conftest import ROOT
 
 SCHEMA = {
     "properties": {"grade": {"type": "string", "enum": ["a", "b"]}, "width": {"type": "number"}},
@@ -71,15 +72,21 @@ def test_comments_layout_and_docstrings_do_not_change_a_functions_hash(tmp_path)
     assert hash_of("def made(a, b):\n    return b + a\n", tmp_path) != plain
 
 
-def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(here, capsys, monkeypatch):
-    module = importlib.import_module("casebook.maintenance.features")
-    nothing = types.FunctionType((lambda torque: torque * float("nan")).__code__, vars(module), "nothing")
-    monkeypatch.setattr(module, "nothing", nothing, raising=False)
+def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(place, tmp_path):
+    project = tmp_path / "project"
+    for name in ("conf", "notebooks", "src"):
+        shutil.copytree(ROOT / name, project / name)
+    shutil.copy(ROOT / "pyproject.toml", project)
+    module = project / "src" / "casebook" / "maintenance" / "features.py"
+    module.write_text(module.read_text() + "\ndef nothing(torque):\n    return torque * math.nan\n")
 
-    assert cli.main(["run", "--pipeline", "--env", "ci", "--stage", "data", "features"]) == 1
+    command = ("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "data", "features")
+    done = place.call(*command, check=False, cwd=project, env={"HARDCOVER_PROJECT": str(project)})
 
-    assert "error: feature 'nothing' is NaN for all" in capsys.readouterr().err
-    assert here.versions() == []
+    assert done.returncode == 1
+    assert "error: feature 'nothing' is NaN for all" in done.stderr
+    assert "Check its parameters: torque" in done.stderr
+    assert place.versions() == []
 
 
 def test_features_edited_in_the_notebook_only_cannot_be_released(notebook_run):

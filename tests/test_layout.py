@@ -1,6 +1,5 @@
 """The house: what lies where, who may import whom, and what the words promise."""
 
-import importlib
 import inspect
 import re
 import subprocess
@@ -98,8 +97,3 @@ def test_the_drawing_of_errors_shows_every_class():
 )
 def test_a_module_is_short_enough_to_be_read(path):
     assert len(path.read_text().splitlines()) <= 350
-
-
-def test_every_module_imports_alone():
-    for path in sorted((ROOT / "src" / "hardcover").glob("*.py")):
-        importlib.import_module(f"hardcover.{path.stem}" if path.stem != "__init__" else "hardcover")

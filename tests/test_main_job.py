@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 
 from tests.conftest import BIN, ROOT
+from tests.runtime.strategies import SPECIAL
 
 FIGURES = [
     "beeswarm",
@@ -199,22 +200,7 @@ def same_bits(ours: np.ndarray, theirs: np.ndarray) -> bool:
 
 
 def hostile_records(rng: np.random.Generator, rows: int) -> dict[str, np.ndarray]:
-    special = [
-        np.nan,
-        np.inf,
-        -np.inf,
-        0.0,
-        -0.0,
-        5e-324,
-        1e-36,
-        1.7e308,
-        -1e300,
-        8.6,
-        1380.0,
-        3500.0,
-        9000.0,
-        11000.0,
-    ]
+    special = [*SPECIAL, 8.6, 1380.0, 3500.0, 9000.0, 11000.0]
     columns = {name: rng.normal(value, 50, rows) for name, value in RECORD.items() if name != "quality"}
     for column in columns.values():
         mask = rng.random(rows) < 0.2

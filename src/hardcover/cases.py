@@ -16,7 +16,7 @@ SHARED = "model"
 NOTEBOOKS = "notebooks"
 
 
-class Stage(NamedTuple):
+class StageSource(NamedTuple):
     """One stage of one case: its name, the notebook that it is written in, and its exported module."""
 
     name: str
@@ -36,11 +36,13 @@ def _is_case(folder: Path) -> bool:
     )
 
 
-def stages(case: str, package: str) -> list[Stage]:
+def stages(case: str, package: str) -> list[StageSource]:
     """List the stages of a case, in the order of their notebooks' numbers; imports nothing."""
     root = settings.project_root() / NOTEBOOKS
     found = [path for folder in (case, SHARED) for path in sorted((root / folder).glob("[0-9]*_*.ipynb"))]
-    return [Stage(path.stem.partition("_")[2], path, f"{package}.{export_target(path)}") for path in found]
+    return [
+        StageSource(path.stem.partition("_")[2], path, f"{package}.{export_target(path)}") for path in found
+    ]
 
 
 def export_target(notebook: Path) -> str:
@@ -66,7 +68,7 @@ def export_target(notebook: Path) -> str:
     return targets[0]
 
 
-def stage_pipeline(stage: Stage, case: str):
+def stage_pipeline(stage: StageSource, case: str):
     """Import a stage's module and give its pipeline in the case's namespace."""
     from hardcover import features
     from hardcover.stage import of_case

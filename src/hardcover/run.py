@@ -90,7 +90,7 @@ def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[s
     return mine
 
 
-def _order(case: str, wanted: list[str], say: Any) -> list[cases.Stage]:
+def _order(case: str, wanted: list[str], say: Any) -> list[cases.StageSource]:
     say("reading the stages")
     from hardcover import stage  # noqa: F401  (readies Kedro for this project)
 

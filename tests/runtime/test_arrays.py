@@ -36,16 +36,6 @@ def test_what_is_written_is_read(content, metadata):
     assert said == metadata
 
 
-def test_a_file_is_mapped_and_read_without_numpy(tmp_path):
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(arrays.write({"leaf": ("F64", [0.5, -1.0])}, {"format": "1"}))
-
-    found, metadata = arrays.read(path)
-
-    assert found["leaf"].tolist() == [0.5, -1.0]
-    assert metadata == {"format": "1"}
-
-
 GOOD = arrays.write({"a": ("F64", [1.0, 2.0]), "b": ("U8", [1, 2, 3])}, {"format": "1"})
 
 
@@ -91,8 +81,3 @@ def test_a_lying_header_is_refused_by_name(header, complaint):
 
     with pytest.raises(DamagedRelease, match=complaint):
         arrays.parse(struct.pack("<Q", len(header)) + header + bytes(8))
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DamagedRelease, match=r"nothing\.safetensors"):
-        arrays.read(tmp_path / "nothing.safetensors")

@@ -19,7 +19,7 @@ def same(ours: float, theirs: float) -> bool:
     return ours == theirs or (math.isnan(ours) and math.isnan(theirs))
 
 
-def both_ways(functions: dict, rows: list[dict[str, float]]) -> None:
+def check_both_ways(functions: dict, rows: list[dict[str, float]]) -> None:
     steps = features.resolve(functions, rows[0])
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     together = features.compute_many(steps, dict(columns), len(rows))
@@ -33,7 +33,7 @@ def both_ways(functions: dict, rows: list[dict[str, float]]) -> None:
 def test_the_cases_features_have_the_same_bits_alone_and_in_a_column(rows):
     names = ["quality", "air_temperature", "process_temperature", "rotational_speed", "torque", "tool_wear"]
 
-    both_ways(features.discover(maintenance), [dict(zip(names, row, strict=True)) for row in rows])
+    check_both_ways(features.discover(maintenance), [dict(zip(names, row, strict=True)) for row in rows])
 
 
 @given(st.lists(st.tuples(anything, anything), min_size=1, max_size=20))
@@ -44,11 +44,11 @@ def test_arithmetic_that_python_refuses_gives_what_an_array_gives(rows):
         "constant": lambda: 2.5,
     }
 
-    both_ways(functions, [{"a": a, "b": b} for a, b in rows])
+    check_both_ways(functions, [{"a": a, "b": b} for a, b in rows])
 
 
 def test_a_root_of_a_negative_number_is_missing_alone_as_in_a_column():
-    both_ways({"root": lambda a: a**0.5}, [{"a": -8.0}, {"a": 4.0}])
+    check_both_ways({"root": lambda a: a**0.5}, [{"a": -8.0}, {"a": 4.0}])
 
 
 def test_features_are_ordered_by_what_they_need():

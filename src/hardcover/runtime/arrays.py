@@ -6,10 +6,8 @@ Only one-dimensional arrays are used here. Reading needs no numpy.
 """
 
 import json
-import mmap
 import struct
 import sys
-from pathlib import Path
 
 # dtype name in the file -> (format of memoryview.cast, bytes)
 KINDS = {"F64": ("d", 8), "I32": ("i", 4), "U32": ("I", 4), "U8": ("B", 1)}
@@ -58,26 +56,16 @@ def write(arrays: dict[str, tuple[str, list]], metadata: dict[str, str]) -> byte
     return struct.pack("<Q", len(text)) + text + body
 
 
-def read(path: Path) -> tuple[dict[str, memoryview], dict[str, str]]:
-    """Map a file into memory and give its arrays and metadata.
+def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, memoryview], dict[str, str]]:
+    """Give the arrays and metadata in the content of a file; the arrays are views of it.
 
     Raises
     ------
     DamagedRelease
-        When anything about the file is not exactly as ``write`` would have made it.
+        When anything about the content is not exactly as ``write`` would have made it; names ``path``.
     """
     if sys.byteorder != "little":
         raise DamagedRelease(f"{path} holds little-endian numbers; this machine is big-endian")
-    try:
-        with Path(path).open("rb") as file:
-            content = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    except (OSError, ValueError) as error:
-        raise DamagedRelease(f"cannot map {path}: {error}") from error
-    return parse(content, str(path))
-
-
-def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, memoryview], dict[str, str]]:
-    """Give the arrays and metadata in ``content``; see ``read``."""
     content = memoryview(content)
     header, start = _header(content, path)
     metadata = header.pop("__metadata__", {})
