@@ -344,6 +344,24 @@ def test_mlflow_shows_the_run_whole(notebook_run):
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
+def test_each_run_of_a_stage_in_one_kernel_is_a_run_of_its_own(place):
+    code = """
+from casebook.maintenance import data
+from hardcover import HardcoverError, Stage
+for files in (["/no.csv"], [], []):
+    try:
+        Stage("maintenance", env="ci", params={"files": files}).run(data.create_pipeline())
+    except HardcoverError as error:
+        print(error)
+"""
+    place.call("python", "-c", code)
+
+    client = MlflowClient(place.tracking)
+    experiment = client.get_experiment_by_name("casebook")
+    runs = client.search_runs([experiment.experiment_id])
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED", "FINISHED"]
+
+
 def test_the_registry_has_the_model_with_signature_and_aliases(notebook_run):
     import mlflow
 
