@@ -132,3 +132,15 @@ def test_an_interrupted_save_leaves_nothing(open_catalog, tmp_path):
 def test_an_unknown_dataset_is_kedros_own_error(open_catalog):
     with pytest.raises(DatasetNotFoundError):
         open_catalog("1").load("nothing")
+
+
+def test_a_notebook_reads_committed_versions_only(here):
+    from hardcover.stage import Stage
+
+    stage = Stage("maintenance", env="ci")
+
+    torn = here.data / "08_reporting" / "maintenance" / "metrics.json" / "9" / "metrics.json"
+    torn.parent.mkdir(parents=True)
+    torn.write_text("{}")
+    with pytest.raises(VersionError, match="no committed version"):
+        stage.load("metrics")

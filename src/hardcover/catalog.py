@@ -1,7 +1,7 @@
 """Kedro's catalog with versions that count only when committed.
 
-Set as ``DATA_CATALOG_CLASS`` in a project's settings.py, so that ``kedro run``, notebooks and
-``catalog.load`` in JupyterLab all see the same versions.
+A project's settings.py names both classes, ``DATA_CATALOG_CLASS`` for ``kedro run`` and ``CONTEXT_CLASS`` for notebooks and
+``catalog.load`` in JupyterLab, so that all see the same versions.
 """
 
 import os
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.io import AbstractVersionedDataset, DataCatalog, DatasetError
 
 from hardcover import versions
@@ -45,17 +46,27 @@ class VersionedCatalog(DataCatalog):
             return super().load(ds_name, version)
         if ds_name in self.saved and version is None:
             return super().load(ds_name, self.saved[ds_name].name)
+        folder = self.committed_folder(ds_name, version)
+        if folder not in _verified:
+            versions.verify(folder)
+            _verified.add(folder)
+        self.loaded[ds_name] = folder.name
+        return super().load(ds_name, folder.name)
+
+    def committed_folder(self, ds_name: str, version: str | None = None) -> Path:
+        """Give the folder of a dataset's given or pinned version, else of its newest committed one.
+
+        Raises
+        ------
+        VersionError
+            When there is no such committed version.
+        """
         version = version or self._load_versions.get(ds_name)
-        folder = Path(dataset._filepath)
+        folder = Path(self[ds_name]._filepath)
         known = versions.committed(folder)
         if (version not in known) if version else not known:
             raise versions.no_version(ds_name, folder, version)
-        version = version or known[0]
-        if folder / version not in _verified:
-            versions.verify(folder / version)
-            _verified.add(folder / version)
-        self.loaded[ds_name] = version
-        return super().load(ds_name, version)
+        return folder / (version or known[0])
 
     def save(self, ds_name: str, data: Any) -> None:
         """Save a dataset; nobody else sees the version before ``commit``.
@@ -95,6 +106,13 @@ class VersionedCatalog(DataCatalog):
     def discard(self) -> None:
         """Remove all that was saved and not committed."""
         _discard_all(self.saved)
+
+
+class VersionedContext(KedroContext):
+    """Give the same catalog outside a run, where Kedro takes its own whatever ``DATA_CATALOG_CLASS`` says."""
+
+    def _get_catalog(self, catalog_class: type = VersionedCatalog, **options: Any) -> Any:
+        return super()._get_catalog(catalog_class=catalog_class, **options)
 
 
 def _discard_all(saved: dict[str, Path]) -> None:

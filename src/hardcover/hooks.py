@@ -18,7 +18,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from hardcover import lock, settings
+from hardcover import lock, settings, tracking
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
@@ -53,8 +53,6 @@ class HardcoverHooks:
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
         """Commit what the run saved, then log it to MLflow."""
-        from hardcover import tracking
-
         with self._held:
             origins = {output: node for node in pipeline.nodes for output in node.outputs}
             common = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hardcover import lock, settings, tracking
-from hardcover.errors import HardcoverError, UnknownName
+from hardcover.errors import UnknownName
 
 # Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
 os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(settings.project_root() / "conf" / "logging.yml"))
@@ -124,16 +124,7 @@ class Stage:
 
     def folder(self, name: str) -> Path:
         """Give the folder of a dataset's newest committed version."""
-        from hardcover import versions
-
-        dataset = self._catalog.get(f"{self.case}.{name}")
-        if dataset is None:
-            raise HardcoverError(f"no dataset {self.case}.{name!r}", "", "Check conf/base/catalog.yml.")
-        folder = Path(dataset._filepath)
-        known = versions.committed(folder)
-        if not known:
-            raise versions.no_version(f"{self.case}.{name}", folder)
-        return folder / known[0]
+        return self._catalog.committed_folder(f"{self.case}.{name}")
 
 
 class StageRun:

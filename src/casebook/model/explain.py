@@ -23,8 +23,8 @@ from matplotlib.figure import Figure
 from hardcover.errors import DataError
 
 # %% ../../../notebooks/model/04_explain.ipynb #values
-def shapley_values(booster: lgb.Booster, inputs: np.ndarray) -> np.ndarray:
-    """Attribute raw scores to inputs: shape (rows, inputs + 1), the base value last, in log-odds.
+def shapley_values(booster: lgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray, float]:
+    """Attribute raw scores to inputs: shape (rows, inputs + 1), the base value last, in log-odds; and the largest error.
 
     Raises `DataError` when a row's values do not add up to its raw score within 1e-9.
     """
@@ -34,7 +34,7 @@ def shapley_values(booster: lgb.Booster, inputs: np.ndarray) -> np.ndarray:
         raise DataError(
             f"explanations miss the raw score by {error:.2g}", "node explain", "Report it with the model."
         )
-    return values
+    return values, error
 
 # %% ../../../notebooks/model/04_explain.ipynb #explain
 def explain(features: pd.DataFrame, feature_plan: dict, model: str) -> tuple[pd.DataFrame, dict]:
@@ -44,8 +44,7 @@ def explain(features: pd.DataFrame, feature_plan: dict, model: str) -> tuple[pd.
     """
     rows, booster = features[features["split"] == "holdout"], lgb.Booster(model_str=model)
     inputs = rows[feature_plan["inputs"]].to_numpy(np.float64)
-    values = shapley_values(booster, inputs)
-    error = float(np.abs(values.sum(axis=1) - booster.predict(inputs, raw_score=True)).max())
+    values, error = shapley_values(booster, inputs)
     table = pd.DataFrame(values, columns=[*feature_plan["inputs"], "base_value"])
     table.insert(0, "record", rows["record"].to_numpy())
     mean = table[feature_plan["inputs"]].abs().mean().sort_values(ascending=False)
