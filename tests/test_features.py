@@ -1,6 +1,5 @@
 """Features of a table: the module's functions over all clean rows, or a refusal that names the function."""
 
-import importlib
 import math
 import shutil
 
@@ -53,23 +52,6 @@ def test_a_table_has_keys_target_and_inputs_in_the_models_order():
 def test_a_function_that_gives_nothing_usable_is_refused_by_name(function, complaint):
     with pytest.raises(FeatureError, match=complaint):
         features.table_of(CLEAN, SCHEMA, {"made": function})
-
-
-def hash_of(source: str, tmp_path) -> str:
-    path = tmp_path / f"made{abs(hash(source))}.py"
-    path.write_text(source)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return features.code_hash(module.made)
-
-
-def test_comments_layout_and_docstrings_do_not_change_a_functions_hash(tmp_path):
-    plain = hash_of("def made(a, b):\n    return a + b\n", tmp_path)
-
-    assert hash_of('def made(a,b):\n    """Add."""\n    # why\n    return (a + b)\n', tmp_path) == plain
-    assert hash_of("def made(a, b):\n    return a - b\n", tmp_path) != plain
-    assert hash_of("def made(a, b):\n    return b + a\n", tmp_path) != plain
 
 
 def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(place, tmp_path):

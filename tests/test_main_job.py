@@ -405,7 +405,19 @@ def eventually(ask, seconds: float = 60):
 
 
 def test_two_runs_at_once_both_end_well_and_the_second_says_that_it_waits(place):
-    command = ("hardcover", "run", "maintenance", "--pipeline", "--env", "ci", "--stage", "data", "features")
+    # Forced, as the second would otherwise reuse what the first made.
+    command = (
+        "hardcover",
+        "run",
+        "maintenance",
+        "--pipeline",
+        "--env",
+        "ci",
+        "--force",
+        "--stage",
+        "data",
+        "features",
+    )
     first, second = place.start(*command), place.start(*command)
 
     said = [process.communicate(timeout=300) for process in (first, second)]

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import versions
+from hardcover import drafts, storage, versions
 from hardcover.errors import VersionError
+
+OLD = Path(__file__).parent / "old"
 
 
 def save(folder, version: str, content: bytes = b"rows"):
@@ -40,12 +44,13 @@ def test_a_manifest_says_what_was_saved(tmp_path):
 
     manifest = versions.commit(folder, {"dataset": "rows", "node": "read"})
 
-    assert manifest["format"] == "hardcover.manifest/1"
+    assert manifest["format"] == "hardcover.manifest/2"
     assert manifest["files"]["rows.csv"] == {
         "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
         "bytes": 3,
     }
-    assert versions.verify(folder) == manifest
+    assert manifest["content"] == versions.content_of(manifest["files"])
+    assert versions.verify(folder) | manifest == versions.verify(folder)
 
 
 def test_a_version_without_files_cannot_be_committed(tmp_path):
@@ -56,16 +61,44 @@ def test_a_version_without_files_cannot_be_committed(tmp_path):
 
 
 @given(st.data())
-def test_any_flipped_byte_is_found(tmp_path_factory, data):
+def test_any_flipped_byte_is_found_in_any_file_the_manifest_too(tmp_path_factory, data):
     folder = save(tmp_path_factory.mktemp("flip"), "v", bytes(range(200)))
-    versions.commit(folder, {})
-    path = folder / "rows.csv"
+    (folder / "parts").mkdir()
+    (folder / "parts" / "more.csv").write_bytes(b"1,2,3")
+    versions.commit(folder, {"dataset": "rows", "inputs": {"raw": {"version": "1"}}})
+    path = data.draw(st.sampled_from(["rows.csv", "parts/more.csv", "manifest.json"]).map(folder.joinpath))
     content = bytearray(path.read_bytes())
     content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
 
-    with pytest.raises(VersionError, match=r"rows\.csv.* is not the one that was committed"):
+    with pytest.raises(VersionError, match=path.name):
         versions.verify(folder)
+
+
+def test_a_manifest_of_the_first_format_still_counts(tmp_path):
+    folder = save(tmp_path, "2026-11-24T08.09.45.020Z", b"abc")
+    (folder / "manifest.json").write_bytes((OLD / "manifest-1.json").read_bytes())
+
+    assert versions.latest(tmp_path) == folder.name
+    assert versions.verify(folder)["dataset"] == "maintenance.clean"
+    (folder / "rows.csv").write_bytes(b"abd")
+    with pytest.raises(VersionError, match="is not the one that was committed"):
+        versions.verify(folder)
+
+
+def test_the_newest_version_is_found_however_the_pointer_is_damaged(tmp_path):
+    for version in ("a", "b"):
+        versions.commit(save(tmp_path, version), {})
+    pointer = tmp_path / ".latest"
+    whole = pointer.read_bytes()
+
+    for damaged in (b"", b"\xff\xfe", whole[:-1], whole.replace(b"b\na", b"a\na"), b"0\nz"):
+        pointer.write_bytes(damaged)
+        assert versions.latest(tmp_path) == "b"
+    pointer.unlink()
+    assert versions.latest(tmp_path) == "b"
+    shutil.rmtree(tmp_path / "b")
+    assert versions.latest(tmp_path) == "a"
 
 
 def test_a_lost_file_is_named(tmp_path):
@@ -78,7 +111,7 @@ def test_a_lost_file_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"format": "other"}', '{"format": "hardcover.manifest/1", "files": 3}']
+    "content", ["", "{", "[]", "{}", '{"format": "other"}', '{"format": "hardcover.manifest/2", "files": 3}']
 )
 def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path, content):
     folder = save(tmp_path, "v")
@@ -88,21 +121,19 @@ def test_a_damaged_manifest_is_named_with_what_to_do(tmp_path, content):
         versions.verify(folder)
 
 
-def test_sweeping_removes_the_unfinished_and_nothing_else(tmp_path):
+def test_cleaning_removes_the_unfinished_and_nothing_else(tmp_path):
     dataset = tmp_path / "03_primary" / "maintenance" / "clean.parquet"
     kept, left = save(dataset, "1"), save(dataset, "2")
     versions.commit(kept, {})
-    alone = save(tmp_path / "03_primary" / "maintenance" / "other.json", "1")
     report = tmp_path / "08_reporting" / "maintenance" / "2026-run" / "01_data.ipynb"
     report.parent.mkdir(parents=True)
     report.touch()
 
-    removed = versions.sweep(tmp_path)
+    removed = drafts.clean(tmp_path)
 
-    assert sorted(removed) == sorted([left, alone])
+    assert removed == [left]
     assert kept.exists()
     assert report.exists()
-    assert not alone.parent.exists()
 
 
 def test_a_file_is_old_or_new_whenever_writing_stops(tmp_path, monkeypatch):
@@ -120,12 +151,12 @@ def test_a_file_is_old_or_new_whenever_writing_stops(tmp_path, monkeypatch):
             else:
                 patch.setattr(type(path), step, fail)
             with pytest.raises(OSError, match="No space left"):
-                versions.write_atomically(path, b"new")
+                storage.write_atomically(path, b"new")
 
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
 
-    versions.write_atomically(path, b"new")
+    storage.write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
 
 

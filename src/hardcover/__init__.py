@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "HardcoverError": "errors",
+    "IncrementalRunner": "runner",
     "Stage": "stage",
 }
 __all__ = sorted(_HOMES)

@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
-from hardcover import settings
+from hardcover import definitions, settings
 from hardcover.errors import HardcoverError
 
 SHARED = "model"
@@ -66,6 +66,21 @@ def export_target(notebook: Path) -> str:
             "the notebook exports no module", str(notebook), "Add a cell '#| default_exp case.stage'."
         )
     return targets[0]
+
+
+def in_sync(stage: StageSource) -> bool:
+    """Say whether a stage's notebook defines what its exported module does; imports neither."""
+    notebook = json.loads(stage.notebook.read_text(encoding="utf-8"))
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    module, written = definitions.space_of(stage.module), definitions.of_notebook(cells)
+    if module is None:
+        return False
+    return all(
+        [module.normal(part) for part in statements]
+        == [written.normal(part) for part in written.statements.get(name, [])]
+        for name, statements in module.statements.items()
+        if name != "__all__"
+    )
 
 
 def stage_pipeline(stage: StageSource, case: str):

@@ -1,37 +1,80 @@
-"""Kedro's catalog with versions that count only when committed.
+"""Kedro's catalog with versions that count only when committed, for every type of dataset.
 
 A project's settings.py names both classes, ``DATA_CATALOG_CLASS`` for ``kedro run`` and ``CONTEXT_CLASS`` for notebooks and
-``catalog.load`` in JupyterLab, so that all see the same versions.
+``catalog.load`` in JupyterLab, so that all see the same versions. ``versioned: true`` in the catalog is all that a
+dataset needs; types that Kedro cannot version, such as ``partitions.PartitionedDataset``, say
+``metadata: {versioned: true}``.
 """
 
 import os
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import KedroContext
-from kedro.io import AbstractVersionedDataset, DataCatalog, DatasetError
+from kedro.io import AbstractDataset, AbstractVersionedDataset, CachedDataset, DataCatalog, DatasetError
+from kedro.io.core import Version
 
-from hardcover import versions
+from hardcover import drafts, settings, versions
+from hardcover.drafts import Draft
 from hardcover.errors import HardcoverError, StorageError
 
-_verified: set[Path] = set()
+_verified: dict[Path, dict] = {}
 
 
 class VersionedCatalog(DataCatalog):
-    """Load the newest committed version of a dataset; hold what is saved back until ``commit``.
+    """Load the newest committed version of a dataset; commit what is saved, within a run at its end.
 
     Within one run, a node reads what an earlier node of the same run saved. To everyone else it does not exist
     before the commit, and after ``discard``, or when the process dies, it never did.
+
+    Attributes
+    ----------
+    in_run
+        Whether what is saved waits for ``commit``; outside a run each save is committed by itself.
+    saved
+        Drafts of this run, by dataset.
+    loaded
+        Manifests of the committed versions that were read, by dataset.
+    shapes
+        ``rows`` and ``columns`` of the tables that were saved, by dataset.
+    reused
+        Folders of versions that stand for what this run would have saved; saving these datasets does nothing.
+    origins
+        What each node of this run computes from, by node; ``origins.origin_of`` fills it.
+    makers
+        The nodes of this run by the datasets that they give.
+    reasons
+        Why each node that ran had to, by node; those that are missing were reused.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.saved: dict[str, Path] = {}
-        self.loaded: dict[str, str] = {}
+        self.in_run = False
+        self.saved: dict[str, Draft] = {}
+        self.loaded: dict[str, dict] = {}
+        self.shapes: dict[str, dict] = {}
+        self.reused: dict[str, Path] = {}
+        self.origins: dict[str, dict] = {}
+        self.makers: dict[str, str] = {}
+        self.reasons: dict[str, list[str]] = {}
+        self._swapping = threading.RLock()
         # A leftover of a killed process is harmless; one of a finished process would be untidy.
         weakref.finalize(self, _discard_all, self.saved)
+
+    def folder_of(self, ds_name: str) -> Path | None:
+        """Give the folder of a dataset's versions; None where it is not versioned or not on this machine's disk."""
+        dataset = _innermost(self.get(ds_name))
+        if isinstance(dataset, AbstractVersionedDataset):
+            local = getattr(dataset, "_protocol", "file") == "file"
+            return Path(dataset._filepath) if dataset._version is not None and local else None
+        if (getattr(dataset, "metadata", None) or {}).get("versioned"):
+            return Path(dataset._init_args[_path_argument(dataset)])
+        return None
 
     def load(self, ds_name: str, version: str | None = None) -> Any:
         """Load a dataset in the given version, else this run's own, else the newest committed one.
@@ -41,67 +84,117 @@ class VersionedCatalog(DataCatalog):
         VersionError
             When there is no committed version, or its files are not those that were committed.
         """
-        dataset = self.get(ds_name)
-        if not isinstance(dataset, AbstractVersionedDataset) or dataset._version is None:
+        if self.folder_of(ds_name) is None:
             return super().load(ds_name, version)
-        if ds_name in self.saved and version is None:
-            return super().load(ds_name, self.saved[ds_name].name)
-        folder = self.committed_folder(ds_name, version)
-        if folder not in _verified:
-            versions.verify(folder)
-            _verified.add(folder)
-        self.loaded[ds_name] = folder.name
-        return super().load(ds_name, folder.name)
+        if version is None and ds_name in self.saved:
+            folder = self.saved[ds_name].folder
+        else:
+            folder = self.committed_folder(ds_name, version)
+            self.loaded[ds_name] = manifest_of(folder)
+        with self._aimed_at(ds_name, folder):
+            return super().load(ds_name)
 
     def committed_folder(self, ds_name: str, version: str | None = None) -> Path:
-        """Give the folder of a dataset's given or pinned version, else of its newest committed one.
+        """Give the folder of a dataset's given, reused or pinned version, else of its newest committed one.
 
         Raises
         ------
         VersionError
             When there is no such committed version.
         """
+        if version is None and ds_name in self.reused:
+            return self.reused[ds_name]
         version = version or self._load_versions.get(ds_name)
-        folder = Path(self[ds_name]._filepath)
-        known = versions.committed(folder)
-        if (version not in known) if version else not known:
+        folder = self.folder_of(ds_name)
+        found = version or versions.latest(folder)
+        if found is None or not versions.is_committed(folder / found):
             raise versions.no_version(ds_name, folder, version)
-        return folder / (version or known[0])
+        return folder / found
+
+    def exists(self, ds_name: str) -> bool:
+        """Say whether a dataset has a version that can be loaded."""
+        folder = self.folder_of(ds_name) if ds_name in self else None
+        if folder is None:
+            return super().exists(ds_name)
+        return ds_name in self.saved or versions.latest(folder) is not None
 
     def save(self, ds_name: str, data: Any) -> None:
-        """Save a dataset; nobody else sees the version before ``commit``.
+        """Save a dataset; within a run, nobody else sees the version before ``commit``.
 
         Raises
         ------
         StorageError
             When the disk is full or the path cannot be written.
         """
-        dataset = self.get(ds_name, fallback_to_runtime_pattern=True)
-        if isinstance(dataset, AbstractVersionedDataset) and dataset._version is not None:
-            self.saved[ds_name] = Path(dataset._filepath) / dataset.resolve_save_version()
-        try:
+        self.get(ds_name, fallback_to_runtime_pattern=True)
+        folder = self.folder_of(ds_name)
+        if ds_name in self.reused:
+            return
+        if folder is None:
             super().save(ds_name, data)
-        except DatasetError as error:
-            raise _storage_error(error, f"dataset {ds_name!r}", self.saved.get(ds_name)) or error from error
+            return
+        try:
+            draft = self.saved.get(ds_name) or drafts.draft(folder)
+            self.saved[ds_name] = draft
+            self.shapes[ds_name] = _shape_of(data)
+            with self._aimed_at(ds_name, draft.folder):
+                super().save(ds_name, data)
+            draft.seal()
+            if not self.in_run:
+                self.commit(lambda *_: {"node": None, "face": "module"})
+        except (DatasetError, OSError) as error:
+            raise _storage_error(error, f"dataset {ds_name!r}", folder) or error from error
+        finally:
+            if not self.in_run:
+                self.discard()
 
-    def commit(self, facts_of: Callable[[str], dict]) -> dict[str, dict]:
-        """Make all that was saved count; gives the manifests by dataset.
+    def commit(self, facts_of: Callable[[str, dict], dict]) -> dict[str, dict]:
+        """Make all that was saved count; gives the manifests by dataset, those of reused versions too.
+
+        A reused version that is not the newest is committed again, so that everyone reads what this run says.
 
         Parameters
         ----------
         facts_of
-            Gives what a dataset's manifest says about its origin.
+            Gives what a dataset's manifest says about its origin, from its name and the manifests so far.
         """
-        manifests = {}
+        manifests: dict[str, dict] = {}
         try:
-            for name, folder in list(self.saved.items()):
-                facts = {"dataset": name, "version": folder.name, **facts_of(name)}
-                manifests[name] = versions.commit(folder, facts)
-                _verified.add(folder)
+            for name, draft in list(self.saved.items()):
+                facts = {"dataset": name, "version": draft.folder.name, **self.shapes[name]}
+                manifests[name] = draft.commit({**facts, **facts_of(name, manifests)})
+                _verified[draft.folder] = manifests[name]
+                del self.saved[name]
+            for name, folder in self.reused.items():
+                newest = versions.latest(folder.parent) == folder.name
+                manifests[name] = manifest_of(folder) if newest else drafts.commit_again(folder)
+                self.reused[name] = folder.parent / manifests[name]["version"]
         except OSError as error:
-            raise _storage_error(error, f"dataset {name!r}", folder) or error from error
-        self.saved.clear()
+            raise _storage_error(error, f"dataset {name!r}", self.folder_of(name)) or error from error
+        finally:
+            self.discard()
         return manifests
+
+    @contextmanager
+    def _aimed_at(self, ds_name: str, folder: Path) -> Iterator[None]:
+        dataset = self[ds_name]
+        inner = _innermost(dataset)
+        if isinstance(inner, AbstractVersionedDataset):
+            version = Version(folder.name, folder.name)
+            if inner._version != version:
+                # A cached dataset would go on giving what it holds of another version.
+                dataset.release()
+                inner._version = version
+            yield
+            return
+        with self._swapping:
+            arguments, name = deepcopy(dataset._init_args), _path_argument(dataset)
+            path = folder / Path(arguments[name]).name
+            self._datasets[ds_name] = type(dataset)(**{**arguments, name: str(path)})
+            try:
+                yield
+            finally:
+                self._datasets[ds_name] = dataset
 
     def discard(self) -> None:
         """Remove all that was saved and not committed."""
@@ -115,10 +208,40 @@ class VersionedContext(KedroContext):
         return super()._get_catalog(catalog_class=catalog_class, **options)
 
 
-def _discard_all(saved: dict[str, Path]) -> None:
-    for folder in saved.values():
-        if not (folder / versions.MANIFEST).is_file():
-            versions.discard(folder)
+def manifest_of(folder: Path) -> dict:
+    """Give the manifest of a committed version, whose files are compared with it once a process.
+
+    With the setting ``data.verify`` off, only the manifest is looked at.
+
+    Raises
+    ------
+    VersionError
+        When a file is not the one that was committed.
+    """
+    if folder not in _verified:
+        check = versions.verify if settings.read("data.verify") == "yes" else versions.manifest_of
+        _verified[folder] = check(folder)
+    return _verified[folder]
+
+
+def _innermost(dataset: AbstractDataset | None) -> AbstractDataset | None:
+    return dataset._dataset if isinstance(dataset, CachedDataset) else dataset
+
+
+def _path_argument(dataset: AbstractDataset) -> str:
+    return "path" if "path" in dataset._init_args else "filepath"
+
+
+def _shape_of(data: Any) -> dict:
+    columns = getattr(data, "columns", None)
+    if columns is None or not hasattr(data, "__len__"):
+        return {}
+    return {"rows": len(data), "columns": [str(name) for name in columns]}
+
+
+def _discard_all(saved: dict[str, Draft]) -> None:
+    for draft in saved.values():
+        draft.discard()
     saved.clear()
 
 

@@ -2,12 +2,12 @@
 
 import argparse
 import json
-import shutil
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
-from hardcover import __version__
+from hardcover import __version__, verbs
 from hardcover.errors import HardcoverError
 
 EXAMPLES = """examples:
@@ -17,6 +17,16 @@ EXAMPLES = """examples:
   hardcover run maintenance --pipeline                   the same without notebooks
   hardcover run maintenance --env ci                     small and fast
   hardcover run maintenance --param maintenance.simulator.rows=5000 --stage data features
+  hardcover run --why                                    what ran or was reused, and why
+  hardcover run --force                                  everything anew
+"""
+LINEAGE_EXAMPLES = """examples:
+  hardcover lineage maintenance.wheel                    the newest wheel: from raw files to it
+  hardcover lineage maintenance.raw@2026-11-24T09.21.13.801190Z
+  hardcover lineage d0f66511                             a run
+  hardcover lineage 3f1c0a9e                             a raw file by its SHA-256: which wheels hold it?
+  hardcover lineage maintenance.wheel --html lineage.html
+  hardcover lineage d0f66511 --json                      OpenLineage events
 """
 
 
@@ -24,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; gives the exit code: 0 well, 1 on any failure and on Ctrl-C, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        return _run(options)
+        return getattr(verbs, options.verb)(options)
     except Exception as error:
-        _clear()
+        verbs.clear()
         if options.debug:
             print(getattr(error, "traceback", ""), file=sys.stderr)
             traceback.print_exc()
@@ -35,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {_said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        _clear()
+        verbs.clear()
         print("error: stopped by Ctrl-C before any stage began.", file=sys.stderr)
         return 1
 
@@ -54,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"hardcover {__version__}")
-    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    run = verbs.add_parser(
+    verbs_of = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    run = verbs_of.add_parser(
         "run",
         help="the main job: data, features, train, explain, release",
         description="Run the stages of a case in the order of their datasets, and end with a wheel.",
@@ -83,9 +93,30 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="override a parameter",
     )
-    run.add_argument("--json", action="store_true", help="the summary as JSON on standard output")
-    run.add_argument("--debug", action="store_true", help="show tracebacks")
+    run.add_argument("--force", action="store_true", help="run every node, changed or not")
+    run.add_argument("--why", action="store_true", help="say of each node why it ran, or that it was reused")
+    run.add_argument("--no-verify", action="store_true", help="do not compare versions with their hashes")
     run.set_defaults(face="notebook")
+    lineage = verbs_of.add_parser(
+        "lineage",
+        help="where a version came from, what was made of it, what a run did",
+        description="Show the tree of a version, the record of a run, or the wheels that hold a raw file.",
+        epilog=LINEAGE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    lineage.add_argument(
+        "what", metavar="DATASET[@VERSION]|RUN|SHA256", help="the first digits of a run or hash will do"
+    )
+    lineage.add_argument("--html", type=Path, metavar="FILE", help="also write a picture that loads nothing")
+    lineage.add_argument("--mermaid", action="store_true", help="print a Mermaid flowchart")
+    lineage.add_argument(
+        "--send", metavar="URL", help="send OpenLineage events, which --json prints, to an endpoint"
+    )
+    verbs_of.add_parser("verify", help="compare all versions with their manifests")
+    verbs_of.add_parser("clean", help="remove what killed runs left behind")
+    for verb in verbs_of.choices.values():
+        verb.add_argument("--json", action="store_true", help="the result as JSON on standard output")
+        verb.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 
@@ -97,67 +128,3 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
-
-
-def _run(options: argparse.Namespace) -> int:
-    from hardcover.run import run
-
-    results = run(
-        options.case, options.stage, options.face, options.data, options.env, dict(options.param), say=_say
-    )
-    _clear()
-    if options.json:
-        print(json.dumps(results, indent=2))
-        return 0
-    for facts in results:
-        print("\n".join(_table(facts)))
-    return 0
-
-
-def _say(line: str, transient: bool = False) -> None:
-    # A log keeps every line; a line for every cell would drown the rest.
-    if transient and not sys.stderr.isatty():
-        return
-    _clear()
-    width = shutil.get_terminal_size().columns - 1
-    print(line[:width] if transient else line, end="\r" if transient else "\n", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\x1b[2K", end="\r", file=sys.stderr)
-
-
-def _table(facts: dict) -> list[str]:
-    rows = [("case", facts["case"])]
-    source, data = facts.get("source"), facts.get("data_report")
-    if source:
-        rows.append(("source", source["description"]))
-    if data:
-        kept = f"{data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
-        rows.append(("rows", f"{data['rows']} raw = {kept}"))
-    metrics = facts.get("metrics")
-    if metrics:
-        holdout, interval = metrics["holdout"], metrics["interval"]
-        between = f"[{interval['average_precision']['low']:.3f}, {interval['average_precision']['high']:.3f}]"
-        folds = metrics["cross_validation"]
-        rows.append(("average precision", f"{holdout['average_precision']:.3f} {between} on the holdout"))
-        spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
-        rows.append(("  in folds", f"{spread}, {folds['folds']} folds"))
-        base = metrics["baseline"]
-        logistic, constant = base["logistic_regression"], base["constant"]
-        lines = f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
-        rows.append(("baseline", lines))
-    if facts.get("registration_report"):
-        registered = facts["registration_report"]
-        rows.append(
-            ("registry", f"{registered['model']} version {registered['version']}, {registered['decision']}")
-        )
-    if facts.get("release_report"):
-        release = facts["release_report"]
-        bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
-        rows.append(("wheel", f"{release['path']} ({bits})"))
-    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())))
-    rows.append(("run", facts["run"] or "-"))
-    rows.append(("time", f"{facts['seconds']:.0f} s"))
-    return [f"{name:<18} {value}" for name, value in rows]

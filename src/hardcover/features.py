@@ -1,9 +1,6 @@
 """The pipeline around a features module: columns in, the model's table out."""
 
-import ast
-import hashlib
 import inspect
-import textwrap
 from collections.abc import Callable
 from types import ModuleType
 
@@ -11,6 +8,7 @@ import numpy as np
 import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 
+from hardcover import fingerprints
 from hardcover.errors import FeatureError
 from hardcover.runtime import features as runtime
 from hardcover.runtime.records import Fields
@@ -86,33 +84,9 @@ def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) 
             name: {
                 "parameters": list(inspect.signature(function).parameters),
                 "description": inspect.getdoc(function) or "",
-                "code": code_hash(function),
+                "code": fingerprints.code_of(function).hash,
             }
             for name, function in sorted(functions.items())
         },
     }
     return table, plan
-
-
-def code_hash(function: Callable) -> str:
-    """Hash a function's source so that comments, layout and docstrings do not count.
-
-    Examples
-    --------
-    >>> import math
-    >>> code_hash(math.factorial)
-    Traceback (most recent call last):
-    ...
-    hardcover.errors.FeatureError: the source of 'factorial' cannot be found. Define it in a notebook or a module.
-    """
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError) as error:
-        what = f"the source of {function.__name__!r} cannot be found"
-        raise FeatureError(what, "", "Define it in a notebook or a module.") from error
-    for part in ast.walk(tree):
-        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(
-            part
-        ):
-            part.body = part.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,24 +1,22 @@
 """What Hardcover does around a Kedro run, whichever face started it.
 
-Before: check the environment's and the parameters' names, take the lock. After: commit all versions, tell MLflow.
+Before: check the environment's and the parameters' names, take the lock. At each node: note what it computes from.
+After: commit all versions, tell MLflow, write the run's record.
 On an error: discard everything that the run saved.
 """
 
 import logging
 import os
-import subprocess
 import sys
 import warnings
 from contextlib import ExitStack
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cache
-from importlib import import_module
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from hardcover import lock, settings, tracking
+from hardcover import lock, origins, provenance, settings, tracking, wheel
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
@@ -38,41 +36,50 @@ class HardcoverHooks:
         """Refuse unknown names before anything starts, and let one process at a time set up the tracking store."""
         _print_own_errors_plainly()
         settings.check_environment(context.env)
-        _check_parameters(context)
+        check_parameters(context.config_loader)
         with lock.hold("tracking"):
             return (yield)
 
     @hook_impl(tryfirst=True)
-    def before_pipeline_run(self, catalog: Any) -> None:
+    def before_pipeline_run(self, run_params: dict, catalog: Any) -> None:
         """Take the lock of the data folder and remove what killed runs left behind."""
         if not isinstance(catalog, VersionedCatalog):
-            fix = "Use SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
+            fix = "Use hardcover.IncrementalRunner, SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
             raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
         self._held.enter_context(lock.alone())
+        catalog.in_run = True
+        self._session = session_facts(
+            FACE.get(), run_params["env"], run_params["pipeline_names"], run_params["runtime_params"]
+        )
 
     @hook_impl(tryfirst=True)
-    def after_pipeline_run(self, pipeline: Any, catalog: Any) -> None:
-        """Commit what the run saved, then log it to MLflow."""
-        with self._held:
-            origins = {output: node for node in pipeline.nodes for output in node.outputs}
-            common = {
-                "run": tracking.run_id(),
-                "face": FACE.get(),
-                "created": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                **git_facts(),
-            }
-            inputs = catalog.loaded | {name: folder.name for name, folder in catalog.saved.items()}
+    def before_node_run(self, node: Any, catalog: Any) -> None:
+        """Note what the node computes from, while its inputs are what it reads."""
+        origins.origin_of(node, catalog)
 
-            def facts_of(dataset: str) -> dict:
-                node = origins[dataset]
-                read = {name: inputs[name] for name in node.inputs if name in inputs}
-                named = {name: catalog.load(name) for name in node.inputs if name.startswith("params:")}
-                return {"node": node.name, "inputs": read, "parameters": named, **common}
+    @hook_impl(tryfirst=True)
+    def after_pipeline_run(self, run_params: dict, pipeline: Any, catalog: Any) -> None:
+        """Commit what the run saved, then log it to MLflow and write the run's record."""
+        with self._held:
+            makers = {output: node.name for node in pipeline.nodes for output in node.outputs}
+            run = tracking.run_id() or os.environ.get("HARDCOVER_RUN_ID") or run_params["run_id"]
+            common = {
+                "run": run,
+                "created": _now(),
+                **{
+                    name: self._session.get(name)
+                    for name in ("face", "commit", "dirty", "patch", "lock", "python")
+                },
+            }
+
+            def facts_of(dataset: str, _: dict) -> dict:
+                origin = catalog.origins[makers[dataset]]
+                return {**{name: value for name, value in origin.items() if name != "unknown"}, **common}
 
             manifests = catalog.commit(facts_of)
-            global _last_run
-            _last_run = common["run"]
-            tracking.log(catalog, manifests)
+            made = {name for name, manifest in manifests.items() if name not in catalog.reused}
+            tracking.log(catalog, manifests, made)
+            record_session(run, self._session, pipeline, catalog, manifests)
 
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self, catalog: Any) -> None:
@@ -82,11 +89,17 @@ class HardcoverHooks:
 
 
 def _silence_others() -> None:
-    # Warnings that nobody using this project could act on. Kedro 1.7 calls a deprecated function of
-    # omegaconf 2.4; and kedro-mlflow's model class, when first imported, warns past any filter.
+    # Warnings that nobody using this project could act on. Kedro 1.7 calls a deprecated function of omegaconf 2.4;
+    # and kedro-mlflow's model class, when first imported, warns past any filter, since MLflow puts its own in front.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)
-    with warnings.catch_warnings(record=True):
-        import_module("kedro_mlflow.framework.hooks")
+    show = warnings.showwarning
+
+    def show_others(message, *arguments, **options):
+        if "Add type hints to the `predict` method" not in str(message):
+            show(message, *arguments, **options)
+
+    if getattr(show, "__module__", "") != __name__:
+        warnings.showwarning = show_others
     # When a node fails, Kedro logs what the exception says anyway, and advises to resume from datasets that
     # were discarded.
     for name in ("kedro.pipeline.node", "kedro.runner.sequential_runner", "kedro.runner.thread_runner"):
@@ -111,14 +124,21 @@ def _print_own_errors_plainly() -> None:
         sys.excepthook = show
 
 
-def _check_parameters(context: Any) -> None:
-    given = context.config_loader.runtime_params or {}
+def check_parameters(loader: Any) -> None:
+    """Refuse runtime parameters that ``conf/`` does not have, or of another type.
+
+    Raises
+    ------
+    UnknownName, HardcoverError
+        Names the parameter, and the closest one that exists or the type that it should have.
+    """
+    given = loader.runtime_params or {}
     if not given:
         return
     # The loader merges what is given into what it finds, so the known names are read without.
-    context.config_loader.runtime_params = {}
-    known = context.config_loader["parameters"]
-    context.config_loader.runtime_params = given
+    loader.runtime_params = {}
+    known = loader["parameters"]
+    loader.runtime_params = given
     _check_names(given, known, "")
 
 
@@ -137,23 +157,46 @@ def _check_names(given: dict, known: dict, prefix: str) -> None:
             _check_names(value, known[name], f"{prefix}{name}.")
 
 
+def session_facts(face: str, env: str | None, pipelines: list[str] | None, params: dict | None) -> dict:
+    """Say what a session is about to do, and with which code."""
+    asked = {"face": face, "env": env, "pipelines": pipelines, "params": params, "started": _now()}
+    return {**asked, **provenance.checkout()}
+
+
+def record_session(run: str, session: dict, pipeline: Any, catalog: Any, manifests: dict[str, dict]) -> None:
+    """Write what a session did into the record of its run, and let a released wheel land."""
+    nodes = {
+        node.name: {
+            "state": "ran" if node.name in catalog.reasons else "reused",
+            "reasons": catalog.reasons.get(node.name, []),
+            "inputs": list(node.inputs),
+            "outputs": list(node.outputs),
+        }
+        for node in pipeline.nodes
+    }
+    outputs = {
+        name: {"version": manifest["version"], "content": manifest["content"], "made_by": manifest["run"]}
+        for name, manifest in manifests.items()
+    }
+    inputs = {
+        name: {"version": manifest["version"], "content": manifest["content"]}
+        for name, manifest in catalog.loaded.items()
+        if name not in outputs
+    }
+    facts = {"nodes": nodes, "outputs": outputs, "inputs": inputs, "ended": _now()}
+    provenance.record(run, {**session, **facts})
+    for name in manifests:
+        lands = (getattr(catalog[name], "metadata", None) or {}).get("lands")
+        if lands:
+            wheel.land(catalog.load(f"{name.rpartition('.')[0]}.{lands}"))
+    global _last_run
+    _last_run = run
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def last_run() -> str | None:
-    """Give the MLflow run of the last commit in this process."""
+    """Give the run of the last commit in this process."""
     return _last_run
-
-
-@cache
-def git_facts() -> dict:
-    """Give the commit of the project and whether files differ from it; empty values outside git."""
-
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(settings.project_root()), *arguments]
-        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = git("status", "--porcelain")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}

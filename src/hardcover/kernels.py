@@ -124,6 +124,11 @@ def warm() -> Iterator[None]:
         _server = None
 
 
+def is_cold() -> bool:
+    """Say whether no warm process is there."""
+    return _server is None
+
+
 def _ask(request: dict) -> int:
     if _server is None:
         raise RuntimeError("kernels come from the warm process only inside warm()")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hardcover import settings, versions
+from hardcover import drafts, settings
 from hardcover.errors import RunLocked
 
 logger = logging.getLogger(__name__)
@@ -71,8 +71,8 @@ def alone() -> Iterator[None]:
     """
     with hold() as first:
         if first:
-            for folder in versions.sweep(Path(settings.read("data.root"))):
-                logger.warning("removed the unfinished version %s of a stopped run", folder)
+            for folder in drafts.clean(Path(settings.read("data.root"))):
+                logger.warning("removed %s, left by a stopped run", folder)
         yield
 
 

@@ -4,14 +4,15 @@ import json
 import os
 import sys
 import time
+import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hardcover import cases, lock, settings, versions
+from hardcover import cases, drafts, lock, settings
 from hardcover.errors import HardcoverError, Stopped, UnknownName
 
 PACKAGE = "casebook"
@@ -31,9 +32,10 @@ def run(
     data: list[str],
     env: str | None,
     params: dict[str, Any],
+    force: bool = False,
     say: Any = print,
 ) -> list[dict]:
-    """Run cases and give a summary of each.
+    """Run cases, only what changed in them, and give a summary of each.
 
     Parameters
     ----------
@@ -49,6 +51,8 @@ def run(
         A folder of ``conf/``.
     params
         Overrides by dotted name, for example ``{"maintenance.simulator.rows": 500}``.
+    force
+        Whether to run every node, changed or not.
     say
         Called with lines of progress.
 
@@ -71,9 +75,13 @@ def run(
         for stage in stages:
             if stage not in offered:
                 raise UnknownName("stage", stage, offered, f"case {name!r}")
+    through, results = _through_notebooks if face == "notebook" else _as_pipeline, []
     with lock.alone():
-        runner = _through_notebooks if face == "notebook" else _as_pipeline
-        return [runner(name, stages, env, by_case[name], say) for name in names]
+        for name in names:
+            begin = time.monotonic()
+            run_id = through(name, stages, env, by_case[name], force, say)
+            results.append(summary(name, run_id, time.monotonic() - begin))
+    return results
 
 
 def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[str]) -> dict[str, Any]:
@@ -90,14 +98,17 @@ def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[s
     return mine
 
 
-def _order(case: str, wanted: list[str], say: Any) -> list[cases.StageSource]:
-    say("reading the stages")
+def _parts(case: str, wanted: list[str], say: Any) -> dict[cases.StageSource, Any]:
+    """Give the wanted stages with their pipelines, in the order of their datasets."""
+    say("reading the stages", transient=True)
     from hardcover import stage  # noqa: F401  (readies Kedro for this project)
 
     found = {part.name: part for part in cases.stages(case, PACKAGE)}
     _importable()
-    order = cases.in_order({name: cases.stage_pipeline(part, case) for name, part in found.items()})
-    return [found[name] for name in order if not wanted or name in wanted]
+    pipelines = {name: cases.stage_pipeline(part, case) for name, part in found.items()}
+    return {
+        found[name]: pipelines[name] for name in cases.in_order(pipelines) if not wanted or name in wanted
+    }
 
 
 def _importable() -> None:
@@ -107,62 +118,100 @@ def _importable() -> None:
 
 
 def _through_notebooks(
-    case: str, wanted: list[str], env: str | None, params: dict[str, Any], say: Any
-) -> dict:
-    from hardcover import kernels
-
-    begin = time.monotonic()
-    with kernels.warm(), ThreadPoolExecutor(1) as background:
-        run_id = _execute_notebooks(case, wanted, env, params, say, background)
-    return summary(case, run_id, time.monotonic() - begin)
-
-
-def _execute_notebooks(
-    case: str,
-    wanted: list[str],
-    env: str | None,
-    params: dict[str, Any],
-    say: Any,
-    background: ThreadPoolExecutor,
+    case: str, wanted: list[str], env: str | None, params: dict[str, Any], force: bool, say: Any
 ) -> str:
-    from hardcover import notebooks, tracking
+    from hardcover import kernels, provenance, runner, stage
 
-    order = _order(case, wanted, say)
-    with lock.hold("tracking"):
-        client, experiment = tracking.client()
-    started = datetime.now(UTC)
-    opened = client.create_run(
-        experiment, run_name=f"{case} notebooks", tags={"case": case, "face": "notebook"}
-    )
-    run_id, status = opened.info.run_id, "FAILED"
-    reports = (
-        Path(settings.read("data.root")) / "08_reporting" / case / f"{started:%Y-%m-%dT%H.%M.%S}-{run_id[:8]}"
-    )
-    given = {"case": case, "env": env, "params": params}
-    written: list[Future] = []
-    try:
-        with _environment(HARDCOVER_RUN_ID=run_id, **{lock.INHERITED: "run"}):
-            for number, stage in enumerate(order, start=1):
-                title = f"[{number}/{len(order)}] {stage.name}"
-                copy = reports / stage.notebook.name
-                try:
-                    notebooks.execute(stage.notebook, copy, given, stage.name, _progress(title, say))
-                finally:
-                    written.append(background.submit(_report, client, run_id, copy))
-                say(f"{title}: done, {copy.with_suffix('.html')}")
-            say("writing the last report", transient=True)
-            for report in written:
-                report.result()
-        status = "FINISHED"
-    except KeyboardInterrupt as error:
-        status = "KILLED"
-        raise Stopped(f"case {case!r}, stage {stage.name!r}") from error
-    finally:
+    with ExitStack() as stack:
+        book = _Book(case, env, params, say)
+        if force or not provenance.runs():
+            # Everything will be executed: let the kernels' imports go on beside ours.
+            stack.enter_context(kernels.warm())
+        parts, catalog = _parts(case, wanted, say), None
+        for number, (source, part) in enumerate(parts.items(), start=1):
+            title = f"[{number}/{len(parts)}] {source.name}"
+            catalog = catalog or stage.open_context(env, _overrides(case, params)).catalog
+            if not force and cases.in_sync(source) and runner.up_to_date(part, catalog):
+                book.reuse(source.name, part, catalog)
+                say(f"{title}: nothing changed, reused")
+                continue
+            if kernels.is_cold():
+                stack.enter_context(kernels.warm())
+            if not book.is_open:
+                stack.enter_context(book)
+            copy = book.execute(source, title, force)
+            say(f"{title}: done, {copy.with_suffix('.html')}")
+            catalog = None
+        stack.pop_all().close()
+    return book.finish()
+
+
+class _Book:
+    """One run through notebooks: its MLflow run, opened when the first notebook is executed, and its reports."""
+
+    def __init__(self, case: str, env: str | None, params: dict[str, Any], say: Any):
+        self.case, self.env, self.params, self.say = case, env, params, say
+        self.run, self.is_open, self.status = uuid.uuid4().hex, False, "FAILED"
+        self._reused: list[tuple] = []
+
+    def __enter__(self) -> "_Book":
+        from hardcover import tracking
+
+        with lock.hold("tracking"):
+            self._client, experiment = tracking.client()
+        tags = {"case": self.case, "face": "notebook"}
+        self.run = self._client.create_run(
+            experiment, run_name=f"{self.case} notebooks", tags=tags
+        ).info.run_id
+        stamp = f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{self.run[:8]}"
+        self._reports = Path(settings.read("data.root")) / "08_reporting" / self.case / stamp
+        self._background, self._written = ThreadPoolExecutor(1), []
+        self.is_open = True
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
         # The report of the stage that failed is written, too.
-        wait(written)
-        client.set_terminated(run_id, status)
-        versions.sweep(Path(settings.read("data.root")))
-    return run_id
+        self.say("writing the last report", transient=True)
+        wait(self._written)
+        self._background.shutdown()
+        status = "FINISHED" if kind is None else "KILLED" if kind is Stopped else "FAILED"
+        self._client.set_terminated(self.run, status)
+        drafts.clean(Path(settings.read("data.root")))
+        if kind is None:
+            for report in self._written:
+                report.result()
+
+    def reuse(self, name: str, part: Any, catalog: Any) -> None:
+        """Note a stage whose results are all there."""
+        from hardcover import hooks, provenance
+
+        session = hooks.session_facts("notebook", self.env, [f"{self.case}.{name}"], self.params)
+        self._reused.append((session, part, catalog, catalog.commit(provenance.no_origin)))
+
+    def execute(self, source: cases.StageSource, title: str, force: bool) -> Path:
+        """Execute one notebook; gives its executed copy."""
+        from hardcover import notebooks
+        from hardcover.stage import FORCE
+
+        copy = self._reports / source.notebook.name
+        given = {"case": self.case, "env": self.env, "params": self.params}
+        force_it = {FORCE: "1"} if force else {}
+        try:
+            with _environment(HARDCOVER_RUN_ID=self.run, **{lock.INHERITED: "run"}, **force_it):
+                notebooks.execute(source.notebook, copy, given, source.name, _progress(title, self.say))
+        except KeyboardInterrupt as error:
+            raise Stopped(f"case {self.case!r}, stage {source.name!r}") from error
+        finally:
+            self._written.append(self._background.submit(_report, self._client, self.run, copy))
+        return copy
+
+    def finish(self) -> str:
+        """Put the reused stages on record; gives the run's id."""
+        from hardcover import hooks
+
+        for facts in self._reused:
+            hooks.record_session(self.run, *facts)
+        return self.run
 
 
 def _report(client: Any, run_id: str, copy: Path) -> None:
@@ -191,38 +240,61 @@ def _environment(**values: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _as_pipeline(case: str, wanted: list[str], env: str | None, params: dict[str, Any], say: Any) -> dict:
-    from hardcover import hooks, stage, tracking
-
-    begin = time.monotonic()
-    say("starting Kedro")
+def _as_pipeline(
+    case: str, wanted: list[str], env: str | None, params: dict[str, Any], force: bool, say: Any
+) -> str:
     from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
+    from kedro.pipeline import Pipeline
 
-    bootstrap_project(settings.project_root())
-    overrides = {case: stage.nested(params)} if params else None
+    from hardcover import hooks, provenance, runner, stage, tracking
+
     names = [f"{case}.{name}" for name in wanted] or [case]
+    parts = _parts(case, wanted, say)
+    catalog = stage.open_context(env, _overrides(case, params)).catalog
+    whole = sum(parts.values(), Pipeline([]))
+    if not force and runner.up_to_date(whole, catalog):
+        # Without a session: its plugins would open the tracking store, and there is nothing to log.
+        run = uuid.uuid4().hex
+        session = hooks.session_facts("pipeline", env, names, params)
+        hooks.record_session(run, session, whole, catalog, catalog.commit(provenance.no_origin))
+        say("nothing changed, everything reused")
+        return run
     with KedroSession.create(
-        settings.project_root(), env=env, runtime_params=overrides, save_on_close=False
+        settings.project_root(), env=env, runtime_params=_overrides(case, params), save_on_close=False
     ) as session:
         try:
-            session.run(pipeline_names=names)
+            session.run(pipeline_names=names, runner=runner.IncrementalRunner(force=force))
         except KeyboardInterrupt as error:
             tracking.abandon()
             raise Stopped(f"case {case!r}, pipeline {', '.join(names)}") from error
-    return summary(case, hooks.last_run(), time.monotonic() - begin)
+    return hooks.last_run()
 
 
-def summary(case: str, run_id: str | None, seconds: float) -> dict:
-    """Collect what a run made: the reports among the newest committed versions that name it in their manifest."""
+def _overrides(case: str, params: dict[str, Any]) -> dict | None:
+    from hardcover.stage import nested
+
+    return {case: nested(params)} if params else None
+
+
+def summary(case: str, run_id: str, seconds: float) -> dict:
+    """Collect what a run gave, made or reused, from its record: reports, versions, and what each node did and why."""
+    from hardcover import provenance
+
     root = Path(settings.read("data.root"))
+    sessions = provenance.read(run_id)["sessions"]
+    outputs = {name: facts for session in sessions for name, facts in session["outputs"].items()}
     facts: dict[str, Any] = {"case": case, "run": run_id}
     found: dict[str, str] = {}
     for layer, name in REPORTS:
-        folder = root / layer / case / name
-        for version in versions.committed(folder)[:1]:
-            if versions.manifest_of(folder / version)["run"] == run_id:
-                stem = name.partition(".")[0]
-                found[stem] = version
-                facts[stem] = json.loads((folder / version / name).read_text(encoding="utf-8"))
-    return {**facts, "versions": found, "seconds": round(seconds, 1)}
+        stem = name.partition(".")[0]
+        if f"{case}.{stem}" in outputs:
+            found[stem] = outputs[f"{case}.{stem}"]["version"]
+            path = root / layer / case / name / found[stem] / name
+            facts[stem] = json.loads(path.read_text(encoding="utf-8"))
+    if "release_report" in facts:
+        facts["release_report"]["path"] = str(
+            Path(settings.read("release.dist")) / facts["release_report"]["wheel"]
+        )
+    nodes = {name: node for session in sessions for name, node in session["nodes"].items()}
+    states = {name: {"state": node["state"], "reasons": node["reasons"]} for name, node in nodes.items()}
+    return {**facts, "versions": found, "nodes": states, "seconds": round(seconds, 1)}

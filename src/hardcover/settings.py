@@ -14,6 +14,7 @@ from hardcover.errors import HardcoverError, UnknownName
 
 DEFAULTS = {
     "data.root": "data",
+    "data.verify": "yes",
     "tracking.uri": "sqlite:///mlflow.db",
     "tracking.artifacts": "mlartifacts",
     "tracking.experiment": "casebook",
@@ -22,7 +23,7 @@ DEFAULTS = {
 }
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
 # Set for the kernels of one run by ``hardcover run``; not settings.
-RESERVED = {"HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK"}
+RESERVED = {"HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK", "HARDCOVER_FORCE"}
 
 
 @cache

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from hardcover.errors import SourceError, closest, some
+from hardcover.storage import digest
 from hardcover.units import UNITS
-from hardcover.versions import digest
 
 _MAGIC = {b"PK": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"%PDF": "a PDF", b"\x89PNG": "a picture"}
 # UTF-8 read as Latin-1 and saved again: a lead byte's letter, then a continuation byte's.

@@ -14,19 +14,57 @@ from hardcover.errors import UnknownName
 os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(settings.project_root() / "conf" / "logging.yml"))
 os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
 
+from kedro.framework import project
+from kedro.framework.hooks.manager import _NullPluginManager
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, pipeline
 
-from hardcover.hooks import FACE
+from hardcover.catalog import VersionedContext
+from hardcover.hooks import FACE, check_parameters
+from hardcover.runner import IncrementalRunner
 
+# Set by ``hardcover run --force`` for the kernels of its notebooks.
+FORCE = "HARDCOVER_FORCE"
 _current: dict[str, Pipeline] = {}
 
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Give Kedro the pipeline of the notebook that is running; the registry of ``Stage.run``."""
     return _current
+
+
+def open_context(env: str | None, overrides: dict[str, Any] | None) -> VersionedContext:
+    """Open the project's catalog and parameters without plugins' hooks, so that no tracking store is opened.
+
+    Raises
+    ------
+    UnknownName
+        When the environment or a parameter does not exist.
+    """
+    root = settings.project_root()
+    bootstrap_project(root)
+    env = env or os.environ.get("KEDRO_ENV")
+    settings.check_environment(env)
+    loader = project.settings.CONFIG_LOADER_CLASS(
+        conf_source=str(root / project.settings.CONF_SOURCE),
+        env=env,
+        runtime_params=overrides,
+        **project.settings.CONFIG_LOADER_ARGS,
+    )
+    check_parameters(loader)
+    context = project.settings.CONTEXT_CLASS(
+        package_name=project.PACKAGE_NAME,
+        project_path=root,
+        config_loader=loader,
+        env=env,
+        hook_manager=_NullPluginManager(),
+        runtime_params=overrides,
+    )
+    # Kedro would import every stage's module to compare parameters with annotations.
+    context._pipelines_to_validate = []
+    return context
 
 
 def of_case(stages: Pipeline, case: str) -> Pipeline:
@@ -55,12 +93,10 @@ class Stage:
     def __init__(self, case: str, env: str | None = None, params: dict[str, Any] | None = None):
         self.case, self.env = case, env
         self._overrides = {case: nested(params or {})} if params else {}
-        bootstrap_project(settings.project_root())
         # A notebook shows results; the progress of nodes is for operators.
         logging.getLogger("kedro").setLevel(logging.WARNING)
-        with self._session() as session:
-            context = session.load_context()
-            self._catalog, self._parameters = context.catalog, context.params
+        context = open_context(env, self._overrides or None)
+        self._catalog, self._parameters = context.catalog, context.params
         if case not in self._parameters:
             raise UnknownName(
                 "case", case, [name for name, value in self._parameters.items() if isinstance(value, dict)]
@@ -93,8 +129,10 @@ class Stage:
             )
         return values[name]
 
-    def run(self, stages: Pipeline) -> "StageRun":
+    def run(self, stages: Pipeline, force: bool = False) -> "StageRun":
         """Run a pipeline's functions as Kedro nodes on the catalog and commit what they give.
+
+        Nodes whose results are there already are not run again, unless ``force`` is set.
 
         Raises
         ------
@@ -109,7 +147,8 @@ class Stage:
             pipelines.configure(__name__)
             # Kedro tells its hooks of errors, but not of an interrupted kernel; the block ends either way.
             with lock.alone(), self._session() as session:
-                session.run(pipeline_names=[name])
+                runner = IncrementalRunner(force=force or os.environ.get(FORCE) == "1")
+                session.run(pipeline_names=[name], runner=runner)
         except KeyboardInterrupt:
             tracking.abandon()
             raise
@@ -117,10 +156,8 @@ class Stage:
             FACE.reset(token)
             bootstrap_project(settings.project_root())
         outputs = sorted(name.removeprefix(f"{self.case}.") for name in _current[name].all_outputs())
-        return StageRun(self, [output for output in outputs if self._is_versioned(output)])
-
-    def _is_versioned(self, name: str) -> bool:
-        return getattr(self._catalog.get(f"{self.case}.{name}"), "_version", None) is not None
+        versioned = [name for name in outputs if self._catalog.folder_of(f"{self.case}.{name}") is not None]
+        return StageRun(self, versioned)
 
     def folder(self, name: str) -> Path:
         """Give the folder of a dataset's newest committed version."""

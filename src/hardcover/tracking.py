@@ -5,6 +5,7 @@ its texts, ``artifact`` the file itself. Versions are tags of the run. kedro-mlf
 and logs parameters.
 """
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,22 @@ def abandon() -> None:
         sys.modules["mlflow"].end_run("KILLED")
 
 
-def log(catalog: Any, manifests: dict[str, dict]) -> None:
-    """Log committed datasets to the open run; without a run, do nothing."""
+def log(catalog: Any, manifests: dict[str, dict], made: set[str]) -> None:
+    """Log committed datasets to the open run; without a run, do nothing.
+
+    Parameters
+    ----------
+    catalog, manifests
+        The run's catalog, and the manifests of what it gave, made or reused.
+    made
+        The datasets that this run made; files of the others are with the run that did.
+    """
     if run_id() is None:
         return
     import mlflow
 
     mlflow.set_tags({f"version.{name}": manifest["version"] for name, manifest in manifests.items()})
+    _log_inputs({name: manifest for name, manifest in catalog.loaded.items() if name not in made})
     for name, manifest in manifests.items():
         dataset = catalog[name]
         kind = (getattr(dataset, "metadata", None) or {}).get("mlflow")
@@ -41,10 +51,27 @@ def log(catalog: Any, manifests: dict[str, dict]) -> None:
                 mlflow.log_metrics({key: float(value) for key, value in values.items() if _is_number(value)})
             else:
                 mlflow.set_tags({key: str(value)[:5000] for key, value in values.items()})
-        elif kind == "artifact":
-            folder = Path(dataset._filepath) / manifest["version"]
+        elif kind == "artifact" and name in made:
+            folder = catalog.folder_of(name) / manifest["version"]
             for file in manifest["files"]:
                 mlflow.log_artifact(str(folder / file), name.replace(".", "/"))
+
+
+def _log_inputs(loaded: dict[str, dict]) -> None:
+    """Link the run to the versions that it read, as MLflow's dataset inputs."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    found = []
+    for name, manifest in loaded.items():
+        source = json.dumps({"dataset": name, "version": manifest["version"], "sha256": manifest["content"]})
+        profile = json.dumps({"num_rows": manifest["rows"]}) if "rows" in manifest else None
+        # MLflow cuts digests off at 36 characters.
+        dataset = Dataset(name, manifest["content"][:36], "hardcover", source, profile=profile)
+        tags = [InputTag("mlflow.data.context", "input"), InputTag("version", manifest["version"])]
+        found.append(DatasetInput(dataset, tags))
+    if found:
+        MlflowClient().log_inputs(run_id(), found)
 
 
 def flatten(values: dict, prefix: str = ""):

@@ -1,34 +1,112 @@
 """Versions of datasets that can be told from half-written ones.
 
-A version is the folder that Kedro writes, ``<filepath>/<version>/``. It counts only once ``manifest.json`` stands
-in it, written last: to a temporary name, flushed to disk, renamed. What has no manifest is never read, and
-``sweep`` removes it.
+A version is a folder ``<dataset>/<version>/``. It counts only once ``manifest.json`` stands in it, written last: to a
+temporary name, flushed to disk, renamed. Until then it is a draft: nobody reads it, and ``clean`` removes it when its
+writer is gone. Beside the versions stand two files of the dataset: ``.lock``, held for moments, and ``.latest``, which
+names the newest version so that finding it costs the same among ten and among a hundred thousand.
 """
 
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from hardcover import storage
 from hardcover.errors import VersionError, some
 
 MANIFEST = "manifest.json"
-FORMAT = "hardcover.manifest/1"
+FORMAT = "hardcover.manifest/2"
+FORMATS = {"hardcover.manifest/1", FORMAT}
+LATEST, WRITING = ".latest", ".writing"
+REMOVE = "Remove the version's folder ({folder}); an older version is then the latest."
 
 
-def committed(folder: Path) -> list[str]:
-    """List the committed versions under a dataset's ``folder``, newest first."""
+def committed(dataset: Path) -> list[str]:
+    """List the committed versions under the folder ``dataset``, newest first."""
+    return [name for name in names(dataset) if is_committed(dataset / name)]
+
+
+def is_committed(folder: Path) -> bool:
+    """Say whether the version in ``folder`` counts."""
+    return (folder / MANIFEST).is_file()
+
+
+def names(dataset: Path) -> list[str]:
+    """List all versions under the folder ``dataset``, drafts too, newest first."""
     try:
-        with os.scandir(folder) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
+        with os.scandir(dataset) as entries:
+            return sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [name for name in sorted(names, reverse=True) if (folder / name / MANIFEST).is_file()]
 
 
-def commit(folder: Path, facts: dict) -> dict:
+def latest(dataset: Path) -> str | None:
+    """Find the newest committed version under the folder ``dataset``; None without any.
+
+    ``.latest`` names the version that was about to be committed and the one before it. Where it is missing, damaged
+    or names nothing that is there, all versions are looked through.
+    """
+    for name in pointed(dataset):
+        if is_committed(dataset / name):
+            return name
+    return next((name for name in names(dataset) if is_committed(dataset / name)), None)
+
+
+def newest(dataset: Path) -> str | None:
+    """Find the newest version that was ever about to be committed; None without any."""
+    named = pointed(dataset)
+    return named[0] if named else next(iter(names(dataset)), None)
+
+
+def pointed(dataset: Path) -> list[str]:
+    """Read what ``.latest`` names, newest first; empty where it is missing or damaged."""
+    try:
+        check, *names = (dataset / LATEST).read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [name for name in names if name] if check == storage.digest_of("\n".join(names)) else []
+
+
+def point(dataset: Path, *names: str | None) -> None:
+    """Write ``.latest``; only for the one who holds the dataset's lock."""
+    text = "\n".join(name for name in names if name)
+    storage.write_atomically(dataset / LATEST, f"{storage.digest_of(text)}\n{text}".encode())
+
+
+def seal(folder: Path) -> dict[str, dict]:
+    """Flush the files that were saved in a version's ``folder``; gives ``sha256`` and ``bytes`` of each by name.
+
+    Raises
+    ------
+    VersionError
+        When nothing was saved.
+    OSError
+        When the disk is full or fails.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / WRITING]
+    if not paths:
+        raise VersionError(
+            "nothing was saved", str(folder), "Check that the dataset's type writes to its filepath."
+        )
+    with ThreadPoolExecutor(1) as background:
+        # Hashing and waiting for the disk need different parts of the machine.
+        flushed = background.submit(lambda: [storage.flush(path) for path in paths])
+        files = {
+            path.relative_to(folder).as_posix(): {
+                "sha256": storage.digest(path),
+                "bytes": path.stat().st_size,
+            }
+            for path in paths
+        }
+        flushed.result()
+    for inner in {path.parent for path in paths} - {folder}:
+        storage.flush(inner)
+    return files
+
+
+def commit(folder: Path, facts: dict, files: dict[str, dict] | None = None) -> dict:
     """Make the files in a version's ``folder`` count, by writing their manifest last.
 
     Parameters
@@ -37,23 +115,40 @@ def commit(folder: Path, facts: dict) -> dict:
         The version's folder, with the files that were saved.
     facts
         What the manifest says besides the files: dataset, version, node, inputs, ...
+    files
+        As ``seal`` gave them; None seals now.
 
     Returns
     -------
     dict
-        The manifest.
+        The manifest. Its ``content`` is one digest over the files' names and SHA-256.
+
+    Raises
+    ------
+    VersionError, OSError
+        As ``seal`` does; the version is then a draft as before.
     """
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        files[path.relative_to(folder).as_posix()] = {"sha256": digest(path), "bytes": path.stat().st_size}
-        _flush(path)
-    if not files:
-        raise VersionError(
-            "nothing was saved", str(folder), "Check that the dataset's type writes to its filepath."
-        )
-    manifest = {"format": FORMAT, **facts, "files": files}
-    write_atomically(folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    files = files or seal(folder)
+    manifest = {"format": FORMAT, **facts, "files": files, "content": content_of(files)}
+    dataset = folder.parent
+    with storage.locked(dataset):
+        before = latest(dataset)
+        if before is None or before < folder.name:
+            point(dataset, folder.name, before)
+        storage.write_atomically(folder / MANIFEST, _as_bytes(manifest))
+        storage.flush(dataset)
+    (folder / WRITING).unlink(missing_ok=True)
     return manifest
+
+
+def content_of(files: dict[str, dict]) -> str:
+    """Give one SHA-256 over the names and SHA-256 of a manifest's ``files``."""
+    return storage.digest_of("".join(f"{name}\0{facts['sha256']}\n" for name, facts in sorted(files.items())))
+
+
+def _as_bytes(manifest: dict) -> bytes:
+    body = json.dumps({**manifest, "digest": ""}, indent=1, sort_keys=True)
+    return json.dumps({**manifest, "digest": storage.digest_of(body)}, indent=1, sort_keys=True).encode()
 
 
 def manifest_of(folder: Path) -> dict:
@@ -62,17 +157,23 @@ def manifest_of(folder: Path) -> dict:
     Raises
     ------
     VersionError
-        When it is missing or damaged.
+        When it is missing, damaged or edited.
     """
     path = folder / MANIFEST
+    fix = REMOVE.format(folder=folder)
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT or not isinstance(manifest["files"], dict):
+        content = path.read_bytes()
+        manifest = json.loads(content)
+        if manifest["format"] not in FORMATS or not isinstance(manifest["files"], dict):
             raise KeyError(f"format {manifest['format']!r}")
+        if manifest["format"] == FORMAT:
+            if _as_bytes({key: value for key, value in manifest.items() if key != "digest"}) != content:
+                raise ValueError("it is not what was written")
+        else:
+            manifest["content"] = content_of(manifest["files"])
     except FileNotFoundError as error:
-        raise VersionError("a version was never committed", str(folder), "Remove the folder.") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        fix = "Remove the version's folder; an older version is then the latest."
+        raise VersionError("a version was never committed", str(folder), "Run: hardcover clean.") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise VersionError(f"a manifest is damaged: {error}", str(path), fix) from error
     return manifest
 
@@ -86,12 +187,12 @@ def verify(folder: Path) -> dict:
         When a file is missing or has other bytes than were committed.
     """
     manifest = manifest_of(folder)
-    fix = "Remove the version's folder and run the stage again, or restore the file."
+    fix = f"Restore the file, or remove the version's folder and run the stage again: rm -r {folder}; hardcover run."
     for name, facts in manifest["files"].items():
         path = folder / name
         if not path.is_file():
             raise VersionError(f"the file {name!r} of a committed version is missing", str(folder), fix)
-        if digest(path) != facts["sha256"]:
+        if storage.digest(path) != facts["sha256"]:
             raise VersionError(f"the file {name!r} is not the one that was committed", str(path), fix)
     return manifest
 
@@ -99,56 +200,26 @@ def verify(folder: Path) -> dict:
 def discard(folder: Path) -> None:
     """Remove a version's ``folder``, and the dataset's folder if nothing else is in it."""
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        folder.parent.rmdir()
-    except OSError:
-        return
+    if folder.parent.is_dir():
+        with storage.locked(folder.parent):
+            remove_empty(folder.parent)
 
 
-def sweep(root: Path) -> list[Path]:
-    """Remove all versions under ``root`` that were never committed; gives their folders.
-
-    Only for the one who holds the run lock: a version that another run is writing looks the same.
-    """
-    removed = []
-    for layer in _folders(root):
-        for dataset in (folder for case in _folders(layer) for folder in _folders(case) if folder.suffix):
-            for version in _folders(dataset):
-                if not (version / MANIFEST).is_file():
-                    discard(version)
-                    removed.append(version)
-    return removed
+def remove_empty(dataset: Path) -> None:
+    """Remove a dataset's folder that holds no version; only for the one who holds its lock."""
+    if {path.name for path in dataset.iterdir()} <= {storage.LOCK, LATEST}:
+        shutil.rmtree(dataset, ignore_errors=True)
 
 
-def _folders(parent: Path) -> Iterable[Path]:
-    return [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
-
-
-def digest(path: Path) -> str:
-    """Give the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that its name shows either the old content or the new, whole, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content)
-        _flush(temporary)
-        temporary.replace(path)
-        _flush(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def datasets(root: Path) -> list[Path]:
+    """List the folders of all datasets under a data folder: those that hold versions, at any depth."""
+    found = []
+    for place, folders, files in os.walk(root):
+        folder = Path(place)
+        if storage.LOCK in files or any(is_committed(folder / name) for name in folders):
+            found.append(folder)
+            folders.clear()
+    return sorted(found)
 
 
 def no_version(dataset: str, folder: Path, wanted: str | None = None) -> VersionError:
@@ -157,3 +228,9 @@ def no_version(dataset: str, folder: Path, wanted: str | None = None) -> Version
     what = f"dataset {dataset!r} has no committed version" + (f" {wanted!r}" if wanted else "")
     there = f" Versions: {some(known)}." if known else ""
     return VersionError(what, str(folder), f"Run the stage that makes it: hardcover run.{there}")
+
+
+def all_committed(root: Path) -> Iterable[Path]:
+    """Give the folders of all committed versions under a data folder."""
+    for dataset in datasets(root):
+        yield from (dataset / name for name in committed(dataset))

@@ -14,7 +14,7 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from hardcover import runtime
+from hardcover import runtime, settings, storage
 from hardcover.errors import ReleaseError
 from hardcover.runtime.model import FILES
 
@@ -163,6 +163,14 @@ def file_name(wheel: bytes) -> str:
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     return f"{metadata.partition('.dist-info')[0]}-py3-none-any.whl"
+
+
+def land(wheel: bytes) -> Path:
+    """Copy a wheel under its own name to where releases land; gives the path."""
+    path = Path(settings.read("release.dist")) / file_name(wheel)
+    if not path.is_file() or path.read_bytes() != wheel:
+        storage.write_atomically(path, wheel)
+    return path
 
 
 def score_elsewhere(wheel: bytes, columns: dict, record: dict) -> dict:

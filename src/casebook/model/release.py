@@ -21,7 +21,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 
 from hardcover import features as library
-from hardcover import lightgbm_text, settings, versions, wheel
+from hardcover import fingerprints, lightgbm_text, wheel
 from hardcover.errors import ReleaseError
 from hardcover.runtime.forest import Forest
 
@@ -55,7 +55,7 @@ def features_source(features_module: str, feature_plan: dict) -> str:
     Raises `ReleaseError` when its functions are not those that computed the training features.
     """
     module = importlib.import_module(features_module)
-    ours = {name: library.code_hash(function) for name, function in library.discover(module).items()}
+    ours = {name: fingerprints.code_of(function).hash for name, function in library.discover(module).items()}
     trained = {name: facts["code"] for name, facts in feature_plan["functions"].items()}
     differing = sorted(name for name in ours.keys() | trained.keys() if ours.get(name) != trained.get(name))
     if differing:
@@ -136,9 +136,9 @@ def score_elsewhere(built: bytes, clean: pd.DataFrame, schema: dict, predictions
 def check(
     wheel_bytes: bytes, clean: pd.DataFrame, schema: dict, predictions: pd.DataFrame, model: str
 ) -> dict:
-    """Check the wheel's bits on the holdout and on hostile inputs, then copy it where releases land.
+    """Check the wheel's bits on the holdout and on hostile inputs.
 
-    Raises `ReleaseError` when any bit differs. Not pure: it installs into a temporary environment and copies.
+    Raises `ReleaseError` when any bit differs. Not pure: it installs into a temporary environment.
     """
     name, forest = wheel.file_name(wheel_bytes), lightgbm_text.parse(model)
     answer = score_elsewhere(wheel_bytes, clean, schema, predictions)
@@ -146,10 +146,8 @@ def check(
     if answer["differing_bits"] or hostile or answer["differences"]:
         what = f"{answer['differing_bits']} of {answer['rows']} holdout rows and {hostile} hostile rows differ in bits"
         raise ReleaseError(what, name, "Report it with the model file; the wheel was not released.")
-    path = Path(settings.read("release.dist")) / name
-    versions.write_atomically(path, wheel_bytes)
     facts = {key: answer[key] for key in ("rows", "differing_bits", "golden", "python", "numpy")}
-    return {"wheel": name, "path": str(path), "bytes": len(wheel_bytes), "hostile_rows": 10_000, **facts}
+    return {"wheel": name, "bytes": len(wheel_bytes), "hostile_rows": 10_000, **facts}
 
 # %% ../../../notebooks/model/05_release.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:

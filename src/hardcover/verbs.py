@@ -1,0 +1,215 @@
+"""What each verb of the command does with its options, and what it prints."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+from hardcover import settings
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do the main job."""
+    from hardcover import run as job
+
+    if options.no_verify:
+        os.environ["HARDCOVER_DATA_VERIFY"] = "no"
+    results = job.run(
+        options.case,
+        options.stage,
+        options.face,
+        options.data,
+        options.env,
+        dict(options.param),
+        options.force,
+        say=say,
+    )
+    clear()
+    if options.json:
+        print(json.dumps(results, indent=2))
+        return 0
+    for facts in results:
+        if options.why:
+            print("\n".join(_whys(facts["nodes"])))
+        print("\n".join(_table(facts)))
+    return 0
+
+
+def clean(options: argparse.Namespace) -> int:
+    """Remove what killed processes left in the data folder."""
+    from hardcover import drafts, lock
+
+    root = Path(settings.read("data.root"))
+    with lock.hold():
+        removed = drafts.clean(root)
+    if options.json:
+        print(json.dumps({"removed": [str(path) for path in removed]}))
+        return 0
+    for path in removed:
+        print(f"removed {path}")
+    print(f"{len(removed)} leftovers removed from {root}")
+    return 0
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Compare all committed versions with their manifests; 1 when any differs."""
+    from hardcover import versions
+    from hardcover.errors import HardcoverError
+
+    folders, problems, size = list(versions.all_committed(Path(settings.read("data.root")))), [], 0
+    begin = time.monotonic()
+    for number, folder in enumerate(folders, start=1):
+        say(f"verifying {number}/{len(folders)}", transient=True)
+        try:
+            size += sum(facts["bytes"] for facts in versions.verify(folder)["files"].values())
+        except HardcoverError as error:
+            problems.append({"version": str(folder), "problem": str(error)})
+    clear()
+    if options.json:
+        print(json.dumps({"versions": len(folders), "bytes": size, "problems": problems}, indent=2))
+        return 1 if problems else 0
+    for problem in problems:
+        print(problem["problem"])
+    seconds = time.monotonic() - begin
+    print(f"{len(folders)} versions, {size / 1e6:.1f} MB in {seconds:.1f} s: {len(problems) or 'no'} damaged")
+    return 1 if problems else 0
+
+
+def lineage(options: argparse.Namespace) -> int:
+    """Show where a version came from and what was made of it, or what a run did, or what holds a file."""
+    from hardcover import lineage as graph
+    from hardcover import provenance
+
+    found = graph.Lineage()
+    name = options.what
+    run = None
+    if name.partition("@")[0] in {item.dataset for item in found.manifests}:
+        items = [found.find(name)]
+    elif any(other.startswith(name) for other in provenance.runs()):
+        run = graph.of_run(name)
+        items = [graph.Item(dataset, facts["version"]) for dataset, facts in run["outputs"].items()]
+    else:
+        items = found.holding(name.removeprefix("sha256:"))
+    edges = found.edges(items)
+    if options.html:
+        page = graph.page(f"Lineage of {name}", found, edges, items)
+        options.html.write_text(page, encoding="utf-8")
+        say(f"wrote {options.html}")
+    if options.json or options.send:
+        from hardcover import openlineage
+
+        events = openlineage.events(
+            found,
+            [run["run"]]
+            if run
+            else {found.manifests[item]["run"] for item in items if item in found.manifests},
+        )
+        if options.send:
+            openlineage.send(events, options.send)
+            say(f"sent {len(events)} events to {options.send}")
+        if options.json:
+            print(openlineage.as_json(events))
+        return 0
+    if options.mermaid:
+        print(graph.mermaid(edges))
+        return 0
+    if run:
+        print("\n".join(_run_lines(run)))
+    else:
+        for item in items:
+            print(
+                "\n".join(
+                    [
+                        "made from",
+                        *found.tree(item, found.inputs),
+                        "went into",
+                        *found.tree(item, found.outputs),
+                    ]
+                )
+            )
+    wheels = found.wheels(items)
+    print("wheels" if wheels else "no wheel holds it")
+    for item, wheel in wheels:
+        print(f"  {wheel}  {found.describe(item)}")
+    return 0
+
+
+def _run_lines(run: dict) -> list[str]:
+    commit = f"{run['commit'][:12]}{' with changes' if run['dirty'] else ''}" if run["commit"] else "none"
+    facts = [
+        ("run", run["run"]),
+        ("face", run["face"]),
+        ("started", run["started"]),
+        ("commit", commit),
+        ("patch", run.get("patch")),
+        ("parameters", json.dumps(run["params"]) if run["params"] else "those of conf/"),
+        ("environment", run["env"] or "local"),
+    ]
+    lines = [f"{name:<12} {value}" for name, value in facts if value]
+    lines += ["read", *(f"  {name}@{facts['version']}" for name, facts in run["inputs"].items())]
+    lines += ["gave", *(f"  {name}@{facts['version']}" for name, facts in run["outputs"].items())]
+    return [*lines, "nodes", *(f"  {line}" for line in _whys(run["nodes"]))]
+
+
+def say(line: str, transient: bool = False) -> None:
+    """Print a line of progress; a transient one is overwritten by the next."""
+    # A log keeps every line; a line for every cell would drown the rest.
+    if transient and not sys.stderr.isatty():
+        return
+    clear()
+    width = shutil.get_terminal_size().columns - 1
+    print(line[:width] if transient else line, end="\r" if transient else "\n", file=sys.stderr, flush=True)
+
+
+def clear() -> None:
+    """Remove a transient line."""
+    if sys.stderr.isatty():
+        print("\x1b[2K", end="\r", file=sys.stderr)
+
+
+def _whys(nodes: dict[str, dict]) -> list[str]:
+    width = max(map(len, nodes), default=0)
+    return [
+        f"{name:<{width}}  {node['state']:<6}  {'; '.join(node['reasons'])}".rstrip()
+        for name, node in nodes.items()
+    ]
+
+
+def _table(facts: dict) -> list[str]:
+    rows = [("case", facts["case"])]
+    source, data = facts.get("source"), facts.get("data_report")
+    if source:
+        rows.append(("source", source["description"]))
+    if data:
+        kept = f"{data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
+        rows.append(("rows", f"{data['rows']} raw = {kept}"))
+    metrics = facts.get("metrics")
+    if metrics:
+        holdout, interval = metrics["holdout"], metrics["interval"]
+        between = f"[{interval['average_precision']['low']:.3f}, {interval['average_precision']['high']:.3f}]"
+        folds = metrics["cross_validation"]
+        rows.append(("average precision", f"{holdout['average_precision']:.3f} {between} on the holdout"))
+        spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
+        rows.append(("  in folds", f"{spread}, {folds['folds']} folds"))
+        base = metrics["baseline"]
+        logistic, constant = base["logistic_regression"], base["constant"]
+        lines = f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
+        rows.append(("baseline", lines))
+    if facts.get("registration_report"):
+        registered = facts["registration_report"]
+        rows.append(
+            ("registry", f"{registered['model']} version {registered['version']}, {registered['decision']}")
+        )
+    if facts.get("release_report"):
+        release = facts["release_report"]
+        bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
+        rows.append(("wheel", f"{release['path']} ({bits})"))
+    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())))
+    ran = [name for name, node in facts["nodes"].items() if node["state"] == "ran"]
+    rows.append(("nodes", f"{len(ran)} ran, {len(facts['nodes']) - len(ran)} reused"))
+    rows.append(("run", facts["run"]))
+    rows.append(("time", f"{facts['seconds']:.0f} s"))
+    return [f"{name:<18} {value}" for name, value in rows]

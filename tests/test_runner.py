@@ -1,0 +1,240 @@
+"""The incremental runner: what ran is what had to, whichever face computed the rest."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from kedro.pipeline import node, pipeline
+
+from hardcover import catalog as catalogs
+from hardcover import versions
+from hardcover.catalog import VersionedCatalog
+from hardcover.runner import IncrementalRunner
+from tests.conftest import ROOT, Place
+
+CALLS = []
+
+
+def read(files, rows):
+    CALLS.append("read")
+    return [*map(float, Path(files[0]).read_text().split())][:rows]
+
+
+def double(raw):
+    CALLS.append("double")
+    return [2 * value for value in raw]
+
+
+def split(doubled, share):
+    CALLS.append("split")
+    count = int(len(doubled) * share)
+    return doubled[:count], doubled[count:]
+
+
+def total(train):
+    CALLS.append("total")
+    return {"total": sum(train)}
+
+
+def count(holdout):
+    CALLS.append("count")
+    return {"count": len(holdout)}
+
+
+NODES = [
+    node(read, ["params:files", "params:rows"], "raw", name="read"),
+    node(double, "raw", "doubled", name="double"),
+    node(split, ["doubled", "params:share"], ["train", "holdout"], name="split"),
+    node(total, "train", "total", name="total"),
+    node(count, "holdout", "count", name="count"),
+]
+KEPT = ("raw", "train", "total", "count")
+
+
+@pytest.fixture
+def run(here, tmp_path):
+    """Run the nodes with parameters; gives the names of those that ran."""
+    numbers = tmp_path / "numbers.txt"
+    numbers.write_text("1 2 3 4 5 6 7 8")
+
+    def call(nodes=NODES, force=False, **params) -> list[str]:
+        CALLS.clear()
+        catalogs._verified.clear()
+        config = {
+            name: {"type": "json.JSONDataset", "filepath": f"{tmp_path}/{name}.json", "versioned": True}
+            for name in KEPT
+        }
+        catalog = VersionedCatalog.from_config(config)
+        for name, value in {"files": [str(numbers)], "rows": 6, "share": 0.5, **params}.items():
+            catalog[f"params:{name}"] = value
+        catalog.in_run = True
+        whole = pipeline(nodes)
+        IncrementalRunner(force=force).run(whole, catalog)
+        makers = {name: each.name for each in whole.nodes for name in each.outputs}
+        catalog.commit(lambda name, _: catalog.origins[makers[name]])
+        call.reasons = catalog.reasons
+        assert sorted(catalog.reasons) == sorted(CALLS)
+        return [each.name for each in NODES if each.name in CALLS]
+
+    call.folder, call.numbers = tmp_path, numbers
+    return call
+
+
+def loaded(run, name: str):
+    folder = run.folder / f"{name}.json"
+    return json.loads((folder / versions.latest(folder) / f"{name}.json").read_text())
+
+
+def test_nothing_runs_when_nothing_changed(run):
+    assert run() == ["read", "double", "split", "total", "count"]
+
+    assert run() == []
+    assert len(versions.committed(run.folder / "total.json")) == 1
+
+
+def test_what_lives_in_memory_only_is_made_when_a_node_needs_it(run):
+    run()
+
+    # 'holdout' is not kept, so who reads it needs 'split', and that needs 'double'.
+    assert run(share=0.25) == ["double", "split", "total", "count"]
+    assert run.reasons["double"] == ["needed by split"]
+    assert run.reasons["split"] == ["parameter share 0.5 -> 0.25"]
+    assert loaded(run, "total") == {"total": 2.0}
+
+
+def test_a_node_whose_inputs_have_the_same_content_as_before_does_not_run(run):
+    run(rows=8)
+    run.numbers.write_text("1  2  3  4  5  6  7  8")
+
+    assert run(rows=8) == ["read"]
+    assert run.reasons["read"] == [f"file {run.numbers} changed"]
+
+
+def test_a_parameter_that_goes_back_brings_the_old_result_back(run):
+    run()
+    run(rows=4)
+    assert loaded(run, "total") == {"total": 6.0}
+
+    assert run() == []
+    assert loaded(run, "total") == {"total": 12.0}
+    newest = run.folder / "total.json" / versions.latest(run.folder / "total.json")
+    assert "same_as" in versions.manifest_of(newest)
+
+
+def test_a_damaged_result_is_made_again(run):
+    run()
+    folder = run.folder / "total.json"
+    (folder / versions.latest(folder) / "total.json").write_text("{}")
+
+    assert run() == ["total"]
+    assert "is not the one that was committed" in run.reasons["total"][0]
+    assert loaded(run, "total") == {"total": 12.0}
+
+
+def test_a_lost_result_is_made_again(run):
+    run()
+    shutil.rmtree(run.folder / "count.json")
+
+    assert run() == ["double", "split", "count"]
+
+
+def test_a_node_tagged_always_runs_always(run):
+    nodes = [*NODES[:3], node(total, "train", "total", name="total", tags="always"), NODES[4]]
+    run(nodes)
+
+    assert run(nodes) == ["total"]
+    assert run.reasons["total"] == ["it is tagged 'always'"]
+
+
+def test_force_runs_everything(run):
+    run()
+
+    assert run(force=True) == ["read", "double", "split", "total", "count"]
+
+
+def test_a_result_that_is_not_kept_is_made_each_time(run):
+    assert run(NODES[:2]) == ["read", "double"]
+    assert run(NODES[:2]) == ["double"]
+    assert run.reasons["double"] == ["its output 'doubled' is not kept"]
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of the project to edit."""
+    folder = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def edit(checkout: Path, file: str, old: str, new: str) -> None:
+    """Change a notebook and the module that it exports, or any other file."""
+    exported = {"notebooks/model/04_explain.ipynb": "src/casebook/model/explain.py"}
+    for path in filter(None, (file, exported.get(file))):
+        text = (checkout / path).read_text()
+        escaped = path.endswith(".ipynb")
+        assert text.count(old) == 1, path
+        (checkout / path).write_text(text.replace(old, new.replace("\n", '\\n",\n    "') if escaped else new))
+
+
+def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checkout, tmp_path):
+    faces = {"--pipeline": Place(tmp_path / "pipeline"), "--notebooks": Place(tmp_path / "notebooks")}
+    first = faces["--pipeline"]
+    first.folder.mkdir()
+
+    def ran(face: str, place: Place, **environment: str) -> set[str]:
+        mine = {
+            "HARDCOVER_PROJECT": str(checkout),
+            "PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(checkout / "libraries")]),
+        }
+        done = place.call("hardcover", "run", face, "--env", "ci", "--json", cwd=checkout, env=mine)
+        (said,) = json.loads(done.stdout)
+        return {name.split(".")[1] for name, facts in said["nodes"].items() if facts["state"] == "ran"}
+
+    assert len(ran("--pipeline", first)) == 17
+    shutil.copytree(first.folder, faces["--notebooks"].folder)
+    explain, features = "notebooks/model/04_explain.ipynb", "src/casebook/maintenance/features.py"
+
+    def edit_a_comment() -> None:
+        edit(checkout, explain, "    figure = plt.gcf()", "    # as shap left it\n    figure = plt.gcf()")
+        edit(checkout, features, '"""Load on the worn tool, in min·Nm."""', '"""Load on the tool."""')
+        notebook = checkout / "notebooks/maintenance/02_features.ipynb"
+        notebook.write_text(
+            notebook.read_text().replace("Load on the worn tool, in min·Nm.", "Load on the tool.")
+        )
+
+    def edit_a_helper() -> None:
+        edit(
+            checkout,
+            explain,
+            "figure.set_size_inches(width, height)",
+            "figure.set_size_inches(height, width)",
+        )
+
+    def edit_a_parameter() -> None:
+        edit(checkout, "conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
+
+    def bump_a_library() -> None:
+        metadata = checkout / "libraries" / "shap-99.0.dist-info" / "METADATA"
+        metadata.parent.mkdir(parents=True)
+        metadata.write_text("Metadata-Version: 2.1\nName: shap\nVersion: 99.0\n")
+
+    steps = {
+        edit_a_comment: set(),
+        edit_a_helper: {"draw_overview", "draw_errors"},
+        edit_a_parameter: {"draw_dependence"},
+        bump_a_library: {"draw_overview", "draw_dependence", "draw_errors"},
+    }
+    for change, expected in steps.items():
+        change()
+        for face, place in faces.items():
+            assert ran(face, place) == expected, (change.__name__, face)
+    assert all(ran(face, place) == set() for face, place in faces.items())
