@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -20,6 +21,11 @@ EXAMPLES = """examples:
   hardcover run --why                                    what ran or was reused, and why
   hardcover run --force                                  everything anew
 """
+PROVE_EXAMPLES = """examples:
+  hardcover prove maintenance
+  hardcover prove maintenance --face module --face wheel     only these two
+  hardcover prove maintenance --rows 100000 --seed 7 --json
+"""
 LINEAGE_EXAMPLES = """examples:
   hardcover lineage maintenance.wheel                    the newest wheel: from raw files to it
   hardcover lineage maintenance.raw@2026-11-24T09.21.13.801190Z
@@ -35,6 +41,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return getattr(verbs, options.verb)(options)
+    except BrokenPipeError:
+        # Whoever read our output, such as head, has enough of it; Python would complain once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except Exception as error:
         verbs.clear()
         if options.debug:
@@ -95,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--force", action="store_true", help="run every node, changed or not")
     run.add_argument("--why", action="store_true", help="say of each node why it ran, or that it was reused")
+    run.add_argument("--no-prove", action="store_true", help="do not compare the faces at the end")
     run.add_argument("--no-verify", action="store_true", help="do not compare versions with their hashes")
     run.set_defaults(face="notebook")
     lineage = verbs_of.add_parser(
@@ -112,6 +123,31 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument(
         "--send", metavar="URL", help="send OpenLineage events, which --json prints, to an endpoint"
     )
+    prove = verbs_of.add_parser(
+        "prove",
+        help="compare notebook, module, pipeline and wheel, to the bit",
+        description="Let every face of a case answer the same rows and compare features, scores and labels by bits.",
+        epilog=PROVE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    prove.add_argument("case", metavar="CASE")
+    prove.add_argument(
+        "--face", action="append", metavar="FACE", help="only this face; may be given several times"
+    )
+    prove.add_argument(
+        "--env", metavar="ENV", help="a folder of conf/ (default: the one that the model was made with)"
+    )
+    prove.add_argument("--rows", type=int, default=10_000, metavar="N", help="generated rows (default 10000)")
+    prove.add_argument("--seed", type=int, default=1, metavar="N", help="of the generated rows (default 1)")
+    prove.add_argument("--html", type=Path, metavar="FILE", help="also write the page here")
+    reproduce = verbs_of.add_parser(
+        "reproduce",
+        help="run a past run again, from its commit, and compare every output",
+        description="Check out a run's commit, install its lock file, pin what it read, run, and compare by bytes.",
+        epilog="example:\n  hardcover reproduce d0f66511    the first digits of the run's id will do",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reproduce.add_argument("run", metavar="RUN")
     verbs_of.add_parser("verify", help="compare all versions with their manifests")
     verbs_of.add_parser("clean", help="remove what killed runs left behind")
     for verb in verbs_of.choices.values():

@@ -1,6 +1,5 @@
 """Drafts: versions that are being written, each by one process, and what is left of them when it is killed."""
 
-import errno
 import fcntl
 import os
 import shutil
@@ -95,12 +94,7 @@ def commit_again(folder: Path) -> dict:
         for name in manifest["files"]:
             path = again.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                path.hardlink_to(folder / name)
-            except OSError as error:
-                if error.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP):
-                    raise
-                shutil.copyfile(folder / name, path)
+            storage.link(folder / name, path)
         facts = {
             key: value
             for key, value in manifest.items()

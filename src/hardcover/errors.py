@@ -13,6 +13,8 @@
     ├── RunLocked            another run holds the data folder
     ├── StageFailed          a stage's notebook or node raised
     ├── Stopped              Ctrl-C
+    ├── ProofFailed          a face that cannot answer the rows of a proof
+    ├── ReproductionFailed   a past run that cannot be run again, for what is named
     └── ReleaseError         a wheel that cannot be built or does not answer like its model
 
 The runtime that travels inside a wheel has its own two: ``runtime.InvalidRecord`` and ``runtime.DamagedRelease``.
@@ -123,6 +125,14 @@ class Stopped(HardcoverError):
 
     def __init__(self, where: str):
         super().__init__("stopped by Ctrl-C", where, "Nothing unfinished was kept; run again when you like.")
+
+
+class ProofFailed(HardcoverError):
+    """A face that cannot answer the rows of a proof."""
+
+
+class ReproductionFailed(HardcoverError):
+    """A past run that cannot be run again, for what is named."""
 
 
 class ReleaseError(HardcoverError):

@@ -44,7 +44,7 @@ def events(found: lineage.Lineage, runs: Iterable[str]) -> list[RunEvent]:
 
 
 def _of_run(found: lineage.Lineage, run: dict) -> list[RunEvent]:
-    namespace, whole = str(found.root), _uuid(run["run"])
+    namespace, whole = f"file:{found.root}", _uuid(run["run"])
     name = ",".join(run["pipelines"] or ["__default__"])
     job = Job(namespace, name, _code(run))
     nodes = []
@@ -59,7 +59,7 @@ def _of_run(found: lineage.Lineage, run: dict) -> list[RunEvent]:
             if other in run["outputs"]
         ]
         taken = dict.fromkeys(source for item in given for source in found.inputs(item))
-        inputs = [InputDataset(namespace, item.dataset, _facets(found, item)) for item in taken]
+        inputs = [InputDataset(namespace, item.dataset, facets=_facets(found, item)) for item in taken]
         outputs = [_output(found, namespace, item) for item in given]
         for state, time in ((RunState.START, run["started"]), (RunState.COMPLETE, run["ended"])):
             nodes.append(_event(state, time, child, Job(namespace, node), inputs, outputs))
@@ -69,7 +69,7 @@ def _of_run(found: lineage.Lineage, run: dict) -> list[RunEvent]:
 
 def _event(state: RunState, time: str, run: Run, job: Job, inputs: list, outputs: list) -> RunEvent:
     return RunEvent(
-        time, producer=PRODUCER, run=run, job=job, eventType=state, inputs=inputs, outputs=outputs
+        eventTime=time, producer=PRODUCER, run=run, job=job, eventType=state, inputs=inputs, outputs=outputs
     )
 
 

@@ -33,6 +33,7 @@ def run(
     env: str | None,
     params: dict[str, Any],
     force: bool = False,
+    prove: bool = False,
     say: Any = print,
 ) -> list[dict]:
     """Run cases, only what changed in them, and give a summary of each.
@@ -53,6 +54,8 @@ def run(
         Overrides by dotted name, for example ``{"maintenance.simulator.rows": 500}``.
     force
         Whether to run every node, changed or not.
+    prove
+        Whether to compare the faces at the end, unless nothing ran since they were; not with ``stages``.
     say
         Called with lines of progress.
 
@@ -80,8 +83,20 @@ def run(
         for name in names:
             begin = time.monotonic()
             run_id = through(name, stages, env, by_case[name], force, say)
-            results.append(summary(name, run_id, time.monotonic() - begin))
+            facts = summary(name, run_id)
+            if prove and not stages:
+                facts["proof"] = _proof(name, env, facts["nodes"], say)
+            results.append({**facts, "seconds": round(time.monotonic() - begin, 1)})
     return results
+
+
+def _proof(case: str, env: str | None, nodes: dict[str, dict], say: Any) -> dict:
+    from hardcover import prove
+
+    if all(node["state"] == "reused" for node in nodes.values()) and (found := prove.proven(case)):
+        return found
+    say("comparing the faces", transient=True)
+    return prove.prove(case, PACKAGE, env, say=say)
 
 
 def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[str]) -> dict[str, Any]:
@@ -104,14 +119,15 @@ def _parts(case: str, wanted: list[str], say: Any) -> dict[cases.StageSource, An
     from hardcover import stage  # noqa: F401  (readies Kedro for this project)
 
     found = {part.name: part for part in cases.stages(case, PACKAGE)}
-    _importable()
+    importable()
     pipelines = {name: cases.stage_pipeline(part, case) for name, part in found.items()}
     return {
         found[name]: pipelines[name] for name in cases.in_order(pipelines) if not wanted or name in wanted
     }
 
 
-def _importable() -> None:
+def importable() -> None:
+    """Let the project's package be imported, also where it is not installed."""
     source = str(settings.project_root() / "src")
     if source not in sys.path:
         sys.path.insert(0, source)
@@ -185,7 +201,9 @@ class _Book:
         """Note a stage whose results are all there."""
         from hardcover import hooks, provenance
 
-        session = hooks.session_facts("notebook", self.env, [f"{self.case}.{name}"], self.params)
+        session = hooks.session_facts(
+            "notebook", self.env, [f"{self.case}.{name}"], _overrides(self.case, self.params)
+        )
         self._reused.append((session, part, catalog, catalog.commit(provenance.no_origin)))
 
     def execute(self, source: cases.StageSource, title: str, force: bool) -> Path:
@@ -255,7 +273,7 @@ def _as_pipeline(
     if not force and runner.up_to_date(whole, catalog):
         # Without a session: its plugins would open the tracking store, and there is nothing to log.
         run = uuid.uuid4().hex
-        session = hooks.session_facts("pipeline", env, names, params)
+        session = hooks.session_facts("pipeline", env, names, _overrides(case, params))
         hooks.record_session(run, session, whole, catalog, catalog.commit(provenance.no_origin))
         say("nothing changed, everything reused")
         return run
@@ -276,7 +294,7 @@ def _overrides(case: str, params: dict[str, Any]) -> dict | None:
     return {case: nested(params)} if params else None
 
 
-def summary(case: str, run_id: str, seconds: float) -> dict:
+def summary(case: str, run_id: str) -> dict:
     """Collect what a run gave, made or reused, from its record: reports, versions, and what each node did and why."""
     from hardcover import provenance
 
@@ -297,4 +315,4 @@ def summary(case: str, run_id: str, seconds: float) -> dict:
         )
     nodes = {name: node for session in sessions for name, node in session["nodes"].items()}
     states = {name: {"state": node["state"], "reasons": node["reasons"]} for name, node in nodes.items()}
-    return {**facts, "versions": found, "nodes": states, "seconds": round(seconds, 1)}
+    return {**facts, "versions": found, "nodes": states}

@@ -20,6 +20,7 @@ DEFAULTS = {
     "tracking.experiment": "casebook",
     "release.dist": "dist",
     "run.wait": "600",
+    "run.prove": "yes",
 }
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
 # Set for the kernels of one run by ``hardcover run``; not settings.

@@ -4,10 +4,11 @@ import base64
 import html
 import logging
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
-from hardcover import lock, settings, tracking
+from hardcover import lock, provenance, settings, tracking
 from hardcover.errors import UnknownName
 
 # Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
@@ -21,9 +22,9 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline, pipeline
 
+from hardcover import hooks
 from hardcover.catalog import VersionedContext
-from hardcover.hooks import FACE, check_parameters
-from hardcover.runner import IncrementalRunner
+from hardcover.runner import IncrementalRunner, up_to_date
 
 # Set by ``hardcover run --force`` for the kernels of its notebooks.
 FORCE = "HARDCOVER_FORCE"
@@ -53,7 +54,7 @@ def open_context(env: str | None, overrides: dict[str, Any] | None) -> Versioned
         runtime_params=overrides,
         **project.settings.CONFIG_LOADER_ARGS,
     )
-    check_parameters(loader)
+    hooks.check_parameters(loader)
     context = project.settings.CONTEXT_CLASS(
         package_name=project.PACKAGE_NAME,
         project_path=root,
@@ -140,24 +141,38 @@ class Stage:
             Whatever a node refused; then nothing is kept.
         """
         name = f"{self.case}.notebook"
+        whole = of_case(stages, self.case)
+        force = force or os.environ.get(FORCE) == "1"
+        with lock.alone():
+            if force or not self._reuse(name, whole):
+                self._run(name, whole, force)
+        outputs = sorted(output.removeprefix(f"{self.case}.") for output in whole.all_outputs())
+        versioned = [name for name in outputs if self._catalog.folder_of(f"{self.case}.{name}") is not None]
+        return StageRun(self, versioned)
+
+    def _reuse(self, name: str, whole: Pipeline) -> bool:
+        catalog = open_context(self.env, self._overrides or None).catalog
+        if not up_to_date(whole, catalog):
+            return False
+        session = hooks.session_facts("notebook", self.env, [name], self._overrides or None)
+        run = os.environ.get("HARDCOVER_RUN_ID") or uuid.uuid4().hex
+        hooks.record_session(run, session, whole, catalog, catalog.commit(provenance.no_origin))
+        return True
+
+    def _run(self, name: str, whole: Pipeline, force: bool) -> None:
         _current.clear()
-        _current[name] = of_case(stages, self.case)
-        token = FACE.set("notebook")
+        _current[name] = whole
+        token = hooks.FACE.set("notebook")
         try:
             pipelines.configure(__name__)
-            # Kedro tells its hooks of errors, but not of an interrupted kernel; the block ends either way.
-            with lock.alone(), self._session() as session:
-                runner = IncrementalRunner(force=force or os.environ.get(FORCE) == "1")
-                session.run(pipeline_names=[name], runner=runner)
+            with self._session() as session:
+                session.run(pipeline_names=[name], runner=IncrementalRunner(force=force))
         except KeyboardInterrupt:
             tracking.abandon()
             raise
         finally:
-            FACE.reset(token)
+            hooks.FACE.reset(token)
             bootstrap_project(settings.project_root())
-        outputs = sorted(name.removeprefix(f"{self.case}.") for name in _current[name].all_outputs())
-        versioned = [name for name in outputs if self._catalog.folder_of(f"{self.case}.{name}") is not None]
-        return StageRun(self, versioned)
 
     def folder(self, name: str) -> Path:
         """Give the folder of a dataset's newest committed version."""

@@ -1,8 +1,10 @@
 """Files that are whole or not there, also after a kill or a power cut; locks that are gone with their holder."""
 
+import errno
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +55,16 @@ def write_atomically(path: Path, content: bytes) -> None:
         flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def link(path: Path, to: Path) -> None:
+    """Give a file that is never written to again a second name, or copy it where the file system cannot."""
+    try:
+        to.hardlink_to(path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EXDEV, errno.EMLINK, errno.ENOTSUP):
+            raise
+        shutil.copyfile(path, to)
 
 
 def flush(path: Path) -> None:

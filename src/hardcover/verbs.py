@@ -25,17 +25,22 @@ def run(options: argparse.Namespace) -> int:
         options.env,
         dict(options.param),
         options.force,
+        settings.read("run.prove") == "yes" and not options.no_prove,
         say=say,
     )
     clear()
     if options.json:
         print(json.dumps(results, indent=2))
-        return 0
+        return 0 if _all_proven(results) else 1
     for facts in results:
         if options.why:
             print("\n".join(_whys(facts["nodes"])))
         print("\n".join(_table(facts)))
-    return 0
+    return 0 if _all_proven(results) else 1
+
+
+def _all_proven(results: list[dict]) -> bool:
+    return all(facts.get("proof", {}).get("passed", True) for facts in results)
 
 
 def clean(options: argparse.Namespace) -> int:
@@ -137,6 +142,30 @@ def lineage(options: argparse.Namespace) -> int:
     return 0
 
 
+def prove(options: argparse.Namespace) -> int:
+    """Compare the faces of a case by bits; 1 when any differs."""
+    from hardcover import proof, prove
+    from hardcover.run import PACKAGE, importable
+
+    importable()
+    found = prove.prove(options.case, PACKAGE, options.env, options.face, options.rows, options.seed, say)
+    clear()
+    if options.html:
+        options.html.write_text(proof.page(found), encoding="utf-8")
+    print(json.dumps(found, indent=2) if options.json else "\n".join(proof.lines(found)))
+    return 0 if found["passed"] else 1
+
+
+def reproduce(options: argparse.Namespace) -> int:
+    """Run a past run again and compare every output; 1 when any differs."""
+    from hardcover import reproduce as again
+
+    found = again.reproduce(options.run, say)
+    clear()
+    print(json.dumps(found, indent=2) if options.json else "\n".join(again.lines(found)))
+    return 0 if found["identical"] else 1
+
+
 def _run_lines(run: dict) -> list[str]:
     commit = f"{run['commit'][:12]}{' with changes' if run['dirty'] else ''}" if run["commit"] else "none"
     facts = [
@@ -207,6 +236,12 @@ def _table(facts: dict) -> list[str]:
         release = facts["release_report"]
         bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
         rows.append(("wheel", f"{release['path']} ({bits})"))
+    if facts.get("proof"):
+        from hardcover import proof
+
+        rows += [
+            ("proof" if not number else "", line) for number, line in enumerate(proof.lines(facts["proof"]))
+        ]
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())))
     ran = [name for name, node in facts["nodes"].items() if node["state"] == "ran"]
     rows.append(("nodes", f"{len(ran)} ran, {len(facts['nodes']) - len(ran)} reused"))

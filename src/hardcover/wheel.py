@@ -4,11 +4,14 @@ A wheel holds the runtime and the features module unchanged, the model as flat a
 and a manifest. It needs Python and numpy.
 """
 
+import base64
 import hashlib
+import io
 import json
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +19,7 @@ from kedro.io import AbstractVersionedDataset, Version
 
 from hardcover import runtime, settings, storage
 from hardcover.errors import ReleaseError
-from hardcover.runtime.model import FILES
+from hardcover.runtime.model import FILES, PROOF
 
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""
 
@@ -146,7 +149,7 @@ def build(
         (root / "__main__.py").write_text(_MAIN.format(**names), encoding="utf-8")
         (root / "py.typed").touch()
         (Path(folder) / "pyproject.toml").write_text(_PROJECT.format(**names), encoding="utf-8")
-        _call(
+        call(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "built"],
             "build the wheel",
             folder,
@@ -157,20 +160,51 @@ def build(
 
 def file_name(wheel: bytes) -> str:
     """Give the name that installers want for a wheel, from its metadata."""
-    import io
-    import zipfile
-
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
     return f"{metadata.partition('.dist-info')[0]}-py3-none-any.whl"
 
 
 def land(wheel: bytes) -> Path:
-    """Copy a wheel under its own name to where releases land; gives the path."""
+    """Copy a wheel under its own name to where releases land; gives the path.
+
+    A wheel of the same content that is there already stays, since it may carry its proof.
+    """
     path = Path(settings.read("release.dist")) / file_name(wheel)
-    if not path.is_file() or path.read_bytes() != wheel:
+    if not path.is_file() or _members(path.read_bytes()) != _members(wheel):
         storage.write_atomically(path, wheel)
     return path
+
+
+def _members(wheel: bytes) -> dict[str, bytes] | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            found = {name: archive.read(name) for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError):
+        return None
+    return {name: content for name, content in found.items() if not name.endswith((PROOF, "/RECORD"))}
+
+
+def with_proof(wheel: bytes, proof: bytes) -> bytes:
+    """Give a wheel that carries ``proof.json`` beside its model; everything else in it stays as it is.
+
+    RECORD names the new file with its hash, as https://packaging.python.org/specifications/recording-installed-packages
+    asks.
+    """
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(wheel)) as old, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as new:
+        (record,) = (item for item in old.infolist() if item.filename.endswith(".dist-info/RECORD"))
+        place = f"{record.filename.partition('-')[0]}/{PROOF}"
+        for item in old.infolist():
+            if item.filename not in (record.filename, place):
+                new.writestr(item, old.read(item))
+        digest = base64.urlsafe_b64encode(hashlib.sha256(proof).digest()).rstrip(b"=").decode()
+        lines = [line for line in old.read(record).decode().splitlines() if not line.startswith(f"{place},")]
+        lines.insert(-1, f"{place},sha256={digest},{len(proof)}")
+        # The date of a wheel's files is fixed, so that the same content gives the same bytes.
+        new.writestr(zipfile.ZipInfo(place, record.date_time), proof, zipfile.ZIP_DEFLATED)
+        new.writestr(record, "\n".join(lines) + "\n", zipfile.ZIP_DEFLATED)
+    return made.getvalue()
 
 
 def score_elsewhere(wheel: bytes, columns: dict, record: dict) -> dict:
@@ -197,35 +231,68 @@ def score_elsewhere(wheel: bytes, columns: dict, record: dict) -> dict:
         When the environment cannot be made or the wheel fails in it.
     """
     import numpy as np
-    from uv import find_uv_bin
 
-    name = file_name(wheel)
-    package = name.partition("-")[0]
     with tempfile.TemporaryDirectory(prefix="hardcover-fresh-") as folder:
-        path = Path(folder) / name
-        path.write_bytes(wheel)
+        python = install(wheel, Path(folder), f"numpy=={np.__version__}")
         np.savez(Path(folder) / "columns.npz", **columns)
         (Path(folder) / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        python = str(Path(folder) / "env" / "bin" / "python")
-        uv = find_uv_bin()
-        _call([uv, "venv", "--quiet", "--python", sys.executable, "env"], "make an environment", folder)
-        install = [uv, "pip", "install", "--quiet", "--python", python, f"numpy=={np.__version__}", name]
-        try:
-            # What was just installed lies in uv's cache; no network is needed.
-            _call([*install, "--offline"], "install the wheel", folder)
-        except ReleaseError:
-            _call(install, "install the wheel", folder)
-        script = _SCORE.format(package=package)
-        answer = json.loads(_call([python, "-I", "-c", script], "score with the wheel", folder))
+        script = _SCORE.format(package=package_of(wheel))
+        answer = json.loads(call([python, "-I", "-c", script], "score with the wheel", folder))
     if answer["modules"]:
         raise ReleaseError(
-            f"the wheel loads {answer['modules']}", name, "Keep them out of the features notebook."
+            f"the wheel loads {answer['modules']}",
+            file_name(wheel),
+            "Keep them out of the features notebook.",
         )
     return answer
 
 
-def _call(command: list[str], purpose: str, folder: str) -> str:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+def install(wheel: bytes, folder: Path, *requirements: str) -> str:
+    """Make an environment in ``folder`` with a wheel and just these requirements; gives its Python.
+
+    Raises
+    ------
+    ReleaseError
+        When the environment cannot be made.
+    """
+    from uv import find_uv_bin
+
+    name, python = file_name(wheel), str(folder / "env" / "bin" / "python")
+    (folder / name).write_bytes(wheel)
+    call([find_uv_bin(), "venv", "--quiet", "--python", sys.executable, "env"], "make an environment", folder)
+    command = [
+        find_uv_bin(),
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--python",
+        python,
+        name,
+        *requirements,
+    ]
+    try:
+        # What was just installed lies in uv's cache; no network is needed.
+        call([*command, "--offline"], "install the wheel", folder)
+    except ReleaseError:
+        call(command, "install the wheel", folder)
+    return python
+
+
+def package_of(wheel: bytes) -> str:
+    """Give the name that a wheel is imported by."""
+    return file_name(wheel).partition("-")[0]
+
+
+def call(command: list[str], purpose: str, folder: str | Path, **options: Any) -> str:
+    """Run a command in a folder; gives what it printed.
+
+    Raises
+    ------
+    ReleaseError
+        When it fails, with its last lines.
+    """
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **options)
     if done.returncode:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
         raise ReleaseError(f"cannot {purpose}: {last}", " ".join(command[:4]), "See the lines above.")

@@ -309,7 +309,7 @@ def create_pipeline() -> Pipeline:
             node(fit, [*table, "params:training"], "model", name="fit"),
             node(evaluate, [*table, "model", *settings], ["metrics", "predictions"], name="evaluate"),
             node(draw, [*table, "model", "predictions", "params:costs"], pictures, name="draw"),
-            node(register, registered, "registration_report", name="register"),
+            node(register, registered, "registration_report", name="register", tags="external"),
         ],
         tags="train",
     )

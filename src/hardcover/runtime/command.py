@@ -19,7 +19,7 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
         "verb",
         choices=["predict", "selftest", "about", "schema"],
         help="predict: a JSON record a line in, a prediction a line out; selftest: golden rows, to the bit; "
-        "about: the release's manifest; schema: the JSON Schema of a record",
+        "about: the release's manifest and its proof; schema: the JSON Schema of a record",
     )
     verb = parser.parse_args(arguments).verb
     if verb == "predict":
@@ -28,7 +28,8 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
         rows, differences = model.selftest()
         print(*differences, f"{rows} golden rows, {len(differences)} differences", sep="\n")
         return 1 if differences else 0
-    print(json.dumps(model.about if verb == "about" else model.schema, indent=2))
+    about = {**model.about, "proof": model.proof}
+    print(json.dumps(about if verb == "about" else model.schema, indent=2))
     return 0
 
 

@@ -13,6 +13,7 @@ from .forest import Forest
 from .records import Fields
 
 FILES = ("model.safetensors", "schema.json", "golden.json")
+PROOF = "proof.json"
 
 
 class Prediction(NamedTuple):
@@ -59,6 +60,14 @@ class Model:
             return json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise arrays.DamagedRelease(f"cannot read {self._folder / 'manifest.json'}: {error}") from error
+
+    @cached_property
+    def proof(self) -> dict | None:
+        """How notebook, module, pipeline and this wheel compared, to the bit; None where nobody proved it."""
+        try:
+            return json.loads((self._folder / PROOF).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
 
     def _checked(self, name: str) -> bytes:
         path = self._folder / name

@@ -1,0 +1,164 @@
+"""The comparison of faces by bits: what differs first, and by how much; as a table and as a page."""
+
+import html
+import json
+import math
+import struct
+
+from hardcover import storage
+
+FORMAT = "hardcover.proof/1"
+QUANTITIES = ("features", "raw", "score", "label")
+RECORD = "record"
+
+
+def compare(answers: dict[str, dict], record: dict) -> dict:
+    """Compare answers by bits.
+
+    Parameters
+    ----------
+    answers
+        By face: ``features`` by name, ``raw``, ``score``, ``label``, lists over the same rows.
+    record
+        ``features`` and ``score`` that training saved for the first rows. Faces that differ from it are wrong; else those
+        are that differ from what most faces say.
+
+    Returns
+    -------
+    dict
+        ``passed``; ``faces``, a hash of each quantity; ``differences``, for each face that differs its first row, column,
+        both values and their distance in ulps.
+    """
+    found = {name: _hashes(answer) for name, answer in answers.items()}
+    right = [name for name in answers if not _first_differences(answers[name], record)]
+    reference = _most_alike(found, right or list(found))
+    differences = []
+    for name, answer in answers.items():
+        against = [(RECORD, record), (reference, answers[reference])]
+        for other, expected in against:
+            first = _first_differences(answer, expected)
+            if first:
+                differences += [{"face": name, "against": other, **difference} for difference in first]
+                break
+    return {"passed": not differences, "reference": reference, "faces": found, "differences": differences}
+
+
+def _most_alike(found: dict[str, dict], names: list[str]) -> str:
+    values = [tuple(found[name].values()) for name in names]
+    return max(names, key=lambda name: (values.count(tuple(found[name].values())), -names.index(name)))
+
+
+def _hashes(answer: dict) -> dict[str, str]:
+    return {
+        "features": storage.digest_of(
+            b"".join(_bits(answer["features"][name]) for name in sorted(answer["features"]))
+        ),
+        **{quantity: storage.digest_of(_bits(answer[quantity])) for quantity in QUANTITIES[1:]},
+    }
+
+
+def _bits(values: list) -> bytes:
+    return struct.pack(
+        f"<{len(values)}d", *(math.nan if value != value else float(value) for value in values)
+    )
+
+
+def _first_differences(answer: dict, expected: dict) -> list[dict]:
+    """Give the first difference of each quantity; lists are compared as far as the shorter goes."""
+    found = []
+    columns = {("features", name): values for name, values in expected.get("features", {}).items()}
+    columns |= {
+        (quantity, quantity): expected[quantity] for quantity in QUANTITIES[1:] if quantity in expected
+    }
+    for (quantity, name), theirs in columns.items():
+        ours = answer["features"].get(name) if quantity == "features" else answer[quantity]
+        if ours is None:
+            found.append(
+                {"quantity": quantity, "column": name, "row": 0, "value": "missing", "expected": theirs[0]}
+            )
+            continue
+        size = min(len(ours), len(theirs))
+        if _bits(ours[:size]) == _bits(theirs[:size]):
+            continue
+        rows = [row for row in range(size) if _bits(ours[row : row + 1]) != _bits(theirs[row : row + 1])]
+        value, other = float(ours[rows[0]]), float(theirs[rows[0]])
+        found.append(
+            {
+                "quantity": quantity,
+                "column": name,
+                "row": rows[0],
+                "rows": len(rows),
+                "value": repr(value),
+                "expected": repr(other),
+                "ulps": ulps(value, other),
+            }
+        )
+    return found
+
+
+def ulps(one: float, other: float) -> int | None:
+    """Count the doubles from one to the other; None where either is NaN.
+
+    Examples
+    --------
+    >>> ulps(1.0, 1.0 + 2**-52), ulps(0.0, -0.0), ulps(-5e-324, 5e-324)
+    (1, 0, 2)
+    """
+    if one != one or other != other:
+        return None
+
+    def place(value: float) -> int:
+        (bits,) = struct.unpack("<q", struct.pack("<d", value))
+        return bits if bits >= 0 else -(bits & 0x7FFFFFFFFFFFFFFF)
+
+    return abs(place(one) - place(other))
+
+
+def lines(proof: dict) -> list[str]:
+    """Give the proof as a table of faces and hashes, and a line for each difference."""
+    width = max(map(len, proof["faces"]))
+    count = f"{proof['rows']['holdout']} holdout rows, {proof['rows']['generated']} generated, {proof['rows']['inputs']} of model inputs"
+    table = [f"{'face':<{width}}  {'features':<10} {'raw score':<10} {'score':<10} {'label':<10} seconds"]
+    for name, face in proof["faces"].items():
+        table.append(
+            f"{name:<{width}}  "
+            + " ".join(f"{face[quantity][:8]:<10}" for quantity in QUANTITIES)
+            + f" {face.get('seconds', '')}"
+        )
+    verdict = "all faces give the same bits" if proof["passed"] else "the faces differ"
+    return [
+        f"{proof['case']}: {count}",
+        *table,
+        *(_said(difference) for difference in proof["differences"][:20]),
+        verdict,
+    ]
+
+
+def _said(difference: dict) -> str:
+    far = difference.get("ulps")
+    distance = f", {far} ulps apart" if far is not None else ""
+    return (
+        f"{difference['face']} differs from {difference['against']} in {difference['quantity']}, column "
+        f"{difference['column']!r}, first in row {difference['row']}: {difference['value']}, expected {difference['expected']}"
+        f"{distance} ({difference.get('rows', 'all')} rows)"
+    )
+
+
+def page(proof: dict) -> str:
+    """Give the proof as one HTML file that loads nothing."""
+    color = "#1a7f37" if proof["passed"] else "crimson"
+    rows = "".join(
+        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td><code>{face[quantity][:16]}</code></td>' for quantity in QUANTITIES)}"
+        f"<td>{face['seconds']}</td></tr>"
+        for name, face in proof["faces"].items()
+    )
+    items = "".join(f"<li>{html.escape(_said(difference))}</li>" for difference in proof["differences"])
+    facts = html.escape(
+        json.dumps({key: proof[key] for key in ("rows", "wheel", "versions", "commit", "python")}, indent=1)
+    )
+    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Proof of {proof["case"]}</title><style>
+body {{ font: 15px system-ui, sans-serif; margin: 2em; color: #222 }} td, th {{ padding: .3em 1em; text-align: left }}
+</style><h1>Proof of {html.escape(proof["case"])}: <span style="color:{color}">{lines(proof)[-1]}</span></h1>
+<table><tr><th>face</th><th>features</th><th>raw score</th><th>score</th><th>label</th><th>seconds</th></tr>{rows}</table>
+<ul>{items}</ul><pre>{facts}</pre></html>
+"""

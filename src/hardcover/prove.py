@@ -1,0 +1,228 @@
+"""Prove that all faces of a case give the same bits: features, raw scores, scores and labels, on the same rows.
+
+The rows are the whole holdout and at least ten thousand generated ones: missing, extreme, on each split's threshold, unseen
+categories.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from hardcover import (
+    cases,
+    faces,
+    hostile,
+    lock,
+    proof,
+    provenance,
+    settings,
+    stage,
+    storage,
+    versions,
+    wheel,
+)
+from hardcover.errors import HardcoverError, ProofFailed, UnknownName
+
+
+def prove(
+    case: str,
+    package: str,
+    env: str | None = None,
+    only: list[str] | None = None,
+    rows: int = 10_000,
+    seed: int = 1,
+    say: Callable = print,
+) -> dict:
+    """Let the faces of a case answer the same rows and compare the answers by bits.
+
+    Parameters
+    ----------
+    case, package
+        The case, and the package that cases are in.
+    env
+        A folder of ``conf/``; None is the one that the model was made with.
+    only
+        Names of faces; None or empty: all.
+    rows, seed
+        How many rows are generated, and from which seed.
+    say
+        Called with lines of progress.
+
+    Returns
+    -------
+    dict
+        The proof: ``passed``, ``faces`` with their hashes and seconds, ``differences``, the rows, and what was proven. It
+        is saved with its page as ``proof`` and ``proof_page``, and a wheel that passed lands with it, unless ``only``
+        some faces were compared.
+
+    Raises
+    ------
+    UnknownName
+        When a face or the case does not exist.
+    HardcoverError
+        When a face cannot answer at all.
+    """
+    if case not in cases.names():
+        raise UnknownName("case", case, cases.names())
+    known = faces.known()
+    for name in only or []:
+        if name not in known:
+            raise UnknownName("face", name, known)
+    chosen = {name: face for name, face in known.items() if not only or name in only}
+    with lock.alone():
+        say("reading what is to be proven", transient=True)
+        session = _session(case)
+        context = stage.open_context(env or session.get("env"), session.get("params"))
+        catalog = context.catalog
+        with tempfile.TemporaryDirectory(prefix="hardcover-proof-") as scratch:
+            subject, record = _subject(case, package, catalog, session, env, rows, seed, Path(scratch))
+            answers, seconds = _ask(chosen, subject, say)
+        found = {
+            "format": proof.FORMAT,
+            "case": case,
+            "rows": {
+                "holdout": len(record["score"]),
+                "generated": rows,
+                "inputs": len(subject.inputs),
+                "seed": seed,
+            },
+            "wheel": wheel.file_name(subject.wheel),
+            "versions": {name: facts["version"] for name, facts in sorted(catalog.loaded.items())},
+            **{key: value for key, value in provenance.checkout().items() if key != "left_out"},
+            **proof.compare(answers, record),
+        }
+        for name, face in found["faces"].items():
+            face["seconds"] = round(seconds.get(name, 0.0), 1)
+        if not only:
+            _save(case, catalog, found, subject.wheel)
+    return found
+
+
+def proven(case: str) -> dict | None:
+    """Give the newest proof of a case if it passed and is about the newest wheel; else None."""
+    root = Path(settings.read("data.root"))
+    places = root / "08_reporting" / case / "proof.json", root / "06_models" / case / "release.whl"
+    newest = [place / version for place in places if (version := versions.latest(place))]
+    if len(newest) < 2:
+        return None
+    about = versions.manifest_of(newest[0])["inputs"][f"{case}.wheel"]["content"]
+    if about != versions.manifest_of(newest[1])["content"]:
+        return None
+    found = json.loads((newest[0] / "proof.json").read_text(encoding="utf-8"))
+    return found if found["passed"] else None
+
+
+def _session(case: str) -> dict:
+    """Find the latest session that gave the case's model: its parameters are those to run with again."""
+    for run in provenance.runs():
+        for session in reversed(provenance.read(run)["sessions"]):
+            if f"{case}.model" in session["outputs"]:
+                return session
+    return {}
+
+
+def _subject(case, package, catalog, session, env, rows, seed, folder) -> tuple[faces.Subject, dict]:
+    from hardcover import lightgbm_text
+
+    def load(name: str) -> Any:
+        return catalog.load(f"{case}.{name}")
+
+    schema, plan, model = load("schema"), load("feature_plan"), load("model")
+    clean, predictions, features = load("clean"), load("predictions"), load("features")
+    built, threshold = load("wheel"), load("metrics")["threshold"]
+    forest = lightgbm_text.parse(model)
+    holdout = clean[clean["split"] == "holdout"]
+    texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
+    columns = {
+        name: [*(hostile.plain(value) for value in holdout[name]), *made]
+        for name, made in hostile.columns(schema, texts, plan["inputs"], forest, rows, seed).items()
+    }
+    subject = faces.Subject(
+        case,
+        env or session.get("env"),
+        session.get("params"),
+        folder,
+        columns,
+        hostile.inputs(forest, rows, seed),
+        texts,
+        schema,
+        plan,
+        model,
+        threshold,
+        built,
+        catalog.load(f"params:{case}.features_module"),
+        package,
+    )
+    kept = features[features["split"] == "holdout"]
+    record = {
+        "features": {name: kept[name].astype(float).tolist() for name in plan["inputs"]},
+        "score": predictions["score"].tolist(),
+    }
+    return subject, record
+
+
+def _ask(chosen: dict[str, Callable], subject: faces.Subject, say: Callable) -> tuple[dict, dict]:
+    """Let the faces answer, two at a time; gives answers and seconds by face."""
+    seconds = {}
+
+    def ask(name: str) -> dict:
+        begin = time.monotonic()
+        folder = subject.folder / name.replace(" ", "-")
+        folder.mkdir()
+        try:
+            found = chosen[name](subject._replace(folder=folder))
+        except HardcoverError as error:
+            raise ProofFailed(
+                f"the {name} cannot answer: {error.what}", f"case {subject.case!r}", error.fix
+            ) from error
+        seconds[name] = time.monotonic() - begin
+        say(f"{name}: {len(found['score'])} scores in {seconds[name]:.1f} s")
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        asked = {name: pool.submit(ask, name) for name in chosen}
+        return {name: future.result() for name, future in asked.items()}, seconds
+
+
+def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
+    inputs = {
+        name: {"version": facts["version"], "content": facts["content"]}
+        for name, facts in catalog.loaded.items()
+    }
+    made_by = catalog.loaded[f"{case}.wheel"].get("run")
+    facts = {"node": "prove", "inputs": inputs, "run": made_by, "face": None, **provenance.checkout()}
+    catalog.in_run = True
+    catalog.save(f"{case}.proof", found)
+    catalog.save(f"{case}.proof_page", proof.page(found))
+    manifests = catalog.commit(lambda *_: facts)
+    if found["passed"]:
+        content = json.dumps(found, indent=1, sort_keys=True).encode()
+        path = Path(settings.read("release.dist")) / wheel.file_name(built)
+        storage.write_atomically(path, wheel.with_proof(built, content))
+        found["path"] = str(path)
+    _tell_mlflow(
+        made_by,
+        [catalog.folder_of(name) / manifest["version"] for name, manifest in manifests.items()],
+        proof,
+    )
+
+
+def _tell_mlflow(run: str | None, folders: list[Path], found: dict) -> None:
+    from mlflow.exceptions import MlflowException
+
+    from hardcover import tracking
+
+    with lock.hold("tracking"):
+        client, _ = tracking.client()
+    try:
+        client.set_tag(run, "proof", "passed" if found["passed"] else "failed")
+    except MlflowException:
+        # The wheel's run belongs to another tracking store, or none was used.
+        return
+    for folder in folders:
+        for path in folder.glob("proof.*"):
+            client.log_artifact(run, str(path), "proof")
