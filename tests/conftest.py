@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,54 @@ class Place(NamedTuple):
         return json.loads(self.newest(layer, name).read_text())
 
 
+class Checkout(NamedTuple):
+    """A copy of the project to edit, under git."""
+
+    folder: Path
+
+    def call(self, place: Place, *command: str, **options) -> subprocess.CompletedProcess:
+        """Run a command of this copy in a place."""
+        mine = {"HARDCOVER_PROJECT": str(self.folder), "PYTHONPATH": str(self.folder / "src")}
+        return place.call(*command, cwd=self.folder, env={**mine, **options.pop("env", {})}, **options)
+
+    def git(self, *arguments: str) -> str:
+        """Run git; gives what it printed."""
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"]
+        command = ["git", *identity, *arguments]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def edit(self, file: str, old: str, new: str, exported: bool = True) -> None:
+        """Change a notebook and, if ``exported``, the module that it exports; or any other file."""
+        modules = {
+            "notebooks/model/04_explain.ipynb": "src/casebook/model/explain.py",
+            "notebooks/maintenance/02_features.ipynb": "src/casebook/maintenance/features.py",
+        }
+        for name in filter(None, (file, modules.get(file) if exported else None)):
+            text = (self.folder / name).read_text()
+            assert text.count(old) == 1, name
+            made = new.replace("\n", '\\n",\n    "') if name.endswith(".ipynb") else new
+            (self.folder / name).write_text(text.replace(old, made))
+
+
+@pytest.fixture
+def checkout(tmp_path) -> Checkout:
+    folder = tmp_path / "checkout"
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    copy = Checkout(folder)
+    copy.git("init", "--quiet")
+    copy.git("add", "--all")
+    copy.git("commit", "--quiet", "--message", "first")
+    return copy
+
+
 class Run(NamedTuple):
     """A finished run: where it left things, and what it said as JSON."""
 
@@ -106,7 +155,7 @@ def here(place, monkeypatch) -> Place:
 def notebook_run(tmp_path_factory) -> Run:
     """The main job through its notebooks, small and fast, once for all tests that look at it."""
     place = Place(tmp_path_factory.mktemp("notebooks"))
-    done = place.call("hardcover", "run", "--env", "ci", "--json")
+    done = place.call("hardcover", "run", "--env", "ci", "--json", env={"HARDCOVER_RUN_PROVE": "yes"})
     return Run(place, json.loads(done.stdout)[0])
 
 

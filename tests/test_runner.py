@@ -1,9 +1,7 @@
 """The incremental runner: what ran is what had to, whichever face computed the rest."""
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ from hardcover import catalog as catalogs
 from hardcover import versions
 from hardcover.catalog import VersionedCatalog
 from hardcover.runner import IncrementalRunner
-from tests.conftest import ROOT, Place
+from tests.conftest import Place
 
 CALLS = []
 
@@ -161,69 +159,43 @@ def test_a_result_that_is_not_kept_is_made_each_time(run):
     assert run.reasons["double"] == ["its output 'doubled' is not kept"]
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory) -> Path:
-    """A copy of the project to edit."""
-    folder = tmp_path_factory.mktemp("checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-def edit(checkout: Path, file: str, old: str, new: str) -> None:
-    """Change a notebook and the module that it exports, or any other file."""
-    exported = {"notebooks/model/04_explain.ipynb": "src/casebook/model/explain.py"}
-    for path in filter(None, (file, exported.get(file))):
-        text = (checkout / path).read_text()
-        escaped = path.endswith(".ipynb")
-        assert text.count(old) == 1, path
-        (checkout / path).write_text(text.replace(old, new.replace("\n", '\\n",\n    "') if escaped else new))
-
-
 def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checkout, tmp_path):
     faces = {"--pipeline": Place(tmp_path / "pipeline"), "--notebooks": Place(tmp_path / "notebooks")}
     first = faces["--pipeline"]
     first.folder.mkdir()
 
     def ran(face: str, place: Place, **environment: str) -> set[str]:
-        mine = {
-            "HARDCOVER_PROJECT": str(checkout),
-            "PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(checkout / "libraries")]),
-        }
-        done = place.call("hardcover", "run", face, "--env", "ci", "--json", cwd=checkout, env=mine)
+        command = ("hardcover", "run", face, "--env", "ci", "--json")
+        done = checkout.call(
+            place, *command, env={"PYTHONPATH": f"{checkout.folder}/src:{checkout.folder}/libraries"}
+        )
         (said,) = json.loads(done.stdout)
         return {name.split(".")[1] for name, facts in said["nodes"].items() if facts["state"] == "ran"}
 
     assert len(ran("--pipeline", first)) == 17
     shutil.copytree(first.folder, faces["--notebooks"].folder)
-    explain, features = "notebooks/model/04_explain.ipynb", "src/casebook/maintenance/features.py"
+    explain, features = "notebooks/model/04_explain.ipynb", "notebooks/maintenance/02_features.ipynb"
 
     def edit_a_comment() -> None:
-        edit(checkout, explain, "    figure = plt.gcf()", "    # as shap left it\n    figure = plt.gcf()")
-        edit(checkout, features, '"""Load on the worn tool, in min·Nm."""', '"""Load on the tool."""')
-        notebook = checkout / "notebooks/maintenance/02_features.ipynb"
+        checkout.edit(explain, "    figure = plt.gcf()", "    # as shap left it\n    figure = plt.gcf()")
+        checkout.edit(features, '"""Load on the worn tool, in min·Nm."""', '"""Load on the tool."""')
+        notebook = checkout.folder / "notebooks/maintenance/02_features.ipynb"
         notebook.write_text(
             notebook.read_text().replace("Load on the worn tool, in min·Nm.", "Load on the tool.")
         )
 
     def edit_a_helper() -> None:
-        edit(
-            checkout,
+        checkout.edit(
             explain,
             "figure.set_size_inches(width, height)",
             "figure.set_size_inches(height, width)",
         )
 
     def edit_a_parameter() -> None:
-        edit(checkout, "conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
+        checkout.edit("conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
 
     def bump_a_library() -> None:
-        metadata = checkout / "libraries" / "shap-99.0.dist-info" / "METADATA"
+        metadata = checkout.folder / "libraries" / "shap-99.0.dist-info" / "METADATA"
         metadata.parent.mkdir(parents=True)
         metadata.write_text("Metadata-Version: 2.1\nName: shap\nVersion: 99.0\n")
 

@@ -207,7 +207,7 @@ def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
     _tell_mlflow(
         made_by,
         [catalog.folder_of(name) / manifest["version"] for name, manifest in manifests.items()],
-        proof,
+        found,
     )
 
 

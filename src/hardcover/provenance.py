@@ -46,7 +46,8 @@ def checkout() -> dict:
         "python": platform.python_version(),
         "platform": f"{platform.system()}-{platform.machine()}".lower(),
     }
-    return {**facts, **(_patch() if facts["dirty"] and facts["commit"] else {})}
+    nothing = {"patch": None, "left_out": []}
+    return {**facts, **(_patch() if facts["dirty"] and facts["commit"] else nothing)}
 
 
 def remote() -> str | None:

@@ -87,7 +87,7 @@ def _asked(run: dict) -> dict:
         raise ReproductionFailed(
             "the run's code is in no commit", f"run {run['run']}", "Run from a git checkout next time."
         )
-    if run["dirty"] and run.get("patch") and not provenance.patch_file(run["patch"]).is_file():
+    if run["dirty"] and run["patch"] and not provenance.patch_file(run["patch"]).is_file():
         path = provenance.patch_file(run["patch"])
         raise ReproductionFailed("the patch of the run's dirty checkout is missing", str(path), "Restore it.")
     ran = [name for name, node in run["nodes"].items() if node["state"] == "ran"]
@@ -142,7 +142,9 @@ def _pin(asked: dict, data: Path) -> None:
     if gone:
         gone = sorted(set(gone))
         raise ReproductionFailed(
-            f"what the run read is gone: {some(gone)}", f"run {asked['run']}", "Restore it from a backup."
+            f"what the run read is gone: {', '.join(gone[:5])}",
+            f"run {asked['run']}",
+            "Restore it from a backup.",
         )
 
 
@@ -260,7 +262,7 @@ def _reasons(asked: dict) -> list[str]:
         found.append(f"the platform: {asked['platform']} then, {now['platform']} now")
     if asked["python"] != now["python"]:
         found.append(f"Python: {asked['python']} then, {now['python']} now")
-    if asked.get("left_out"):
+    if asked["left_out"]:
         found.append(f"untracked files too large for the patch: {some(asked['left_out'])}")
     if asked["dirty"] and not asked["patch"]:
         found.append("a dirty checkout whose changes were not kept")

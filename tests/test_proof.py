@@ -1,0 +1,99 @@
+"""The comparison by bits: the right face, row, column and distance."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardcover import proof
+
+ANSWER = {
+    "features": {"power": [1.0, 2.0, math.nan], "strain": [3.0, -0.0, 5.0]},
+    "raw": [0.1, 0.2, 0.3, 0.4],
+    "score": [0.5, 0.6, 0.7, 0.8],
+    "label": [False, True, True, True],
+}
+RECORD = {"features": {"power": [1.0, 2.0], "strain": [3.0, -0.0]}, "score": [0.5, 0.6]}
+
+
+def changed(quantity: str, row: int, value: float, column: str | None = None) -> dict:
+    answer = {**ANSWER, "features": dict(ANSWER["features"])}
+    place = answer["features"] if column else answer
+    key = column or quantity
+    place[key] = [*place[key][:row], value, *place[key][row + 1 :]]
+    return answer
+
+
+def test_equal_answers_pass():
+    found = proof.compare({"notebook": ANSWER, "wheel": ANSWER}, RECORD)
+
+    assert found["passed"]
+    assert found["faces"]["notebook"] == found["faces"]["wheel"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "quantity", "column", "row", "ulps"),
+    [
+        (changed("features", 1, math.nextafter(2.0, 3.0), "power"), "features", "power", 1, 1),
+        (changed("features", 1, 0.0, "strain"), "features", "strain", 1, 0),
+        (changed("features", 2, 7.0, "power"), "features", "power", 2, None),
+        (changed("raw", 3, math.nextafter(0.4, 0.0)), "raw", "raw", 3, 1),
+        (changed("score", 2, 0.7 + 4 * 2**-53), "score", "score", 2, 4),
+        (changed("label", 0, True), "label", "label", 0, 4607182418800017408),
+    ],
+)
+def test_a_difference_is_named_with_face_row_column_and_distance(answer, quantity, column, row, ulps):
+    found = proof.compare({"notebook": ANSWER, "module": ANSWER, "wheel": answer}, RECORD)
+
+    (difference,) = found["differences"]
+    assert not found["passed"]
+    assert (difference["face"], difference["quantity"], difference["column"]) == ("wheel", quantity, column)
+    assert (difference["row"], difference["ulps"]) == (row, ulps)
+    assert "wheel differs from" in "\n".join(
+        proof.lines({"case": "x", "rows": dict.fromkeys(("holdout", "generated", "inputs"), 1), **found})
+    )
+
+
+def test_two_faces_that_left_the_record_are_named_though_they_are_the_most():
+    wrong = changed("score", 0, 0.25)
+
+    found = proof.compare({"notebook": ANSWER, "module": wrong, "pipeline": wrong}, RECORD)
+
+    assert [difference["face"] for difference in found["differences"]] == ["module", "pipeline"]
+    assert {difference["against"] for difference in found["differences"]} == {"record"}
+
+
+def test_a_missing_feature_is_a_difference():
+    less = {**ANSWER, "features": {"power": ANSWER["features"]["power"]}}
+
+    (difference,) = proof.compare({"notebook": ANSWER, "wheel": less}, RECORD)["differences"]
+
+    assert (difference["face"], difference["column"], difference["value"]) == ("wheel", "strain", "missing")
+
+
+def test_not_a_number_is_one_value_whatever_its_payload():
+    assert proof.compare({"a": changed("features", 2, -math.nan, "power"), "b": ANSWER}, {})["passed"]
+
+
+@given(st.floats(allow_nan=False), st.integers(0, 50))
+def test_ulps_count_the_doubles_between(value, steps):
+    other = value
+    for _ in range(steps):
+        other = math.nextafter(other, math.inf)
+    reached = math.inf if math.isinf(other) else None
+
+    if reached is None:
+        # Both zeros are one step of nextafter, and no distance.
+        assert proof.ulps(value, other) == proof.ulps(other, value) == steps
+    assert proof.ulps(value, value) == 0
+
+
+@given(st.floats(), st.floats())
+def test_the_bits_of_a_score_are_compared_and_nothing_less(one, other):
+    found = proof.compare({"a": changed("raw", 0, one), "b": changed("raw", 0, other)}, {})
+
+    same = (one != one and other != other) or (
+        one == other and math.copysign(1, one) == math.copysign(1, other)
+    )
+    assert found["passed"] == same

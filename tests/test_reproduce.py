@@ -1,0 +1,109 @@
+"""Past runs are rebuilt from their records and compared, byte for byte; what is gone is named."""
+
+import json
+import shutil
+
+from hardcover import provenance
+from tests.conftest import Place
+
+RUN = ("hardcover", "run", "--pipeline", "--env", "ci", "--json")
+
+
+def run(checkout, place: Place, *options: str) -> dict:
+    return json.loads(checkout.call(place, *RUN, *options).stdout)[0]
+
+
+def reproduced(checkout, place: Place, run: str, code: int = 0) -> dict:
+    done = checkout.call(place, "hardcover", "reproduce", run[:12], "--json", check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)
+
+
+def commit(checkout, message: str) -> None:
+    checkout.git("add", "--all")
+    checkout.git("commit", "--quiet", "--message", message)
+
+
+def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
+    few = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
+    old = run(checkout, place, *few)
+    checkout.edit("conf/base/parameters_maintenance.yml", "num_leaves: 7", "num_leaves: 6")
+    commit(checkout, "fewer leaves")
+    checkout.edit(
+        "notebooks/maintenance/02_features.ipynb", "return torque * tool_wear", "return tool_wear * torque"
+    )
+    commit(checkout, "another order")
+    checkout.edit("conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
+    commit(checkout, "fewer pictures")
+    clean = run(checkout, place)
+    checkout.edit(
+        "notebooks/model/04_explain.ipynb",
+        "figure.set_size_inches(width, height)",
+        "figure.set_size_inches(width, width)",
+    )
+    (checkout.folder / "src" / "casebook" / "untracked.py").write_text("ANSWER = 42\n")
+    dirty = run(checkout, place)
+    (checkout.folder / "src" / "casebook" / "untracked.py").unlink()
+
+    found = [reproduced(checkout, place, said["run"]) for said in (old, clean, dirty)]
+
+    assert [facts["identical"] for facts in found] == [True, True, True], found
+    assert len(found[0]["outputs"]) == 24
+    assert found[0]["outputs"]["maintenance.wheel"] == "identical"
+    assert found[0]["outputs"]["maintenance.registration_report"] == "external"
+    # The dirty run made what its change reached; the rest it had reused.
+    assert set(found[2]["outputs"]) == {
+        f"maintenance.{name}_figure" for name in ("beeswarm", "importance", "missed_failure", "false_alarm")
+    }
+    assert "worktrees" not in {path.name for path in (checkout.folder / ".git").iterdir()} or not any(
+        (checkout.folder / ".git" / "worktrees").iterdir()
+    )
+
+    _what_is_gone_is_named(checkout, place, dirty)
+
+
+def _what_is_gone_is_named(checkout, place: Place, dirty: dict) -> None:
+    shutil.rmtree(place.newest("04_feature", "features.parquet").parent)
+    done = checkout.call(place, "hardcover", "reproduce", dirty["run"], check=False)
+    assert done.returncode == 1
+    assert "what the run read is gone: maintenance.features@20" in done.stderr
+
+    patch = next((place.data / ".runs").glob("*.patch"))
+    patch.unlink()
+    done = checkout.call(place, "hardcover", "reproduce", dirty["run"], check=False)
+    assert "the patch of the run's dirty checkout is missing" in done.stderr
+
+
+def test_a_raw_file_that_changed_is_named(checkout, place, ai4i_csv, tmp_path):
+    raw = tmp_path / "machines.csv"
+    shutil.copy(ai4i_csv, raw)
+    said = run(checkout, place, "--data", str(raw), "--stage", "data")
+    raw.write_text(raw.read_text() + "\n")
+
+    done = checkout.call(place, "hardcover", "reproduce", said["run"], check=False)
+
+    assert done.returncode == 1
+    assert f"the raw file {raw} as it was (SHA-256 " in done.stderr
+    raw.unlink()
+    done = checkout.call(place, "hardcover", "reproduce", said["run"], check=False)
+    assert f"what the run read is gone: the raw file {raw}" in done.stderr
+
+
+def test_a_run_that_reused_everything_says_whose_results_those_are(checkout, place):
+    stages = ("--stage", "data", "features")
+    first, second = (run(checkout, place, *stages) for _ in range(2))
+
+    done = checkout.call(place, "hardcover", "reproduce", second["run"], check=False)
+
+    assert "made nothing, it reused everything" in done.stderr
+    assert first["run"] in done.stderr
+
+
+def test_an_unknown_run_is_refused_with_those_on_record(here):
+    provenance.record("abc123", {"outputs": {}})
+
+    done = here.call("hardcover", "reproduce", "xyz", check=False)
+
+    assert done.returncode == 1
+    assert "unknown run 'xyz'" in done.stderr
+    assert "abc123" in done.stderr
