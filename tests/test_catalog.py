@@ -48,7 +48,7 @@ def open_catalog(here, tmp_path):
     return make
 
 
-def facts_of(name: str, manifests: dict) -> dict:
+def facts_of(name: str) -> dict:
     return {"node": "made"}
 
 
@@ -192,3 +192,13 @@ def test_a_notebook_reads_committed_versions_only(here):
     torn.write_text("{}")
     with pytest.raises(VersionError, match="no committed version"):
         stage.load("metrics")
+
+
+def test_a_large_file_is_verified_while_it_is_read(open_catalog, monkeypatch):
+    monkeypatch.setattr(catalogs, "LARGE", 1)
+    saved_and_committed(open_catalog(), b"rows")
+
+    assert open_catalog().load("case.clean") == b"rows"
+    file_of(open_catalog()).write_bytes(b"sowr")
+    with pytest.raises(VersionError, match="is not the one that was committed"):
+        open_catalog().load("case.clean")

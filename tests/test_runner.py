@@ -72,7 +72,7 @@ def run(here, tmp_path):
         whole = pipeline(nodes)
         IncrementalRunner(force=force).run(whole, catalog)
         makers = {name: each.name for each in whole.nodes for name in each.outputs}
-        catalog.commit(lambda name, _: catalog.origins[makers[name]])
+        catalog.commit(lambda name: catalog.origins[makers[name]])
         call.reasons = catalog.reasons
         assert sorted(catalog.reasons) == sorted(CALLS)
         return [each.name for each in NODES if each.name in CALLS]

@@ -10,6 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -23,6 +24,7 @@ from hardcover import drafts, settings, versions
 from hardcover.drafts import Draft
 from hardcover.errors import HardcoverError, StorageError
 
+LARGE = 50_000_000
 _verified: dict[Path, dict] = {}
 
 
@@ -90,9 +92,26 @@ class VersionedCatalog(DataCatalog):
             folder = self.saved[ds_name].folder
         else:
             folder = self.committed_folder(ds_name, version)
+            if folder not in _verified and self._may_be_read_meanwhile(ds_name, folder):
+                return self._load_and_verify(ds_name, folder)
             self.loaded[ds_name] = manifest_of(folder)
         with self._aimed_at(ds_name, folder):
             return super().load(ds_name)
+
+    def _may_be_read_meanwhile(self, ds_name: str, folder: Path) -> bool:
+        # A changed pickle must not even be opened; for small files a thread costs more than it saves.
+        harmless = "pickle" not in type(_innermost(self[ds_name])).__module__
+        return harmless and sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) > LARGE
+
+    def _load_and_verify(self, ds_name: str, folder: Path) -> Any:
+        with ThreadPoolExecutor(1) as background:
+            verified = background.submit(manifest_of, folder)
+            try:
+                with self._aimed_at(ds_name, folder):
+                    return super().load(ds_name)
+            finally:
+                # Damage is the better explanation of whatever reading it raised.
+                self.loaded[ds_name] = verified.result()
 
     def committed_folder(self, ds_name: str, version: str | None = None) -> Path:
         """Give the folder of a dataset's given, reused or pinned version, else of its newest committed one.
@@ -137,18 +156,17 @@ class VersionedCatalog(DataCatalog):
             draft = self.saved.get(ds_name) or drafts.draft(folder)
             self.saved[ds_name] = draft
             self.shapes[ds_name] = _shape_of(data)
-            with self._aimed_at(ds_name, draft.folder):
+            with draft.writing(), self._aimed_at(ds_name, draft.folder):
                 super().save(ds_name, data)
-            draft.seal()
             if not self.in_run:
-                self.commit(lambda *_: {"node": None, "face": "module"})
+                self.commit(lambda _: {"node": None, "face": "module"})
         except (DatasetError, OSError) as error:
             raise _storage_error(error, f"dataset {ds_name!r}", folder) or error from error
         finally:
             if not self.in_run:
                 self.discard()
 
-    def commit(self, facts_of: Callable[[str, dict], dict]) -> dict[str, dict]:
+    def commit(self, facts_of: Callable[[str], dict]) -> dict[str, dict]:
         """Make all that was saved count; gives the manifests by dataset, those of reused versions too.
 
         A reused version that is not the newest is committed again, so that everyone reads what this run says.
@@ -156,14 +174,20 @@ class VersionedCatalog(DataCatalog):
         Parameters
         ----------
         facts_of
-            Gives what a dataset's manifest says about its origin, from its name and the manifests so far.
+            Gives what a dataset's manifest says about its origin.
         """
         manifests: dict[str, dict] = {}
+        name = ""
+        facts = {
+            name: {"dataset": name, "version": draft.folder.name, **self.shapes[name], **facts_of(name)}
+            for name, draft in self.saved.items()
+        }
         try:
+            # Most of a commit is waiting for the disk, which many files can do together.
+            with ThreadPoolExecutor(8) as pool:
+                done = {name: pool.submit(draft.commit, facts[name]) for name, draft in self.saved.items()}
             for name, draft in list(self.saved.items()):
-                facts = {"dataset": name, "version": draft.folder.name, **self.shapes[name]}
-                manifests[name] = draft.commit({**facts, **facts_of(name, manifests)})
-                _verified[draft.folder] = manifests[name]
+                manifests[name] = _verified[draft.folder] = done[name].result()
                 del self.saved[name]
             for name, folder in self.reused.items():
                 newest = versions.latest(folder.parent) == folder.name

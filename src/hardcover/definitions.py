@@ -35,7 +35,7 @@ class Space:
             self._read(source)
 
     def _read(self, source: str) -> None:
-        tree = ast.parse(source)
+        tree = _Normal(self).visit(ast.parse(source))
         tables = {(table.get_name(), table.get_lineno()): table for table in _top_tables(source)}
         for statement in tree.body:
             for alias, target in self.imports_in(statement) if not is_scope(statement) else ():
@@ -90,9 +90,9 @@ class Space:
                 yield part.id, ()
 
     def normal(self, statement: ast.stmt) -> str:
-        """Give a statement's source without comments, layout and docstrings."""
+        """Give a statement without comments, layout and docstrings, as text."""
         if id(statement) not in self._normal:
-            self._normal[id(statement)] = ast.dump(_Normal(self).visit(ast.parse(ast.unparse(statement))))
+            self._normal[id(statement)] = ast.dump(statement)
         return self._normal[id(statement)]
 
     def with_submodules(self) -> Iterator["Space"]:
@@ -203,7 +203,7 @@ def _main() -> Space | None:
     if hasattr(main, "In"):
         return of_notebook(main.In)
     file = getattr(main, "__file__", None)
-    return Space(MAIN, "", [Path(file).read_text(encoding="utf-8")]) if file else None
+    return _read(MAIN, Path(file), Path(file).stat().st_mtime_ns) if file else None
 
 
 def _file_of(module: str) -> Path | None:

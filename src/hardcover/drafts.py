@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +19,7 @@ class Draft:
     folder
         Where its files go.
     files
-        What ``seal`` gave; None before.
+        Their hashes, once they are written; None before.
     """
 
     def __init__(self, folder: Path, mark: int):
@@ -29,9 +31,12 @@ class Draft:
         """Give the digest of the sealed files, as the manifest will."""
         return versions.content_of(self.files)
 
-    def seal(self) -> None:
-        """Flush and hash what was saved; nothing may be written afterwards."""
-        self.files = versions.seal(self.folder)
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hash what is saved in the block, meanwhile; nothing may be written afterwards."""
+        with storage.Follower(self.folder) as follower:
+            yield
+        self.files = versions.seal(self.folder, follower.digest)
 
     def commit(self, facts: dict) -> dict:
         """Make the files count, as ``versions.commit`` does; gives the manifest."""

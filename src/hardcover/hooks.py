@@ -72,7 +72,7 @@ class HardcoverHooks:
                 },
             }
 
-            def facts_of(dataset: str, _: dict) -> dict:
+            def facts_of(dataset: str) -> dict:
                 origin = catalog.origins[makers[dataset]]
                 return {**{name: value for name, value in origin.items() if name != "unknown"}, **common}
 

@@ -20,6 +20,8 @@ from typing import Any
 
 from jupyter_client.provisioning import LocalProvisioner
 
+from hardcover import settings
+
 # What every kernel needs, and what only later stages do; requests are served between the latter.
 EVERY_STAGE = (
     "ipykernel.kernelapp",
@@ -34,6 +36,8 @@ EVERY_STAGE = (
     "hardcover.features",
     "hardcover.tracking",
     "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
     "kedro_datasets.pandas.parquet_dataset",
     "kedro_datasets.json.json_dataset",
     "kedro_datasets.matplotlib.matplotlib_dataset",
@@ -147,10 +151,14 @@ def serve() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     # What an import prints must not be taken for an answer.
     os.dup2(2, 1)
+    from kedro.framework.startup import bootstrap_project
+
     # What imports have to say is said again in no kernel.
     with warnings.catch_warnings(record=True):
         for module in EVERY_STAGE:
             importlib.import_module(module)
+        # The project's settings, and what Kedro makes of them.
+        bootstrap_project(settings.project_root())
         requests = _Lines(0)
         for module in LATER_STAGES:
             while requests.ready():

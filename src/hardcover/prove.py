@@ -198,7 +198,7 @@ def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
     catalog.in_run = True
     catalog.save(f"{case}.proof", found)
     catalog.save(f"{case}.proof_page", proof.page(found))
-    manifests = catalog.commit(lambda *_: facts)
+    manifests = catalog.commit(lambda _: facts)
     if found["passed"]:
         content = json.dumps(found, indent=1, sort_keys=True).encode()
         path = Path(settings.read("release.dist")) / wheel.file_name(built)

@@ -135,7 +135,7 @@ def read(run: str) -> dict:
     return facts
 
 
-def no_origin(*_: object) -> dict:
+def no_origin(_: str) -> dict:
     """Give the facts of nothing: for the commit of a run that made nothing and reused all."""
     return {}
 

@@ -47,6 +47,7 @@ class IncrementalRunner(SequentialRunner):
     ) -> None:
         makers = {name: node for node in pipeline.nodes for name in node.outputs}
         counts = Counter(chain.from_iterable(node.inputs for node in pipeline.nodes))
+        ends = pipeline.outputs()
         done: set[str] = set()
 
         def execute(node: Node, reasons: list[str]) -> None:
@@ -65,10 +66,7 @@ class IncrementalRunner(SequentialRunner):
             if self._force:
                 found, reasons = {}, ["it was asked to"]
             if not reasons:
-                kept_in_memory = [
-                    name for name in node.outputs if name not in found and name in pipeline.outputs()
-                ]
-                reasons = [f"its output {name!r} is not kept" for name in kept_in_memory]
+                reasons = [f"its output {name!r} is not kept" for name in _not_kept(node, found, ends)]
             catalog.reused |= found
             if reasons and node.name not in done:
                 execute(node, reasons)
@@ -78,9 +76,15 @@ class IncrementalRunner(SequentialRunner):
 
 def up_to_date(pipeline: Pipeline, catalog: VersionedCatalog) -> bool:
     """Say whether an incremental run would run no node; ``catalog.reused`` then holds all its results."""
+    ends = pipeline.outputs()
     for node in pipeline.nodes:
         found, reasons = origins.reusable(node, catalog)
-        if reasons or any(name not in found and name in pipeline.outputs() for name in node.outputs):
+        if reasons or _not_kept(node, found, ends):
             return False
         catalog.reused |= found
     return True
+
+
+def _not_kept(node: Node, found: dict, ends: set[str]) -> list[str]:
+    """List the pipeline's results that only live in memory."""
+    return [name for name in node.outputs if name not in found and name in ends]

@@ -5,11 +5,15 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LOCK = ".lock"
+# Written from front to back, by every writer that we know.
+APPENDED = {".csv", ".parquet"}
+LAG = 8_000_000
 
 
 @contextmanager
@@ -42,6 +46,62 @@ def digest(path: Path) -> str:
     """Give the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Follower:
+    """Hash files while they are written, behind the writer, so that nobody waits for the hash of a large one.
+
+    Only for files that are written from front to back, which ``APPENDED`` tells by their names; no other is touched.
+
+    Parameters
+    ----------
+    folder
+        What is written below it between entering and leaving the block is followed.
+    """
+
+    def __init__(self, folder: Path):
+        self._folder, self._done = folder, threading.Event()
+        self._hashes: dict[Path, list] = {}
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    def __enter__(self) -> "Follower":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def digest(self, path: Path) -> str:
+        """Give the SHA-256 of a file that is complete now, reading only what was not read before."""
+        facts = self._hashes.get(path)
+        if facts is None or facts[0] != path.stat().st_ino or facts[1] > path.stat().st_size:
+            return digest(path)
+        self._advance(path, 0)
+        return self._hashes[path][2].hexdigest()
+
+    def _follow(self) -> None:
+        while not self._done.wait(0.02):
+            for path in self._folder.glob("*"):
+                if path.suffix in APPENDED:
+                    with suppress(FileNotFoundError):
+                        self._advance(path, LAG)
+
+    def _advance(self, path: Path, lag: int) -> None:
+        with path.open("rb", buffering=0) as file:
+            state = os.fstat(file.fileno())
+            if state.st_size < lag:
+                return
+            inode, position, hashed = self._hashes.setdefault(path, [state.st_ino, 0, hashlib.sha256()])
+            if inode != state.st_ino:
+                return
+            file.seek(position)
+            while position < state.st_size - lag and (
+                part := file.read(min(1 << 20, state.st_size - lag - position))
+            ):
+                hashed.update(part)
+                position += len(part)
+            self._hashes[path][1] = position
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ names the newest version so that finding it costs the same among ten and among a
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,6 +20,7 @@ MANIFEST = "manifest.json"
 FORMAT = "hardcover.manifest/2"
 FORMATS = {"hardcover.manifest/1", FORMAT}
 LATEST, WRITING = ".latest", ".writing"
+WORTH_A_THREAD = 1_000_000
 REMOVE = "Remove the version's folder ({folder}); an older version is then the latest."
 
 
@@ -75,35 +76,44 @@ def point(dataset: Path, *names: str | None) -> None:
     storage.write_atomically(dataset / LATEST, f"{storage.digest_of(text)}\n{text}".encode())
 
 
-def seal(folder: Path) -> dict[str, dict]:
-    """Flush the files that were saved in a version's ``folder``; gives ``sha256`` and ``bytes`` of each by name.
+def seal(folder: Path, digest: Callable[[Path], str] = storage.digest) -> dict[str, dict]:
+    """Hash the files that were saved in a version's ``folder``; gives ``sha256`` and ``bytes`` of each by name.
+
+    Parameters
+    ----------
+    folder
+        The version's folder.
+    digest
+        Gives the SHA-256 of a file; one that followed the writer has most of it ready.
 
     Raises
     ------
     VersionError
         When nothing was saved.
     OSError
-        When the disk is full or fails.
+        When the disk fails.
     """
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / WRITING]
+    paths = _saved(folder)
     if not paths:
         raise VersionError(
             "nothing was saved", str(folder), "Check that the dataset's type writes to its filepath."
         )
+    sizes = {path: path.stat().st_size for path in paths}
+    large = [path for path in paths if sizes[path] > WORTH_A_THREAD]
     with ThreadPoolExecutor(1) as background:
         # Hashing and waiting for the disk need different parts of the machine.
-        flushed = background.submit(lambda: [storage.flush(path) for path in paths])
+        flushed = background.submit(lambda: [storage.flush(path) for path in large]) if large else None
         files = {
-            path.relative_to(folder).as_posix(): {
-                "sha256": storage.digest(path),
-                "bytes": path.stat().st_size,
-            }
+            path.relative_to(folder).as_posix(): {"sha256": digest(path), "bytes": sizes[path]}
             for path in paths
         }
-        flushed.result()
-    for inner in {path.parent for path in paths} - {folder}:
-        storage.flush(inner)
+        if flushed:
+            flushed.result()
     return files
+
+
+def _saved(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / WRITING]
 
 
 def commit(folder: Path, facts: dict, files: dict[str, dict] | None = None) -> dict:
@@ -129,14 +139,19 @@ def commit(folder: Path, facts: dict, files: dict[str, dict] | None = None) -> d
         As ``seal`` does; the version is then a draft as before.
     """
     files = files or seal(folder)
+    paths = _saved(folder)
+    for path in [*paths, *({path.parent for path in paths} - {folder})]:
+        storage.flush(path)
     manifest = {"format": FORMAT, **facts, "files": files, "content": content_of(files)}
     dataset = folder.parent
     with storage.locked(dataset):
         before = latest(dataset)
         if before is None or before < folder.name:
             point(dataset, folder.name, before)
+        else:
+            # As pointing does, too: the version's folder must be in the list of names before it counts.
+            storage.flush(dataset)
         storage.write_atomically(folder / MANIFEST, _as_bytes(manifest))
-        storage.flush(dataset)
     (folder / WRITING).unlink(missing_ok=True)
     return manifest
 
@@ -147,7 +162,7 @@ def content_of(files: dict[str, dict]) -> str:
 
 
 def _as_bytes(manifest: dict) -> bytes:
-    body = json.dumps({**manifest, "digest": ""}, indent=1, sort_keys=True)
+    body = json.dumps(manifest, sort_keys=True)
     return json.dumps({**manifest, "digest": storage.digest_of(body)}, indent=1, sort_keys=True).encode()
 
 

@@ -1,0 +1,168 @@
+"""Lineage: from a wheel up to raw files, and from a raw file's hash down to wheels."""
+
+import http.server
+import json
+import threading
+import uuid
+
+import pytest
+
+from hardcover import lineage, openlineage, storage
+from hardcover.errors import UnknownName
+from tests.conftest import Place
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory, ai4i_csv) -> Place:
+    """A case that was released from a raw file."""
+    place = Place(tmp_path_factory.mktemp("lineage"))
+    place.call("hardcover", "run", "--pipeline", "--env", "ci", "--data", str(ai4i_csv))
+    return place
+
+
+@pytest.fixture
+def found(released, monkeypatch) -> lineage.Lineage:
+    for name, value in released.environment.items():
+        monkeypatch.setenv(name, value)
+    return lineage.Lineage(released.data)
+
+
+def test_a_wheel_leads_up_to_the_raw_file_through_what_lived_in_memory(found, ai4i_csv):
+    wheel = found.find("maintenance.wheel")
+
+    above = found.reach([wheel], found.inputs)
+
+    names = {item.dataset for item in above}
+    assert {"maintenance.model", "maintenance.clean", "maintenance.raw"} <= names
+    assert lineage.Item(ai4i_csv.name, storage.digest(ai4i_csv), True) in above
+    tree = "\n".join(found.tree(wheel, found.inputs))
+    assert f"{ai4i_csv.name}@{storage.digest(ai4i_csv)[:12]} (raw file)" in tree
+    assert "node maintenance.fit, pipeline, run " in tree
+
+
+def test_a_raw_files_hash_leads_down_to_the_wheels_that_hold_it(found, released, ai4i_csv):
+    items = found.holding(storage.digest(ai4i_csv)[:16])
+
+    ((item, name),) = found.wheels(items)
+    assert item.dataset == "maintenance.wheel"
+    assert (released.dist / name).is_file()
+
+
+def test_the_command_answers_which_wheels_hold_a_raw_file(released, ai4i_csv):
+    done = released.call("hardcover", "lineage", storage.digest(ai4i_csv)[:12])
+
+    assert done.stdout.splitlines()[0] == "made from"
+    assert "casebook_maintenance-0.1.0+m" in done.stdout.partition("wheels\n")[2]
+
+
+def test_the_record_of_a_run_tells_nodes_and_versions(released):
+    run = next((released.data / ".runs").glob("*.json")).stem
+
+    done = released.call("hardcover", "lineage", run[:10])
+
+    assert f"run          {run}" in done.stdout
+    assert "maintenance.fit " in done.stdout
+    assert "maintenance.model@2" in done.stdout
+
+
+def test_a_picture_is_one_file_that_loads_nothing(released, tmp_path):
+    path = tmp_path / "lineage.html"
+
+    done = released.call("hardcover", "lineage", "maintenance.wheel", "--html", str(path), "--mermaid")
+
+    page = path.read_text()
+    assert "<svg" in page
+    assert "maintenance.raw" in page
+    assert not any(word in page for word in ("http://", "https://", "<script", "<link"))
+    assert done.stdout.startswith("flowchart LR\n")
+    assert "maintenance.raw" in done.stdout
+
+
+def test_events_keep_to_openlineage(found, released):
+    run = next((released.data / ".runs").glob("*.json")).stem
+
+    events = json.loads(openlineage.as_json(openlineage.events(found, [run])))
+
+    # The generated classes check ids, times and addresses; the rest of the schema is what it requires.
+    # https://openlineage.io/spec/2-0-2/OpenLineage.json
+    for event in events:
+        assert {"eventTime", "producer", "schemaURL", "run", "job", "eventType"} <= set(event)
+        assert uuid.UUID(event["run"]["runId"])
+        for dataset in (*event["inputs"], *event["outputs"]):
+            assert dataset["namespace"]
+            assert dataset["name"].count("@") == 0
+            assert all({"_producer", "_schemaURL"} <= set(facet) for facet in dataset["facets"].values())
+    states = [(event["run"]["runId"], event["eventType"]) for event in events]
+    assert len(states) == len(set(states))
+    assert {state for _, state in states} == {"START", "COMPLETE"}
+    fit = next(event for event in events if event["job"]["name"] == "maintenance.fit")
+    assert [dataset["name"] for dataset in fit["outputs"]] == ["maintenance.model"]
+    assert {dataset["name"] for dataset in fit["inputs"]} == {
+        "maintenance.features",
+        "maintenance.feature_plan",
+    }
+    assert fit["run"]["facets"]["parent"]["run"]["runId"] == events[0]["run"]["runId"]
+
+
+def test_events_reach_an_endpoint(released):
+    received = []
+
+    class Endpoint(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append((self.path, json.loads(body)["eventType"]))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+
+    done = released.call("hardcover", "lineage", "maintenance.model", "--send", url)
+
+    server.shutdown()
+    assert f"events to {url}" in done.stderr
+    assert received[0] == ("/api/v1/lineage", "START")
+    assert len(received) == 2 * 18
+
+
+def test_an_endpoint_that_is_not_there_is_an_error_that_says_so(released):
+    done = released.call(
+        "hardcover", "lineage", "maintenance.model", "--send", "http://127.0.0.1:9", check=False
+    )
+
+    assert done.returncode == 1
+    assert "cannot send OpenLineage events" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("maintenance.weel", "Did you mean 'maintenance.wheel'?"),
+        ("maintenance.wheel@2020", "unknown version '2020'"),
+        ("0123456789abcdef", "unknown dataset, run or SHA-256"),
+    ],
+)
+def test_what_is_unknown_is_refused_with_what_is_near(found, name, complaint):
+    with pytest.raises(UnknownName) as caught:
+        found.find(name) if "." in name else found.holding(name)
+
+    assert complaint in str(caught.value)
+
+
+def test_mlflow_links_the_run_to_the_versions_that_it_read(tmp_path_factory):
+    from mlflow import MlflowClient
+
+    place = Place(tmp_path_factory.mktemp("linked"))
+    place.call("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "data")
+    said = place.call("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "features", "--json")
+
+    run = MlflowClient(place.tracking).get_run(json.loads(said.stdout)[0]["run"])
+
+    linked = {item.dataset.name: item for item in run.inputs.dataset_inputs}
+    assert set(linked) == {"maintenance.clean", "maintenance.schema"}
+    version = place.newest("03_primary", "clean.parquet").parent.name
+    assert version in {tag.value for tag in linked["maintenance.clean"].tags}
