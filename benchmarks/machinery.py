@@ -284,17 +284,17 @@ def main() -> None:
     parser.add_argument("measure", nargs="*", choices=[[], *MEASURES], help="default: all")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default 3)")
     options = parser.parse_args()
+    RESULTS.parent.mkdir(exist_ok=True)
     rows = []
     for name in options.measure or MEASURES:
         print(f"measuring {name}", file=sys.stderr)
-        with tempfile.TemporaryDirectory(prefix="hardcover-bench-", dir=ROOT / "benchmarks") as folder:
+        with tempfile.TemporaryDirectory(prefix="hardcover-bench-", dir=RESULTS.parent) as folder:
             rows += MEASURES[name](options.rounds, Path(folder))
     lines = ["| measure | peer | goal | ratio, median (lowest to highest) | |", "|---|---|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
     text = "\n".join(lines)
     print(text)
     if not options.measure:
-        RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(text + "\n")
 
 
