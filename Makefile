@@ -36,9 +36,10 @@ check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with
 
 bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
+	$(BIN)/python benchmarks/machinery.py $(ARGS)
 
-soak: $(READY)   ## long campaigns: many random models and records against LightGBM
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_lightgbm_text.py $(ARGS)
+soak: $(READY)   ## long campaigns: random models and records, killed savers, many writers
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)

@@ -65,6 +65,16 @@ def test_the_record_of_a_run_tells_nodes_and_versions(released):
     assert "maintenance.model@2" in done.stdout
 
 
+def test_a_plain_kedro_run_is_on_record_with_every_node(kedro_run):
+    (path,) = (kedro_run.data / ".runs").glob("*.json")
+
+    (session,) = json.loads(path.read_text())["sessions"]
+
+    assert {node["state"] for node in session["nodes"].values()} == {"ran"}
+    assert len(session["outputs"]) == 24
+    assert (session["face"], session["env"]) == ("pipeline", "ci")
+
+
 def test_a_picture_is_one_file_that_loads_nothing(released, tmp_path):
     path = tmp_path / "lineage.html"
 

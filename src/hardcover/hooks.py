@@ -20,6 +20,7 @@ from hardcover import lock, origins, provenance, settings, tracking, wheel
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
+EVERY = "this runner runs every node"
 FACE: ContextVar[str] = ContextVar("face", default="pipeline")
 _last_run: str | None = None
 
@@ -56,6 +57,7 @@ class HardcoverHooks:
     def before_node_run(self, node: Any, catalog: Any) -> None:
         """Note what the node computes from, while its inputs are what it reads."""
         origins.origin_of(node, catalog)
+        catalog.reasons.setdefault(node.name, [EVERY])
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, run_params: dict, pipeline: Any, catalog: Any) -> None:

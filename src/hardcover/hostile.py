@@ -58,8 +58,26 @@ def columns(
     return made
 
 
-def inputs(forest: Any, rows: int, seed: int) -> list[list[float]]:
-    """Draw rows of model inputs such that each split has a row on its threshold, and one beside it on either side."""
+def inputs(forest: Any, rows: int, seed: int):
+    """Draw rows of model inputs that try to be misread.
+
+    Each split has a row on its threshold and one beside it on either side; all else are other splits' thresholds, NaN,
+    infinities, zeros of both signs, subnormals, the largest numbers, and categories that are unseen, negative or fractional.
+
+    Parameters
+    ----------
+    forest
+        The model, as ``runtime.forest.Forest``.
+    rows
+        How many rows at least; three for each split otherwise.
+    seed
+        Of the generator.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (rows or more, inputs), float64.
+    """
     import numpy as np
 
     rng = np.random.default_rng(seed + 1)
@@ -73,4 +91,4 @@ def inputs(forest: Any, rows: int, seed: int) -> list[list[float]]:
     for number, (feature, at) in enumerate(splits):
         for row, value in enumerate((at, math.nextafter(at, math.inf), math.nextafter(at, -math.inf))):
             table[3 * number + row, feature] = value
-    return table.tolist()
+    return table

@@ -147,7 +147,7 @@ def _subject(case, package, catalog, session, env, rows, seed, folder) -> tuple[
         session.get("params"),
         folder,
         columns,
-        hostile.inputs(forest, rows, seed),
+        hostile.inputs(forest, rows, seed).tolist(),
         texts,
         schema,
         plan,
