@@ -85,8 +85,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                         'casebook.model.release.files_of': ('model/release.html#files_of', 'casebook/model/release.py'),
                                         'casebook.model.release.golden_rows': ( 'model/release.html#golden_rows',
                                                                                 'casebook/model/release.py'),
-                                        'casebook.model.release.hostile_inputs': ( 'model/release.html#hostile_inputs',
-                                                                                   'casebook/model/release.py'),
                                         'casebook.model.release.manifest_of': ( 'model/release.html#manifest_of',
                                                                                 'casebook/model/release.py'),
                                         'casebook.model.release.score_elsewhere': ( 'model/release.html#score_elsewhere',
