@@ -1,5 +1,6 @@
 """The incremental runner: what ran is what had to, whichever face computed the rest."""
 
+import datetime
 import json
 import shutil
 from pathlib import Path
@@ -40,6 +41,11 @@ def total(train):
 def count(holdout):
     CALLS.append("count")
     return {"count": len(holdout)}
+
+
+def count_since(holdout, since):
+    CALLS.append("count")
+    return {"count": len(holdout), "since": str(since["first"])}
 
 
 NODES = [
@@ -122,6 +128,16 @@ def test_a_parameter_that_goes_back_brings_the_old_result_back(run):
     assert "same_as" in versions.manifest_of(newest)
 
 
+def test_parameters_of_any_kind_that_yaml_has_are_compared(run):
+    nodes = [*NODES[:4], node(count_since, ["holdout", "params:since"], "count", name="count")]
+    odd = {9: "nine", "first": datetime.date(2026, 1, 1)}
+    run(nodes, since=odd)
+
+    assert run(nodes, since=dict(reversed(odd.items()))) == []
+    assert run(nodes, since={**odd, "first": datetime.date(2026, 1, 2)}) == ["double", "split", "count"]
+    assert run.reasons["count"] == ["parameter since.first '2026-01-01' -> '2026-01-02'"]
+
+
 def test_a_damaged_result_is_made_again(run):
     run()
     folder = run.folder / "total.json"
@@ -178,11 +194,7 @@ def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checko
 
     def edit_a_comment() -> None:
         checkout.edit(explain, "    figure = plt.gcf()", "    # as shap left it\n    figure = plt.gcf()")
-        checkout.edit(features, '"""Load on the worn tool, in min·Nm."""', '"""Load on the tool."""')
-        notebook = checkout.folder / "notebooks/maintenance/02_features.ipynb"
-        notebook.write_text(
-            notebook.read_text().replace("Load on the worn tool, in min·Nm.", "Load on the tool.")
-        )
+        checkout.edit(features, "Load on the worn tool, in min·Nm.", "Load on the tool.")
 
     def edit_a_helper() -> None:
         checkout.edit(

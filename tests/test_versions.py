@@ -1,5 +1,6 @@
 """Versions: committed or not there, whole or refused."""
 
+import datetime
 import json
 import os
 import shutil
@@ -73,6 +74,16 @@ def test_any_flipped_byte_is_found_in_any_file_the_manifest_too(tmp_path_factory
 
     with pytest.raises(VersionError, match=path.name):
         versions.verify(folder)
+
+
+def test_parameters_of_any_kind_that_yaml_has_can_be_recorded(tmp_path):
+    odd = {10: "ten", 9: None, "since": datetime.date(2026, 1, 1), "rate": float("nan")}
+    folder = save(tmp_path, "v")
+
+    versions.commit(folder, {"parameters": odd})
+
+    assert versions.verify(folder)["parameters"]["since"] == "2026-01-01"
+    assert versions.verify(folder)["parameters"]["9"] is None
 
 
 def test_a_manifest_of_the_first_format_still_counts(tmp_path):

@@ -100,12 +100,7 @@ def commit_again(folder: Path) -> dict:
             path = again.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             storage.link(folder / name, path)
-        facts = {
-            key: value
-            for key, value in manifest.items()
-            if key not in ("format", "files", "content", "digest")
-        }
-        return again.commit({**facts, "version": again.folder.name, "same_as": folder.name})
+        return again.commit({**manifest, "version": again.folder.name, "same_as": folder.name})
     except BaseException:
         again.discard()
         raise

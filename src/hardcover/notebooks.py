@@ -66,6 +66,10 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
         papermill.execute_notebook(
             notebook, copy, parameters, engine_name="hardcover", progress_bar=False, cwd=notebook.parent
         )
+    except KeyboardInterrupt:
+        # The kernel dies while nbclient still waits for a cell, which asyncio would report at the end.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
     except papermill.PapermillExecutionError as error:
         # Our own errors say it all; the class's name would add nothing.
         message = error.evalue if hasattr(errors, error.ename) else f"{error.ename}: {error.evalue}"

@@ -36,8 +36,10 @@ def origin_of(node: Node, catalog: VersionedCatalog) -> dict:
         origin["unknown"].append(error.what)
     for name in dict.fromkeys(node.inputs):
         if name.startswith("params:") or name == "parameters":
-            origin["parameters"][name] = catalog.load(name)
-            origin["reads"] |= _files_named(origin["parameters"][name])
+            value = catalog.load(name)
+            # As a manifest will hold it: YAML has dates, and numbers as keys.
+            origin["parameters"][name] = json.loads(json.dumps(value, default=str))
+            origin["reads"] |= _files_named(value)
         else:
             origin["inputs"][name] = _input(name, catalog, origin["unknown"])
     origin["fingerprint"] = None if origin["unknown"] else _fingerprint(node, origin)
@@ -55,7 +57,7 @@ def _fingerprint(node: Node, origin: dict) -> str:
         "parameters": origin["parameters"],
         "reads": sorted(origin["reads"].values()),
     }
-    return storage.digest_of(json.dumps(computed, sort_keys=True, default=repr))
+    return storage.digest_of(json.dumps(computed, sort_keys=True))
 
 
 def _input(name: str, catalog: VersionedCatalog, unknown: list[str]) -> dict:
@@ -174,6 +176,6 @@ def _changes(name: str, before: Any, now: Any) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = dict.fromkeys([*now, *before])
         return [text for key in keys for text in _changes(f"{name}.{key}", before.get(key), now.get(key))]
-    if json.dumps(before, sort_keys=True, default=repr) == json.dumps(now, sort_keys=True, default=repr):
+    if json.dumps(before, sort_keys=True) == json.dumps(now, sort_keys=True):
         return []
     return [f"parameter {name} {before!r:.40} -> {now!r:.40}"]

@@ -142,7 +142,9 @@ def commit(folder: Path, facts: dict, files: dict[str, dict] | None = None) -> d
     paths = _saved(folder)
     for path in [*paths, *({path.parent for path in paths} - {folder})]:
         storage.flush(path)
-    manifest = {"format": FORMAT, **facts, "files": files, "content": content_of(files)}
+    manifest = {**facts, "format": FORMAT, "files": files, "content": content_of(files)}
+    # As it will be read: parameters may hold dates, or numbers as keys.
+    manifest = json.loads(json.dumps(manifest, default=str))
     dataset = folder.parent
     with storage.locked(dataset):
         before = latest(dataset)
@@ -162,6 +164,7 @@ def content_of(files: dict[str, dict]) -> str:
 
 
 def _as_bytes(manifest: dict) -> bytes:
+    manifest = {name: value for name, value in manifest.items() if name != "digest"}
     body = json.dumps(manifest, sort_keys=True)
     return json.dumps({**manifest, "digest": storage.digest_of(body)}, indent=1, sort_keys=True).encode()
 
@@ -182,7 +185,7 @@ def manifest_of(folder: Path) -> dict:
         if manifest["format"] not in FORMATS or not isinstance(manifest["files"], dict):
             raise KeyError(f"format {manifest['format']!r}")
         if manifest["format"] == FORMAT:
-            if _as_bytes({key: value for key, value in manifest.items() if key != "digest"}) != content:
+            if _as_bytes(manifest) != content:
                 raise ValueError("it is not what was written")
         else:
             manifest["content"] = content_of(manifest["files"])
