@@ -1,6 +1,7 @@
 """The house: what lies where, who may import whom, and what the words promise."""
 
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -97,3 +98,31 @@ def test_the_drawing_of_errors_shows_every_class():
 )
 def test_a_module_is_short_enough_to_be_read(path):
     assert len(path.read_text().splitlines()) <= 350
+
+
+@pytest.mark.parametrize("start", ["from kedro.framework.cli.cli import main; main()", "pass"])
+def test_mlflow_counts_nobody(start, place):
+    code = f"""
+import sys
+from pathlib import Path
+from kedro.framework.startup import bootstrap_project
+sys.argv = ["kedro", "mlflow", "--help"]
+try:
+    {start}
+except SystemExit:
+    pass
+bootstrap_project(Path.cwd())
+from kedro.framework.session import KedroSession
+KedroSession.create(Path.cwd())
+# Later, where there is no network, MLflow gives up by itself.
+from mlflow.telemetry.client import get_telemetry_client
+print("counted by", get_telemetry_client())
+"""
+    # MLflow counts nobody where it sees that tests run, so it must not see it.
+    environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **place.environment}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines()[-1] == "counted by None", done.stderr

@@ -68,7 +68,8 @@ class UnknownName(HardcoverError):
         self.kind, self.name, self.known = kind, name, sorted(known)
         close = closest(name, self.known)
         hint = f"Did you mean {close!r}? " if close else ""
-        super().__init__(f"unknown {kind} {name!r}", where, f"{hint}Known: {some(self.known, 12)}.")
+        there = f"Known: {some(self.known, 12)}." if self.known else "There is none."
+        super().__init__(f"unknown {kind} {name!r}", where, f"{hint}{there}")
 
 
 class SourceError(HardcoverError):

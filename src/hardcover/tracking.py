@@ -6,11 +6,16 @@ and logs parameters.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from hardcover import settings
+
+# MLflow's thread that reports usage asks libc for the environment while kedro-mlflow changes it, which now and then is a
+# segmentation fault; and nobody here agreed to be counted. MLflow starts it when it is imported.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def run_id() -> str | None:
