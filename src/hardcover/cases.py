@@ -5,6 +5,7 @@ A case is a subpackage with ``data`` and ``features`` modules; the modules of ``
 
 import importlib
 import json
+from collections.abc import Hashable
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
@@ -106,6 +107,12 @@ def pipelines(package: str) -> dict:
     return found
 
 
+def needs(parts: dict, name: Hashable) -> set:
+    """Give the other pipelines whose datasets a pipeline reads."""
+    read = parts[name].inputs()
+    return {other for other, part in parts.items() if other != name and part.all_outputs() & read}
+
+
 def in_order(parts: dict) -> list[str]:
     """Order pipelines so that each comes after those whose datasets it reads; ties keep their order.
 
@@ -114,12 +121,7 @@ def in_order(parts: dict) -> list[str]:
     HardcoverError
         When they read each other's datasets in a circle.
     """
-    makers = {dataset: name for name, part in parts.items() for dataset in part.all_outputs()}
-    needs = {
-        name: {makers[dataset] for dataset in part.inputs() if dataset in makers}
-        for name, part in parts.items()
-    }
-    sorter = TopologicalSorter(needs)
+    sorter = TopologicalSorter({name: needs(parts, name) for name in parts})
     try:
         sorter.prepare()
     except CycleError as error:

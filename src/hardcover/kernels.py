@@ -5,6 +5,7 @@ hardcover.kernels`` imports them once and forks a kernel for each request that i
 process of its own, with its own variables and working directory.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -12,6 +13,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,6 +100,7 @@ class _Forked:
 
 
 _server: subprocess.Popen | None = None
+_asking = threading.Lock()
 
 
 @contextmanager
@@ -136,9 +139,10 @@ def is_cold() -> bool:
 def _ask(request: dict) -> int:
     if _server is None:
         raise RuntimeError("kernels come from the warm process only inside warm()")
-    _server.stdin.write(json.dumps(request) + "\n")
-    _server.stdin.flush()
-    answer = _server.stdout.readline()
+    with _asking:
+        _server.stdin.write(json.dumps(request) + "\n")
+        _server.stdin.flush()
+        answer = _server.stdout.readline()
     if not answer:
         raise RuntimeError(f"the warm process ended with code {_server.wait()}")
     return int(answer)
@@ -153,6 +157,8 @@ def serve() -> None:
     os.dup2(2, 1)
     from kedro.framework.startup import bootstrap_project
 
+    # What is imported stays, and is shared with every kernel as long as nobody looks it through for garbage.
+    gc.disable()
     # What imports have to say is said again in no kernel.
     with warnings.catch_warnings(record=True):
         for module in EVERY_STAGE:
@@ -189,6 +195,7 @@ class _Lines:
 
 def _fork(line: bytes, answers: Any) -> None:
     request, parent = json.loads(line), os.getpid()
+    gc.freeze()
     pid = os.fork()
     if pid:
         answers.write(f"{pid}\n")
@@ -197,6 +204,7 @@ def _fork(line: bytes, answers: Any) -> None:
     code = 1
     try:
         os.setsid()
+        gc.enable()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What a kernel has to say goes into its notebook; a log of its end would only disturb the progress.
         nothing = os.open(os.devnull, os.O_RDWR)

@@ -7,7 +7,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from hardcover import cases, drafts, lock, settings
 from hardcover.errors import HardcoverError, Stopped, UnknownName
 
 PACKAGE = "casebook"
+# Notebooks that run at the same time, where none needs what another makes.
+AT_ONCE = 2
 REPORTS = (
     ("01_raw", "source.json"),
     ("08_reporting", "data_report.json"),
@@ -141,41 +143,51 @@ def _through_notebooks(
 ) -> str:
     from hardcover import kernels, provenance, runner, stage
 
-    with ExitStack() as stack:
-        book = _Book(case, env, params, say)
-        if force or not provenance.runs():
-            # Everything will be executed: let the kernels' imports go on beside ours.
-            stack.enter_context(kernels.warm())
-        parts, catalog = _parts(case, wanted, say), None
-        for number, (source, part) in enumerate(parts.items(), start=1):
-            title = f"[{number}/{len(parts)}] {source.name}"
-            catalog = catalog or stage.open_context(env, _overrides(case, params)).catalog
-            if not force and cases.in_sync(source) and runner.up_to_date(part, catalog):
-                book.reuse(source.name, part, catalog)
-                say(f"{title}: nothing changed, reused")
-                continue
-            gc.enable()
-            if kernels.is_cold():
+    book, running = _Book(case, env, params, force, say), {}
+    try:
+        # Left in the other order: without kernels, whoever waits for one ends at once.
+        with ThreadPoolExecutor(AT_ONCE) as pool, ExitStack() as stack:
+            if force or not provenance.runs():
+                # Everything will be executed: let the kernels' imports go on beside ours.
                 stack.enter_context(kernels.warm())
-            if not book.is_open:
-                stack.enter_context(book)
-            copy = book.execute(source, title, force)
-            say(f"{title}: done, {copy.with_suffix('.html')}")
-            catalog = None
-        stack.pop_all().close()
+            parts = _parts(case, wanted, say)
+            waiting = {source: cases.needs(parts, source) for source in parts}
+            titles = {source: f"[{n}/{len(parts)}] {source.name}" for n, source in enumerate(parts, start=1)}
+            while waiting or running:
+                catalog = stage.open_context(env, _overrides(case, params)).catalog
+                unfinished = {*waiting, *running.values()}
+                for source in [source for source, needs in waiting.items() if not needs & unfinished]:
+                    del waiting[source]
+                    if not force and cases.in_sync(source) and runner.up_to_date(parts[source], catalog):
+                        book.reuse(source.name, parts[source], catalog)
+                        say(f"{titles[source]}: nothing changed, reused")
+                        continue
+                    gc.enable()
+                    if kernels.is_cold():
+                        stack.enter_context(kernels.warm())
+                    if not book.is_open:
+                        stack.enter_context(book)
+                    running[pool.submit(book.execute, source, titles[source])] = source
+                for done in wait(running, return_when=FIRST_COMPLETED).done if running else ():
+                    source = running.pop(done)
+                    say(f"{titles[source]}: done, {done.result().with_suffix('.html')}")
+    except KeyboardInterrupt as error:
+        names = " and ".join(repr(source.name) for source in running.values())
+        raise Stopped(f"case {case!r}, stage {names}" if names else f"case {case!r}") from error
     return book.finish()
 
 
 class _Book:
     """One run through notebooks: its MLflow run, opened when the first notebook is executed, and its reports."""
 
-    def __init__(self, case: str, env: str | None, params: dict[str, Any], say: Any):
-        self.case, self.env, self.params, self.say = case, env, params, say
-        self.run, self.is_open, self.status = uuid.uuid4().hex, False, "FAILED"
+    def __init__(self, case: str, env: str | None, params: dict[str, Any], force: bool, say: Any):
+        self.case, self.env, self.params, self.force, self.say = case, env, params, force, say
+        self.run, self.is_open = uuid.uuid4().hex, False
         self._reused: list[tuple] = []
 
     def __enter__(self) -> "_Book":
         from hardcover import tracking
+        from hardcover.stage import FORCE
 
         with lock.hold("tracking"):
             self._client, experiment = tracking.client()
@@ -186,15 +198,20 @@ class _Book:
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{self.run[:8]}"
         self._reports = Path(settings.read("data.root")) / "08_reporting" / self.case / stamp
         self._background, self._written = ThreadPoolExecutor(1), []
+        self._surroundings = _environment(
+            HARDCOVER_RUN_ID=self.run, **{lock.INHERITED: "run"}, **({FORCE: "1"} if self.force else {})
+        )
+        self._surroundings.__enter__()
         self.is_open = True
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, _: Any) -> None:
+        self._surroundings.__exit__(None, None, None)
         # The report of the stage that failed is written, too.
         self.say("writing the last report", transient=True)
         wait(self._written)
         self._background.shutdown()
-        status = "FINISHED" if kind is None else "KILLED" if kind is Stopped else "FAILED"
+        status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
         self._client.set_terminated(self.run, status)
         drafts.clean(Path(settings.read("data.root")))
         if kind is None:
@@ -210,19 +227,14 @@ class _Book:
         )
         self._reused.append((session, part, catalog, catalog.commit(provenance.no_origin)))
 
-    def execute(self, source: cases.StageSource, title: str, force: bool) -> Path:
+    def execute(self, source: cases.StageSource, title: str) -> Path:
         """Execute one notebook; gives its executed copy."""
         from hardcover import notebooks
-        from hardcover.stage import FORCE
 
         copy = self._reports / source.notebook.name
         given = {"case": self.case, "env": self.env, "params": self.params}
-        force_it = {FORCE: "1"} if force else {}
         try:
-            with _environment(HARDCOVER_RUN_ID=self.run, **{lock.INHERITED: "run"}, **force_it):
-                notebooks.execute(source.notebook, copy, given, source.name, _progress(title, self.say))
-        except KeyboardInterrupt as error:
-            raise Stopped(f"case {self.case!r}, stage {source.name!r}") from error
+            notebooks.execute(source.notebook, copy, given, source.name, _progress(title, self.say))
         finally:
             self._written.append(self._background.submit(_report, self._client, self.run, copy))
         return copy
