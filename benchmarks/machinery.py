@@ -16,6 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from hardcover import settings
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 RESULTS = ROOT / "benchmarks" / "results" / "machinery.md"
@@ -26,10 +28,7 @@ def place(folder: Path) -> dict[str, str]:
     return {
         **os.environ,
         "HARDCOVER_PROJECT": str(ROOT),
-        "HARDCOVER_DATA_ROOT": str(folder / "data"),
-        "HARDCOVER_RELEASE_DIST": str(folder / "dist"),
-        "HARDCOVER_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "HARDCOVER_TRACKING_ARTIFACTS": str(folder / "mlartifacts"),
+        **settings.apart(folder),
         "HARDCOVER_RUN_PROVE": "no",
     }
 

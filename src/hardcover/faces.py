@@ -273,21 +273,12 @@ def _in_wheel(subject: Subject, way: str, *requirements: str) -> dict:
 def _in_fresh_process(name: str, subject: Subject) -> dict:
     _write(subject)
     command = [sys.executable, "-m", "hardcover.faces", name, str(subject.folder)]
-    environment = {**os.environ, **_surroundings(subject.folder)}
-    wheels.call(command, f"run the {name}", Path.cwd(), env=environment)
-    return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
-
-
-def _surroundings(folder: Path) -> dict[str, str]:
     from hardcover import settings
 
-    return {
-        "HARDCOVER_PROJECT": str(settings.project_root()),
-        "HARDCOVER_DATA_ROOT": str(folder / "data"),
-        "HARDCOVER_RELEASE_DIST": str(folder / "dist"),
-        "HARDCOVER_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
-        "HARDCOVER_TRACKING_ARTIFACTS": str(folder / "mlartifacts"),
-    }
+    mine = {"HARDCOVER_PROJECT": str(settings.project_root()), **settings.apart(subject.folder)}
+    environment = {**os.environ, **mine}
+    wheels.call(command, f"run the {name}", Path.cwd(), env=environment)
+    return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
 
 
 def _stages_giving(subject: Subject, *names: str):

@@ -212,10 +212,7 @@ def _run(asked: dict, checkout: Path, python: Path, place: Path) -> dict[str, li
     environment = {
         **kept,
         "HARDCOVER_PROJECT": str(checkout),
-        "HARDCOVER_DATA_ROOT": str(place / "data"),
-        "HARDCOVER_RELEASE_DIST": str(place / "dist"),
-        "HARDCOVER_TRACKING_URI": f"sqlite:///{place}/mlflow.db",
-        "HARDCOVER_TRACKING_ARTIFACTS": str(place / "mlartifacts"),
+        **settings.apart(place),
         "KEDRO_DISABLE_TELEMETRY": "1",
     }
     # The project itself is not in the lock file. Built, not linked, so that a kept environment points nowhere.

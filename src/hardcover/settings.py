@@ -89,6 +89,16 @@ def read(key: str) -> str:
     return value
 
 
+def apart(folder: Path) -> dict[str, str]:
+    """Give the environment of a process that keeps everything it makes in a folder of its own."""
+    return {
+        "HARDCOVER_DATA_ROOT": str(folder / "data"),
+        "HARDCOVER_RELEASE_DIST": str(folder / "dist"),
+        "HARDCOVER_TRACKING_URI": f"sqlite:///{folder}/mlflow.db",
+        "HARDCOVER_TRACKING_ARTIFACTS": str(folder / "mlartifacts"),
+    }
+
+
 def _all() -> dict[str, str]:
     values = dict(DEFAULTS)
     file = project_root() / "settings.ini"
