@@ -39,6 +39,19 @@ def inside(x):
     return scale(x)
 def apart(unused):
     return np.sin(unused)
+def rebound(x):
+    return x
+rebound = functools_like(rebound) if False else rebound
+def round(x):
+    return x + 1
+ROUNDED = round(1.4)
+def by_rounded(x):
+    return x * ROUNDED
+class Model:
+    def fit(self, x):
+        return self.prepare(x)
+    def prepare(self, x):
+        return x + 7
 def by_decorator(x):
     @functools_like
     def wrapped(y):
@@ -86,7 +99,17 @@ def load(tmp_path, monkeypatch):
 
 
 def hashes(module) -> dict[str, str]:
-    names = ("direct", "by_module", "by_alias", "by_constant", "inside", "apart", "by_decorator")
+    names = (
+        "direct",
+        "by_module",
+        "by_alias",
+        "by_constant",
+        "inside",
+        "apart",
+        "by_decorator",
+        "rebound",
+        "by_rounded",
+    )
     return {name: fingerprints.code_of(getattr(module, name)).hash for name in names}
 
 
@@ -143,6 +166,27 @@ def test_a_changed_constant_changes_what_uses_it(load):
         "by_decorator",
     }
     assert changed(before, load(edit_main=replace('"high": 2', '"high": 3'))) == {"by_constant"}
+
+
+def test_what_a_name_meant_before_it_was_bound_again_counts(load):
+    before = load()
+
+    assert changed(
+        before, load(edit_main=replace("def rebound(x):\n    return x", "def rebound(x):\n    return -x"))
+    ) == {"rebound"}
+
+
+def test_a_helper_that_has_a_builtins_name_counts(load):
+    before = load()
+
+    assert changed(before, load(edit_main=replace("return x + 1", "return x + 2"))) == {"by_rounded"}
+
+
+def test_a_method_counts_with_its_whole_class(load):
+    before = fingerprints.code_of(load().Model().fit).hash
+
+    after = load(edit_main=replace("return x + 7", "return x + 8")).Model().fit
+    assert fingerprints.code_of(after).hash != before
 
 
 def test_a_change_in_its_own_body_changes_a_function(load):

@@ -72,6 +72,17 @@ def test_a_missing_feature_is_a_difference():
     assert (difference["face"], difference["column"], difference["value"]) == ("wheel", "strain", "missing")
 
 
+def test_rows_that_a_face_lacks_or_adds_are_a_difference():
+    fewer = {**ANSWER, **{name: ANSWER[name][:3] for name in ("raw", "score", "label")}}
+    more = {**ANSWER, **{name: [*ANSWER[name], 0.5] for name in ("raw", "score", "label")}}
+
+    for other in (fewer, more):
+        found = proof.compare({"notebook": ANSWER, "module": ANSWER, "wheel": other}, RECORD)
+
+        assert not found["passed"]
+        assert {difference["face"] for difference in found["differences"]} == {"wheel"}
+
+
 def test_not_a_number_is_one_value_whatever_its_payload():
     assert proof.compare({"a": changed("features", 2, -math.nan, "power"), "b": ANSWER}, {})["passed"]
 

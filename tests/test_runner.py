@@ -163,6 +163,20 @@ def test_a_node_tagged_always_runs_always(run):
     assert run.reasons["total"] == ["it is tagged 'always'"]
 
 
+def test_what_such_a_node_gives_in_memory_makes_its_readers_run(run):
+    nodes = [NODES[0], node(double, "raw", "doubled", name="double", tags="always"), *NODES[2:]]
+    run(nodes)
+
+    # 'train' is kept and has the same content, so 'total' need not run.
+    assert run(nodes) == ["double", "split", "count"]
+
+
+def test_a_parameter_that_is_too_long_for_a_path_is_a_text(run):
+    nodes = [*NODES[:4], node(count_since, ["holdout", "params:since"], "count", name="count")]
+
+    assert run(nodes, since={"first": "select " + "x" * 5000}) != []
+
+
 def test_force_runs_everything(run):
     run()
 

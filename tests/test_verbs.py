@@ -86,9 +86,16 @@ def test_clean_removes_what_a_killed_run_left_and_says_so(place):
     left = place.data / "06_models" / "maintenance" / "model.txt" / "2999-01-01T00.00.00.000000Z"
     left.mkdir()
     (left / "model.txt").write_text("half a mod")
+    (left / versions.WRITING).touch()
+    foreign = place.data / "01_raw" / "delivery" / "manifest.json"
+    foreign.parent.mkdir()
+    foreign.write_text("{}")
+    (place.data / "01_raw" / "other").mkdir()
 
     done = place.call("hardcover", "clean")
 
     assert f"removed {left}" in done.stdout
     assert not left.exists()
+    assert foreign.exists()
+    assert (place.data / "01_raw" / "other").exists()
     assert "0 leftovers" in place.call("hardcover", "clean").stdout

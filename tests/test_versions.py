@@ -136,6 +136,8 @@ def test_cleaning_removes_the_unfinished_and_nothing_else(tmp_path):
     dataset = tmp_path / "03_primary" / "maintenance" / "clean.parquet"
     kept, left = save(dataset, "1"), save(dataset, "2")
     versions.commit(kept, {})
+    (left / versions.WRITING).touch()
+    foreign = save(dataset, "3")
     report = tmp_path / "08_reporting" / "maintenance" / "2026-run" / "01_data.ipynb"
     report.parent.mkdir(parents=True)
     report.touch()
@@ -144,6 +146,7 @@ def test_cleaning_removes_the_unfinished_and_nothing_else(tmp_path):
 
     assert removed == [left]
     assert kept.exists()
+    assert foreign.exists()
     assert report.exists()
 
 

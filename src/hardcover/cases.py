@@ -74,7 +74,9 @@ def in_sync(stage: StageSource) -> bool:
     notebook = json.loads(stage.notebook.read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     module, written = definitions.space_of(stage.module), definitions.of_notebook(cells)
-    if module is None:
+    exported = definitions.of_notebook(cell for cell in cells if cell.startswith("#| export"))
+    names = {*module.statements} - {"__all__"} if module else set()
+    if module is None or {*exported.statements} != names or exported.imports != module.imports:
         return False
     return all(
         [module.normal(part) for part in statements]

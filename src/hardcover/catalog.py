@@ -70,13 +70,15 @@ class VersionedCatalog(DataCatalog):
 
     def folder_of(self, ds_name: str) -> Path | None:
         """Give the folder of a dataset's versions; None where it is not versioned or not on this machine's disk."""
-        dataset = _innermost(self.get(ds_name))
-        if isinstance(dataset, AbstractVersionedDataset):
-            local = getattr(dataset, "_protocol", "file") == "file"
-            return Path(dataset._filepath) if dataset._version is not None and local else None
-        if (getattr(dataset, "metadata", None) or {}).get("versioned"):
-            return Path(dataset._init_args[_path_argument(dataset)])
-        return None
+        # Another thread may have its dataset aimed at a version.
+        with self._swapping:
+            dataset = _innermost(self.get(ds_name))
+            if isinstance(dataset, AbstractVersionedDataset):
+                local = getattr(dataset, "_protocol", "file") == "file"
+                return Path(dataset._filepath) if dataset._version is not None and local else None
+            if (getattr(dataset, "metadata", None) or {}).get("versioned"):
+                return Path(dataset._init_args[_path_argument(dataset)])
+            return None
 
     def load(self, ds_name: str, version: str | None = None) -> Any:
         """Load a dataset in the given version, else this run's own, else the newest committed one.
@@ -186,9 +188,11 @@ class VersionedCatalog(DataCatalog):
             # Most of a commit is waiting for the disk, which many files can do together.
             with ThreadPoolExecutor(8) as pool:
                 done = {name: pool.submit(draft.commit, facts[name]) for name, draft in self.saved.items()}
-            for name, draft in list(self.saved.items()):
-                manifests[name] = _verified[draft.folder] = done[name].result()
-                del self.saved[name]
+            # All or nothing: when one fails, those that succeeded are discarded, too.
+            manifests |= {name: future.result() for name, future in done.items()}
+            for name, draft in self.saved.items():
+                _verified[draft.folder] = manifests[name]
+            self.saved.clear()
             for name, folder in self.reused.items():
                 newest = versions.latest(folder.parent) == folder.name
                 manifests[name] = manifest_of(folder) if newest else drafts.commit_again(folder)

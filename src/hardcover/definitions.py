@@ -1,7 +1,6 @@
 """The definitions of a module or a notebook as source, by name, and what each of them uses."""
 
 import ast
-import builtins
 import importlib.util
 import symtable
 import sys
@@ -49,7 +48,7 @@ class Space:
             fresh = is_scope(statement) or isinstance(statement, ast.Assign | ast.AnnAssign)
             for name in _bound(statement):
                 self.imports.pop(name, None)
-                before = [] if fresh else self.statements.get(name, [])
+                before = [] if fresh and not _loads(statement, name) else self.statements.get(name, [])
                 self.statements[name] = [*before, statement]
 
     def imports_in(self, statement: ast.stmt) -> Iterator[tuple[str, tuple[str, str | None]]]:
@@ -65,6 +64,8 @@ class Space:
 
     def _absolute(self, part: ast.ImportFrom) -> str:
         if not part.level:
+            return part.module or ""
+        if not self.package:
             return part.module or ""
         return importlib.util.resolve_name("." * part.level + (part.module or ""), self.package)
 
@@ -137,9 +138,18 @@ def _bound(statement: ast.stmt) -> set[str]:
     return {*stored, *(part.name for part in ast.walk(statement) if is_scope(part))}
 
 
+def _loads(statement: ast.stmt, name: str) -> bool:
+    """Say whether an assignment builds on what its name meant before, as ``f = wrap(f)`` does."""
+    if is_scope(statement):
+        return False
+    return any(
+        isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load)
+        for part in ast.walk(statement)
+    )
+
+
 def _names_in(*parts: ast.AST) -> set[str]:
-    found = {inner.id for part in parts for inner in ast.walk(part) if isinstance(inner, ast.Name)}
-    return found - set(dir(builtins))
+    return {inner.id for part in parts for inner in ast.walk(part) if isinstance(inner, ast.Name)}
 
 
 def _outer_names(statement: ast.stmt) -> set[str]:
@@ -190,8 +200,8 @@ def _notebook(cells: tuple[str, ...]) -> Space:
     for cell in cells:
         source = TransformerManager().transform_cell(cell)
         try:
-            ast.parse(source)
-        except SyntaxError:
+            symtable.symtable(source, "<cell>", "exec")
+        except (SyntaxError, ValueError):
             continue
         found.append(source)
     return Space(MAIN, "", found)

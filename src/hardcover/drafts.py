@@ -118,7 +118,7 @@ def clean(root: Path) -> list[Path]:
             for folder in [dataset / name for name in versions.names(dataset)]:
                 if versions.is_committed(folder):
                     removed += _without_leftovers(folder)
-                elif not _is_being_written(folder):
+                elif _is_left(folder):
                     shutil.rmtree(folder, ignore_errors=True)
                     removed.append(folder)
             removed += _without_leftovers(dataset)
@@ -136,15 +136,16 @@ def _without_leftovers(folder: Path) -> list[Path]:
     return left
 
 
-def _is_being_written(folder: Path) -> bool:
+def _is_left(folder: Path) -> bool:
+    """Say whether a folder is a draft whose writer is gone; what other programs put there is none."""
     try:
         handle = os.open(folder / versions.WRITING, os.O_RDWR)
     except FileNotFoundError:
-        return False
+        return bool(versions.NAME.fullmatch(folder.name)) and not any(folder.iterdir())
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return False
     finally:
         os.close(handle)
-    return False
+    return True

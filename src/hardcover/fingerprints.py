@@ -119,6 +119,9 @@ class _Reach:
             what = f"the source of {function.__qualname__!r} cannot be found"
             raise FeatureError(what, f"module {function.__module__}", "Define it in a notebook or a module.")
         for name in inner:
+            if isinstance(statements[0], ast.ClassDef):
+                # A method reaches the others through self.
+                break
             statements = _definitions(statements, name) or statements
         self._add(space, function.__qualname__.rpartition(".")[2], statements)
 

@@ -183,7 +183,8 @@ def of_run(run: str) -> dict:
             found |= session[kind]
     first = record["sessions"][0]
     inputs = {name: facts for name, facts in together["inputs"].items() if name not in together["outputs"]}
-    return {**first, "run": record["run"], **together, "inputs": inputs}
+    ended = record["sessions"][-1].get("ended")
+    return {**first, "run": record["run"], "ended": ended, **together, "inputs": inputs}
 
 
 def mermaid(edges: Iterable[tuple[Item, Item]]) -> str:

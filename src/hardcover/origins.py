@@ -1,6 +1,7 @@
 """What a node computes from: its code, parameters, inputs and libraries, and whether a version already holds the result."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ def origin_of(node: Node, catalog: VersionedCatalog) -> dict:
     except HardcoverError as error:
         origin |= {"code": {}, "libraries": {}}
         origin["unknown"].append(error.what)
+    if ALWAYS in node.tags:
+        # Without a fingerprint, what it gives in memory makes those that read it run, too.
+        origin["unknown"].append(f"it is tagged {ALWAYS!r}")
     for name in dict.fromkeys(node.inputs):
         if name.startswith("params:") or name == "parameters":
             value = catalog.load(name)
@@ -88,9 +92,17 @@ def _files_named(value: Any) -> dict[str, str]:
         return {path: digest for inner in value.values() for path, digest in _files_named(inner).items()}
     if isinstance(value, list | tuple):
         return {path: digest for inner in value for path, digest in _files_named(inner).items()}
-    if isinstance(value, str) and 0 < len(value) < 4096 and "\0" not in value and Path(value).is_file():
+    if isinstance(value, str) and _is_file(value):
         return {value: storage.digest(Path(value))}
     return {}
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_file()
+    except (OSError, ValueError):
+        # Too long for a path, or below a folder that may not be looked into.
+        return False
 
 
 def persistent(node: Node, catalog: VersionedCatalog) -> list[str]:
@@ -109,8 +121,6 @@ def reusable(node: Node, catalog: VersionedCatalog) -> tuple[dict[str, Path], li
     """
     origin = origin_of(node, catalog)
     outputs = persistent(node, catalog)
-    if ALWAYS in node.tags:
-        return {}, [f"it is tagged {ALWAYS!r}"]
     if not node.outputs:
         return {}, ["it has no outputs"]
     if origin["unknown"]:
@@ -129,8 +139,7 @@ def _matching(name: str, dataset: Path, origin: dict) -> tuple[Path | None, list
     if newest is None:
         return None, [f"{name!r} has no version"]
     reasons: list[str] = []
-    older = [other for other in versions.names(dataset) if other < newest][: MOST_COMPARED - 1]
-    for folder in (dataset / version for version in [newest, *older]):
+    for folder in (dataset / version for version in _newest_first(dataset, newest)):
         if not versions.is_committed(folder):
             continue
         try:
@@ -145,6 +154,12 @@ def _matching(name: str, dataset: Path, origin: dict) -> tuple[Path | None, list
         if folder.name == newest:
             reasons += differences(manifest, origin)
     return None, reasons or [f"{name!r} has no version with this origin"]
+
+
+def _newest_first(dataset: Path, newest: str) -> Iterator[str]:
+    """Give the newest version, and only if that is not enough list the others."""
+    yield newest
+    yield from [other for other in versions.names(dataset) if other < newest][: MOST_COMPARED - 1]
 
 
 def differences(manifest: dict, origin: dict) -> list[str]:

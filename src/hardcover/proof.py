@@ -40,6 +40,19 @@ def compare(answers: dict[str, dict], record: dict) -> dict:
             if first:
                 differences += [{"face": name, "against": other, **difference} for difference in first]
                 break
+        else:
+            if found[name] != found[reference]:
+                counts = {
+                    "value": str(len(answer["score"])),
+                    "expected": str(len(answers[reference]["score"])),
+                }
+                more = {
+                    "quantity": "rows",
+                    "column": "rows",
+                    "row": len(answers[reference]["score"]),
+                    **counts,
+                }
+                differences.append({"face": name, "against": reference, **more})
     return {"passed": not differences, "reference": reference, "faces": found, "differences": differences}
 
 
@@ -64,7 +77,7 @@ def _bits(values: list) -> bytes:
 
 
 def _first_differences(answer: dict, expected: dict) -> list[dict]:
-    """Give the first difference of each quantity; lists are compared as far as the shorter goes."""
+    """Give the first difference of each quantity; a row that the answer lacks is one."""
     found = []
     columns = {("features", name): values for name, values in expected.get("features", {}).items()}
     columns |= {
@@ -78,6 +91,15 @@ def _first_differences(answer: dict, expected: dict) -> list[dict]:
             )
             continue
         size = min(len(ours), len(theirs))
+        if size < len(theirs):
+            lost = {
+                "row": size,
+                "rows": len(theirs) - size,
+                "value": "missing",
+                "expected": repr(theirs[size]),
+            }
+            found.append({"quantity": quantity, "column": name, **lost})
+            continue
         if _bits(ours[:size]) == _bits(theirs[:size]):
             continue
         rows = [row for row in range(size) if _bits(ours[row : row + 1]) != _bits(theirs[row : row + 1])]

@@ -10,7 +10,6 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from hardcover import settings, storage
@@ -26,7 +25,6 @@ def folder() -> Path:
     return Path(settings.read("data.root")) / ".runs"
 
 
-@cache
 def checkout() -> dict:
     """Describe the code and the machine of this process.
 

@@ -154,10 +154,10 @@ def _through_notebooks(
             waiting = {source: cases.needs(parts, source) for source in parts}
             titles = {source: f"[{n}/{len(parts)}] {source.name}" for n, source in enumerate(parts, start=1)}
             while waiting or running:
-                catalog = stage.open_context(env, _overrides(case, params)).catalog
                 unfinished = {*waiting, *running.values()}
                 for source in [source for source, needs in waiting.items() if not needs & unfinished]:
                     del waiting[source]
+                    catalog = stage.open_context(env, _overrides(case, params)).catalog
                     if not force and cases.in_sync(source) and runner.up_to_date(parts[source], catalog):
                         book.reuse(source.name, parts[source], catalog)
                         say(f"{titles[source]}: nothing changed, reused")

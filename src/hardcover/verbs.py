@@ -110,7 +110,7 @@ def lineage(options: argparse.Namespace) -> int:
             found,
             [run["run"]]
             if run
-            else {found.manifests[item]["run"] for item in items if item in found.manifests},
+            else {found.manifests[item].get("run") for item in items if item in found.manifests} - {None},
         )
         if options.send:
             openlineage.send(events, options.send)

@@ -8,6 +8,7 @@ names the newest version so that finding it costs the same among ten and among a
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ MANIFEST = "manifest.json"
 FORMAT = "hardcover.manifest/2"
 FORMATS = {"hardcover.manifest/1", FORMAT}
 LATEST, WRITING = ".latest", ".writing"
+NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{3,6}Z")
 WORTH_A_THREAD = 1_000_000
 REMOVE = "Remove the version's folder ({folder}); an older version is then the latest."
 
@@ -217,6 +219,8 @@ def verify(folder: Path) -> dict:
 
 def discard(folder: Path) -> None:
     """Remove a version's ``folder``, and the dataset's folder if nothing else is in it."""
+    # First what makes it count: nobody shall see a manifest without its files.
+    (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.parent.is_dir():
         with storage.locked(folder.parent):
@@ -234,7 +238,9 @@ def datasets(root: Path) -> list[Path]:
     found = []
     for place, folders, files in os.walk(root):
         folder = Path(place)
-        if storage.LOCK in files or any(is_committed(folder / name) for name in folders):
+        if storage.LOCK in files or any(
+            NAME.fullmatch(name) and is_committed(folder / name) for name in folders
+        ):
             found.append(folder)
             folders.clear()
     return sorted(found)
