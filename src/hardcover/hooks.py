@@ -63,7 +63,6 @@ class HardcoverHooks:
     def after_pipeline_run(self, run_params: dict, pipeline: Any, catalog: Any) -> None:
         """Commit what the run saved, then log it to MLflow and write the run's record."""
         with self._held:
-            makers = {output: node.name for node in pipeline.nodes for output in node.outputs}
             run = tracking.run_id() or os.environ.get("HARDCOVER_RUN_ID") or run_params["run_id"]
             common = {
                 "run": run,
@@ -75,7 +74,7 @@ class HardcoverHooks:
             }
 
             def facts_of(dataset: str) -> dict:
-                origin = catalog.origins[makers[dataset]]
+                origin = catalog.origins[catalog.makers[dataset]]
                 return {**{name: value for name, value in origin.items() if name != "unknown"}, **common}
 
             manifests = catalog.commit(facts_of)

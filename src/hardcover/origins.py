@@ -23,8 +23,9 @@ def origin_of(node: Node, catalog: VersionedCatalog) -> dict:
     -------
     dict
         ``node``, ``code`` (parts with their hashes), ``libraries``, ``inputs`` (version and content of each dataset, or
-        the origin of what lives in memory), ``parameters``, ``reads`` (SHA-256 of files that parameters name) and ``fingerprint``, one SHA-256 over all these
-        without the versions' names; None where something has no stable form, which ``unknown`` then names.
+        the origin of what lives in memory), ``parameters``, ``reads`` (SHA-256 of files that parameters name) and
+        ``fingerprint``, one SHA-256 over all these without the versions' names; None where something has no stable
+        form, which ``unknown`` then names.
     """
     if node.name in catalog.origins:
         return catalog.origins[node.name]
@@ -105,11 +106,6 @@ def _is_file(text: str) -> bool:
         return False
 
 
-def persistent(node: Node, catalog: VersionedCatalog) -> list[str]:
-    """List the outputs of a node that are versioned."""
-    return [name for name in node.outputs if catalog.folder_of(name) is not None]
-
-
 def reusable(node: Node, catalog: VersionedCatalog) -> tuple[dict[str, Path], list[str]]:
     """Find versions that hold what a node would give; else say why it has to run.
 
@@ -120,7 +116,7 @@ def reusable(node: Node, catalog: VersionedCatalog) -> tuple[dict[str, Path], li
         outputs were found.
     """
     origin = origin_of(node, catalog)
-    outputs = persistent(node, catalog)
+    outputs = [name for name in node.outputs if catalog.folder_of(name) is not None]
     if not node.outputs:
         return {}, ["it has no outputs"]
     if origin["unknown"]:

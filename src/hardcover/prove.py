@@ -27,6 +27,8 @@ from hardcover import (
 )
 from hardcover.errors import HardcoverError, ProofFailed, UnknownName
 
+CHECKOUT = ("commit", "dirty", "patch", "lock", "python", "platform")
+
 
 def prove(
     case: str,
@@ -92,7 +94,7 @@ def prove(
             },
             "wheel": wheel.file_name(subject.wheel),
             "versions": {name: facts["version"] for name, facts in sorted(catalog.loaded.items())},
-            **{key: value for key, value in provenance.checkout().items() if key != "left_out"},
+            **{key: value for key, value in provenance.checkout().items() if key in CHECKOUT},
             **proof.compare(answers, record),
         }
         for name, face in found["faces"].items():
@@ -205,7 +207,13 @@ def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
         for name, facts in catalog.loaded.items()
     }
     made_by = catalog.loaded[f"{case}.wheel"].get("run")
-    facts = {"node": "prove", "inputs": inputs, "run": made_by, "face": None, **provenance.checkout()}
+    facts = {
+        "node": "prove",
+        "inputs": inputs,
+        "run": made_by,
+        "face": None,
+        **{key: found[key] for key in CHECKOUT},
+    }
     catalog.in_run = True
     catalog.save(f"{case}.proof", found)
     catalog.save(f"{case}.proof_page", proof.page(found))

@@ -62,9 +62,11 @@ class IncrementalRunner(SequentialRunner):
             self._release_datasets(node, catalog, counts, pipeline)
 
         for node in pipeline.nodes:
-            found, reasons = origins.reusable(node, catalog)
             if self._force:
+                origins.origin_of(node, catalog)
                 found, reasons = {}, ["it was asked to"]
+            else:
+                found, reasons = origins.reusable(node, catalog)
             if not reasons:
                 reasons = [f"its output {name!r} is not kept" for name in _not_kept(node, found, ends)]
             catalog.reused |= found
