@@ -56,21 +56,25 @@ class Follower:
     Parameters
     ----------
     folder
-        What is written below it between entering and leaving the block is followed.
+        What is written below it between entering and leaving the block is followed, if the folder around it has the
+        name of such a file, as a dataset's folder has.
     """
 
     def __init__(self, folder: Path):
         self._folder, self._done = folder, threading.Event()
+        self._follows = folder.parent.suffix in APPENDED
         self._hashes: dict[Path, list] = {}
         self._thread = threading.Thread(target=self._follow, daemon=True)
 
     def __enter__(self) -> "Follower":
-        self._thread.start()
+        if self._follows:
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
-        self._thread.join()
+        if self._follows:
+            self._thread.join()
 
     def digest(self, path: Path) -> str:
         """Give the SHA-256 of a file that is complete now, reading only what was not read before."""
