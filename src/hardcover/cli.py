@@ -26,6 +26,11 @@ PROVE_EXAMPLES = """examples:
   hardcover prove maintenance --face module --face wheel     only these two
   hardcover prove maintenance --rows 100000 --seed 7 --json
 """
+RELEASE_EXAMPLES = """examples:
+  hardcover release maintenance                              the newest wheel once more into dist/
+  hardcover release maintenance --target linux-aarch64       the same for another platform
+  hardcover release maintenance --target linux-x86_64 macos-arm64 windows-x86_64
+"""
 LINEAGE_EXAMPLES = """examples:
   hardcover lineage maintenance.wheel                    the newest wheel: from raw files to it
   hardcover lineage maintenance.raw@2026-11-24T09.21.13.801190Z
@@ -140,6 +145,22 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("--rows", type=int, default=10_000, metavar="N", help="generated rows (default 10000)")
     prove.add_argument("--seed", type=int, default=1, metavar="N", help="of the generated rows (default 1)")
     prove.add_argument("--html", type=Path, metavar="FILE", help="also write the page here")
+    release = verbs_of.add_parser(
+        "release",
+        help="the newest wheel for other platforms",
+        description="Put a case's newest wheel into dist/, with its kernel compiled for each platform that is asked for.",
+        epilog=RELEASE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    release.add_argument("case", metavar="CASE")
+    release.add_argument(
+        "--target",
+        nargs="+",
+        default=[],
+        metavar="PLATFORM",
+        help="linux-x86_64, linux-aarch64, musl-x86_64, musl-aarch64, macos-arm64, windows-x86_64 (default: this one)",
+    )
+    release.add_argument("--env", metavar="ENV", help="a folder of conf/")
     reproduce = verbs_of.add_parser(
         "reproduce",
         help="run a past run again, from its commit, and compare every output",

@@ -16,7 +16,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hardcover import storage
+from hardcover import elsewhere, storage
 from hardcover import wheel as wheels
 
 ANSWERS, FEATURES = "answers.json", "features.parquet"
@@ -27,31 +27,41 @@ faces.write_features(__main__, {folder!r})
 """
 IN_WHEEL = """
 import json, sys
-from {package} import model
+import {package}
+model, way = {package}.model, sys.argv[1]
+if way == "without kernel":
+    model = {package}.Model(model._folder, {package}.features, plain=True)
 subject = json.load(open("subject.json"))
-columns, inputs = subject["columns"], subject["inputs"]
-if sys.argv[1] == "numpy":
+columns, inputs, explained = subject["columns"], subject["inputs"], subject["explained"]
+if way == "numpy":
     import numpy as np
     arrays = {{name: np.array([np.nan if value is None else value for value in column]) if name not in subject["texts"]
               else np.array(column) for name, column in columns.items()}}
     table = model.inputs_of(arrays, validate=False)
     rows = np.concatenate([table, np.array(inputs, dtype=np.float64).reshape(-1, table.shape[1])])
-    raw = model._forest.raw_many(rows)
-    score = model._forest.score_many(raw)
-    table, raw, score = table.T.tolist(), raw.tolist(), score.tolist()
+    raw, score = model.score_inputs(rows, raw=True).tolist(), model.score_inputs(rows).tolist()
+    reasons = model.explain_inputs(rows[explained]).tolist()
+    table = table.T.tolist()
 else:
-    from {package}.runtime import features
     table = []
     for row in zip(*columns.values()):
-        values = features.compute(model._steps, model._fields.encode(dict(zip(columns, row)), False))
-        table.append([values[name] for name in model.inputs])
-    raw = [model._forest.raw(row) for row in [*table, *inputs]]
-    score = [model._forest.score(value) for value in raw]
+        record = dict(zip(columns, row))
+        # As predict() does: the code made at release where it is sure, else what works for any schema.
+        inputs_of_row = None if way == "without kernel" else model._row_of(record)
+        table.append(memoryview(inputs_of_row or model._row(record, False)).cast("d").tolist())
+    rows = [*table, *inputs]
+    raw = [model.evaluator.raw(row) for row in rows]
+    if way == "without kernel":
+        score = [model.evaluator.convert(values)[0] for values in raw]
+    else:
+        score = [model.evaluator.predict(row)[0] for row in rows]
+    raw = [values[0] for values in raw]
+    reasons = [model._explain(rows[number]) for number in explained]
     table = list(map(list, zip(*table)))
     assert "numpy" not in sys.modules
 threshold = model.about["threshold"]
 json.dump({{"features": dict(zip(model.inputs, table)), "raw": raw, "score": score,
-           "label": [value >= threshold for value in score]}}, open("answers.json", "w"))
+           "label": [value >= threshold for value in score], "reasons": reasons}}, open("answers.json", "w"))
 """
 
 
@@ -68,6 +78,8 @@ class Subject(NamedTuple):
         Raw rows: lists by field, None where a value is missing.
     inputs
         Rows of model inputs, for what no raw row can reach.
+    explained
+        Which of all rows, raw ones first, are explained.
     texts
         The fields that are text.
     schema, plan, model, threshold, wheel
@@ -82,6 +94,7 @@ class Subject(NamedTuple):
     folder: Path
     columns: dict[str, list]
     inputs: list[list[float]]
+    explained: list[int]
     texts: list[str]
     schema: dict
     plan: dict
@@ -100,6 +113,7 @@ def known() -> dict[str, Callable[[Subject], dict]]:
         "pipeline": pipeline,
         "wheel": wheel,
         "wheel without numpy": wheel_without_numpy,
+        "wheel without kernel": wheel_without_kernel,
     }
     return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
 
@@ -119,7 +133,8 @@ def answers(table: Any, subject: Subject, model: str) -> dict:
     Returns
     -------
     dict
-        ``features``, lists by name; and ``raw``, ``score``, ``label`` for the raw rows, then for the rows of inputs.
+        ``features``, lists by name; ``raw``, ``score``, ``label`` for the raw rows, then for the rows of inputs; and
+        ``pred_contrib``, LightGBM's own Shapley values of the explained rows.
     """
     import lightgbm as lgb
     import numpy as np
@@ -135,6 +150,7 @@ def answers(table: Any, subject: Subject, model: str) -> dict:
         "raw": booster.predict(rows, raw_score=True).tolist(),
         "score": score.tolist(),
         "label": (score >= subject.threshold).tolist(),
+        "pred_contrib": booster.predict(rows[subject.explained], pred_contrib=True).tolist(),
     }
 
 
@@ -258,15 +274,21 @@ def wheel(subject: Subject) -> dict:
 
 
 def wheel_without_numpy(subject: Subject) -> dict:
-    """Install the wheel alone; each row is computed by itself, in pure Python."""
-    return _in_wheel(subject, "python")
+    """Install the wheel alone; each row is computed by itself."""
+    return _in_wheel(subject, "without numpy")
+
+
+def wheel_without_kernel(subject: Subject) -> dict:
+    """Install the wheel alone; each row is computed by itself, and the model evaluated in plain Python."""
+    return _in_wheel(subject, "without kernel")
 
 
 def _in_wheel(subject: Subject, way: str, *requirements: str) -> dict:
     _write(subject)
-    python = wheels.install(subject.wheel, subject.folder, *requirements)
+    name = wheels.file_name(subject.wheel)
+    python = elsewhere.install(subject.wheel, name, subject.folder, *requirements)
     script = IN_WHEEL.format(package=wheels.package_of(subject.wheel))
-    wheels.call([python, "-I", "-c", script, way], f"score with the wheel ({way})", subject.folder)
+    elsewhere.call([python, "-I", "-c", script, way], f"score with the wheel ({way})", subject.folder)
     return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
 
 
@@ -277,7 +299,7 @@ def _in_fresh_process(name: str, subject: Subject) -> dict:
 
     mine = {"HARDCOVER_PROJECT": str(settings.project_root()), **settings.apart(subject.folder)}
     environment = {**os.environ, **mine}
-    wheels.call(command, f"run the {name}", Path.cwd(), env=environment)
+    elsewhere.call(command, f"run the {name}", Path.cwd(), env=environment)
     return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
 
 

@@ -40,11 +40,7 @@ def columns(
             made[name] = rng.choice([*rule["enum"], "unseen"], rows).tolist()
             continue
         low, high = rule.get("minimum", -1e3), rule.get("maximum", 1e3)
-        splits = [
-            at
-            for feature, at in zip(forest.feature, forest.threshold, strict=True)
-            if feature == names.index(name)
-        ]
+        splits = [at for feature, at in forest.splits() if name in names and feature == names.index(name)]
         on = rng.choice([*splits, low, high], rows)
         kinds = [
             rng.uniform(low, high, rows),
@@ -80,11 +76,7 @@ def inputs(forest: Any, rows: int, seed: int):
     """
     import numpy as np
 
-    rng = np.random.default_rng(seed + 1)
-    splits = [
-        (feature, at) for feature, at in zip(forest.feature, forest.threshold, strict=True) if feature >= 0
-    ]
-    splits = sorted({(int(feature), float(at)) for feature, at in splits})
+    rng, splits = np.random.default_rng(seed + 1), forest.splits()
     count = max(rows, 3 * len(splits))
     table = rng.choice([at for _, at in splits] or [0.0], (count, forest.features))
     table = np.where(rng.random(table.shape) < 0.1, rng.choice(SPECIAL, table.shape), table)

@@ -4,11 +4,14 @@ import html
 import json
 import math
 import struct
+from collections.abc import Callable
 
 from hardcover import storage
 
-FORMAT = "hardcover.proof/1"
+FORMAT = "hardcover.proof/2"
 QUANTITIES = ("features", "raw", "score", "label")
+# Of the largest contribution: what other roundings of the same exact values may differ by.
+NEAR = 1e-10
 RECORD = "record"
 
 
@@ -18,7 +21,8 @@ def compare(answers: dict[str, dict], record: dict) -> dict:
     Parameters
     ----------
     answers
-        By face: ``features`` by name, ``raw``, ``score``, ``label``, lists over the same rows.
+        By face: ``features`` by name, ``raw``, ``score``, ``label``, lists over the same rows; and for some of them ``reasons``, or
+        ``pred_contrib``, which are LightGBM's own: as exact, but of other roundings.
     record
         ``features`` and ``score`` that training saved for the first rows. Faces that differ from it are wrong; else those
         are that differ from what most faces say.
@@ -53,7 +57,49 @@ def compare(answers: dict[str, dict], record: dict) -> dict:
                     **counts,
                 }
                 differences.append({"face": name, "against": reference, **more})
+    differences += _differing_reasons(answers, {difference["face"] for difference in differences})
+    for name, answer in answers.items():
+        found[name]["reasons"] = (
+            storage.digest_of(_bits(_flat(answer["reasons"]))) if "reasons" in answer else ""
+        )
     return {"passed": not differences, "reference": reference, "faces": found, "differences": differences}
+
+
+def _differing_reasons(answers: dict[str, dict], wrong: set[str]) -> list[dict]:
+    """Compare reasons by bits, and to ``NEAR`` with LightGBM's of the faces that are not ``wrong`` anyway."""
+    ours = {name: answer["reasons"] for name, answer in answers.items() if "reasons" in answer}
+    theirs = {
+        name: answer["pred_contrib"]
+        for name, answer in answers.items()
+        if "pred_contrib" in answer and name not in wrong
+    }
+    differences = []
+    for name, reasons in ours.items():
+        for other, expected in theirs.items():
+            most = max(map(abs, _flat(expected)), default=0.0)
+            far = _first_row(reasons, expected, lambda one, two, most=most: abs(one - two) <= NEAR * most)
+            if far:
+                differences.append({"face": name, "against": other, **far})
+                break
+    right = [name for name in ours if name not in {difference["face"] for difference in differences}]
+    for name in right[1:]:
+        far = _first_row(ours[name], ours[right[0]], lambda one, two: _bits([one]) == _bits([two]))
+        if far:
+            differences.append({"face": name, "against": right[0], **far})
+    return differences
+
+
+def _first_row(ours: list[list], theirs: list[list], same: Callable[[float, float], bool]) -> dict | None:
+    for row, (mine, yours) in enumerate(zip(ours, theirs, strict=True)):
+        for column, (one, two) in enumerate(zip(mine, yours, strict=True)):
+            if not same(one, two):
+                facts = {"row": row, "value": repr(one), "expected": repr(two), "ulps": ulps(one, two)}
+                return {"quantity": "reasons", "column": str(column), **facts}
+    return None
+
+
+def _flat(rows: list[list[float]]) -> list[float]:
+    return [value for row in rows for value in row]
 
 
 def _most_alike(found: dict[str, dict], names: list[str]) -> str:
@@ -140,11 +186,13 @@ def lines(proof: dict) -> list[str]:
     """Give the proof as a table of faces and hashes, and a line for each difference."""
     width = max(map(len, proof["faces"]))
     count = f"{proof['rows']['holdout']} holdout rows, {proof['rows']['generated']} generated, {proof['rows']['inputs']} of model inputs"
-    table = [f"{'face':<{width}}  {'features':<10} {'raw score':<10} {'score':<10} {'label':<10} seconds"]
+    table = [
+        f"{'face':<{width}}  {'features':<10} {'raw score':<10} {'score':<10} {'label':<10} {'reasons':<10} seconds"
+    ]
     for name, face in proof["faces"].items():
         table.append(
             f"{name:<{width}}  "
-            + " ".join(f"{face[quantity][:8]:<10}" for quantity in QUANTITIES)
+            + " ".join(f"{face[quantity][:8]:<10}" for quantity in (*QUANTITIES, "reasons"))
             + f" {face.get('seconds', '')}"
         )
     verdict = "all faces give the same bits" if proof["passed"] else "the faces differ"
@@ -170,7 +218,7 @@ def page(proof: dict) -> str:
     """Give the proof as one HTML file that loads nothing."""
     color = "#1a7f37" if proof["passed"] else "crimson"
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td><code>{face[quantity][:16]}</code></td>' for quantity in QUANTITIES)}"
+        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td><code>{face[quantity][:16]}</code></td>' for quantity in (*QUANTITIES, 'reasons'))}"
         f"<td>{face['seconds']}</td></tr>"
         for name, face in proof["faces"].items()
     )
@@ -181,6 +229,6 @@ def page(proof: dict) -> str:
     return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Proof of {proof["case"]}</title><style>
 body {{ font: 15px system-ui, sans-serif; margin: 2em; color: #222 }} td, th {{ padding: .3em 1em; text-align: left }}
 </style><h1>Proof of {html.escape(proof["case"])}: <span style="color:{color}">{lines(proof)[-1]}</span></h1>
-<table><tr><th>face</th><th>features</th><th>raw score</th><th>score</th><th>label</th><th>seconds</th></tr>{rows}</table>
+<table><tr><th>face</th><th>features</th><th>raw score</th><th>score</th><th>label</th><th>reasons</th><th>seconds</th></tr>{rows}</table>
 <ul>{items}</ul><pre>{facts}</pre></html>
 """

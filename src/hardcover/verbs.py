@@ -156,6 +156,32 @@ def prove(options: argparse.Namespace) -> int:
     return 0 if found["passed"] else 1
 
 
+def release(options: argparse.Namespace) -> int:
+    """Let a case's newest wheel land for each platform that is asked for."""
+    from hardcover import cases, compiler, stage, wheel
+    from hardcover.errors import UnknownName
+
+    for kind, name, known in (
+        ("case", options.case, cases.names()),
+        *(("target", target, compiler.TARGETS) for target in options.target),
+    ):
+        if name not in known:
+            raise UnknownName(kind, name, list(known))
+    newest = stage.open_context(options.env, None).catalog.load(f"{options.case}.wheel")
+    landed = {}
+    for target in options.target or [None]:
+        # Zig compiles a platform's C library at the first time, which can take a minute.
+        say(f"building the wheel for {target or 'this machine'}", transient=True)
+        landed[target or "this machine"] = wheel.land(wheel.for_target(newest, target) if target else newest)
+    clear()
+    if options.json:
+        print(json.dumps({name: str(path) for name, path in landed.items()}, indent=2))
+        return 0
+    for name, path in landed.items():
+        print(f"{name:<16}{path} ({path.stat().st_size:,} bytes)")
+    return 0
+
+
 def reproduce(options: argparse.Namespace) -> int:
     """Run a past run again and compare every output; 1 when any differs."""
     from hardcover import reproduce as again

@@ -1,37 +1,39 @@
-"""Build a case's inference wheel, and score with it where nothing else is installed.
+"""Build a case's inference wheel.
 
-A wheel holds the runtime and the features module unchanged, the model as flat arrays, the JSON Schema, golden rows
-and a manifest. It needs Python and numpy.
+A wheel holds the runtime with its kernel compiled for one platform, the features module unchanged, the model as flat arrays,
+the JSON Schema, golden rows and a manifest. It needs Python, and numpy if the features do or for many records at once.
 """
 
 import base64
 import hashlib
 import io
 import json
-import subprocess
+import re
 import sys
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from hardcover import runtime, settings, storage
+from hardcover import codegen, compiler, elsewhere, runtime, settings, storage
 from hardcover.errors import ReleaseError
-from hardcover.runtime.model import FILES, PROOF
+from hardcover.runtime.model import FILES, KERNELS, PROOF
 
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""
 
 from pathlib import Path
 
 from . import features
-from .runtime import InvalidRecord, Model, Prediction
+from .row import row_of
+from .runtime import InvalidRecord, Model, Prediction, Reason
 
-__all__ = ["InvalidRecord", "Model", "Prediction", "model"]
+__all__ = ["InvalidRecord", "Model", "Prediction", "Reason", "model"]
 __version__ = "{version}"
 
-model = Model(Path(__file__).parent, features)
+model = Model(Path(__file__).parent, features, row_of)
 '''
 _MAIN = '''"""``python -m {package} predict | selftest | about | schema``."""
 
@@ -51,26 +53,24 @@ name = "{package}"
 version = "{version}"
 description = "Inference for the case {case}, released by Hardcover"
 requires-python = ">=3.10"
-dependencies = ["numpy>=1.26"]
+dependencies = {dependencies}
+
+[project.optional-dependencies]
+arrays = ["numpy>=1.26"]
 
 [tool.hatch.build.targets.wheel]
 packages = ["{package}"]
+artifacts = ["*.so", "*.dylib", "*.dll"]
+
+[tool.hatch.build.targets.wheel.hooks.custom]
+path = "tag.py"
 """
-_SCORE = """
-import json, sys
-forbidden = {{"pandas", "lightgbm", "mlflow", "kedro", "sklearn", "pickle"}}
-from {package} import model
-model.predict(json.load(open("record.json")))
-loaded = forbidden & set(sys.modules)
-import numpy
-columns = dict(numpy.load("columns.npz"))
-# numpy imports pickle for its own files; what comes after is ours.
-before = set(sys.modules)
-rows, differences = model.selftest()
-scores = model.predict_many(columns, validate=False)
-loaded |= forbidden & (set(sys.modules) - before)
-print(json.dumps({{"scores": [float(score).hex() for score in scores], "golden": rows, "differences": differences,
-                   "modules": sorted(loaded), "python": sys.version.split()[0], "numpy": numpy.__version__}}))
+_TAG = """from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class Tag(BuildHookInterface):
+    def initialize(self, version, build_data):
+        build_data["tag"], build_data["pure_python"] = "py3-none-{platform}", "{platform}" == "any"
 """
 
 
@@ -99,7 +99,12 @@ class BytesDataset(AbstractVersionedDataset[bytes, bytes]):
 
 
 def build(
-    case: str, base_version: str, features_source: str, files: dict[str, bytes], manifest: dict
+    case: str,
+    base_version: str,
+    features_module: ModuleType,
+    files: dict[str, bytes],
+    manifest: dict,
+    target: str | None = None,
 ) -> bytes:
     """Build the wheel ``casebook_<case>``; the same input gives the same bytes.
 
@@ -110,46 +115,100 @@ def build(
     base_version
         The release's version; ``+m`` and eight digits of the content's digest are added, so two wheels of one version
         answer alike.
-    features_source
-        The features module, as exported.
+    features_module
+        The features, as exported.
     files
         The contents of ``runtime.model.FILES``.
     manifest
         What ``model.about`` gives besides the name, version and digests.
+    target
+        As ``compiler.kernel`` takes it. For this machine without a compiler, the wheel has no kernel and is for any platform.
 
     Raises
     ------
     ReleaseError
         When the build fails.
     """
-    package = f"casebook_{case}"
-    content = hashlib.sha256(features_source.encode())
+    package, features_source = f"casebook_{case}", Path(features_module.__file__).read_bytes()
+    content = hashlib.sha256(features_source)
     for name in FILES:
         content.update(files[name])
     version = f"{base_version}+m{content.hexdigest()[:8]}"
     about = {
-        "format": "hardcover.release/1",
+        "format": "hardcover.release/2",
         "name": package,
         "version": version,
         **manifest,
         "files": {name: hashlib.sha256(files[name]).hexdigest() for name in FILES},
-        "features_sha256": hashlib.sha256(features_source.encode()).hexdigest(),
+        "features_sha256": hashlib.sha256(features_source).hexdigest(),
     }
     names = {"case": case, "package": package, "version": version}
+    row = codegen.row_code(json.loads(files["schema.json"]), features_module, manifest["inputs"])
+    members = {
+        **{f"runtime/{path.name}": path.read_bytes() for path in Path(runtime.__file__).parent.glob("*.py")},
+        **{name: files[name] for name in FILES},
+        "manifest.json": _as_json(about),
+        "features.py": features_source,
+        "row.py": row.encode(),
+        "__init__.py": _INIT.format(**names).encode(),
+        "__main__.py": _MAIN.format(**names).encode(),
+        "py.typed": b"",
+    }
+    try:
+        compiled = compiler.kernel(target)
+    except ReleaseError:
+        if target is not None:
+            raise
+        return _pack(members, "any", **names)
+    return _pack(_with_kernel(members, compiled), compiled.tag, **names)
+
+
+def for_target(wheel: bytes, target: str) -> bytes:
+    """Give a released wheel for another platform: the same but for its kernel and its tags, and its proof, which was of it.
+
+    Raises
+    ------
+    UnknownName, ReleaseError
+        As ``compiler.kernel`` does.
+    """
+    compiled, package = compiler.kernel(target), package_of(wheel)
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        members = {
+            name.removeprefix(f"{package}/"): archive.read(name)
+            for name in archive.namelist()
+            if name.startswith(f"{package}/") and not name.endswith(PROOF)
+        }
+    about = json.loads(members["manifest.json"])
+    names = {"case": about["case"], "package": package, "version": about["version"]}
+    return _pack(_with_kernel(members, compiled), compiled.tag, **names)
+
+
+def _with_kernel(members: dict[str, bytes], compiled: compiler.Compiled) -> dict[str, bytes]:
+    about, content = json.loads(members["manifest.json"]), compiled.path.read_bytes()
+    others = {name: digest for name, digest in about["files"].items() if name not in KERNELS}
+    about["files"] = {**others, compiled.file: hashlib.sha256(content).hexdigest()}
+    kept = {name: content for name, content in members.items() if name not in KERNELS}
+    return {**kept, compiled.file: content, "manifest.json": _as_json(about)}
+
+
+def _as_json(about: dict) -> bytes:
+    return json.dumps(about, indent=1, sort_keys=True).encode()
+
+
+def _pack(members: dict[str, bytes], platform: str, case: str, package: str, version: str) -> bytes:
+    # Without a need for numpy, a service installs nothing else.
+    needs = (
+        '["numpy>=1.26"]' if re.search(rb"^\s*(import|from) numpy", members["features.py"], re.M) else "[]"
+    )
+    names = {"case": case, "package": package, "version": version, "dependencies": needs}
     with tempfile.TemporaryDirectory(prefix="hardcover-wheel-") as folder:
-        root = Path(folder) / package
-        (root / "runtime").mkdir(parents=True)
-        for path in sorted(Path(runtime.__file__).parent.glob("*.py")):
-            (root / "runtime" / path.name).write_bytes(path.read_bytes())
-        for name in FILES:
-            (root / name).write_bytes(files[name])
-        (root / "manifest.json").write_text(json.dumps(about, indent=1, sort_keys=True), encoding="utf-8")
-        (root / "features.py").write_text(features_source, encoding="utf-8")
-        (root / "__init__.py").write_text(_INIT.format(**names), encoding="utf-8")
-        (root / "__main__.py").write_text(_MAIN.format(**names), encoding="utf-8")
-        (root / "py.typed").touch()
+        for name, content in sorted(members.items()):
+            path = Path(folder) / package / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        (Path(folder) / "tag.py").write_text(_TAG.format(platform=platform), encoding="utf-8")
         (Path(folder) / "pyproject.toml").write_text(_PROJECT.format(**names), encoding="utf-8")
-        call(
+        elsewhere.call(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "built"],
             "build the wheel",
             folder,
@@ -161,8 +220,9 @@ def build(
 def file_name(wheel: bytes) -> str:
     """Give the name that installers want for a wheel, from its metadata."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-    return f"{metadata.partition('.dist-info')[0]}-py3-none-any.whl"
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
+        tag = re.search(r"^Tag: (\S+)$", archive.read(metadata).decode(), re.M).group(1)
+    return f"{metadata.partition('.dist-info')[0]}-{tag}.whl"
 
 
 def land(wheel: bytes) -> Path:
@@ -207,93 +267,6 @@ def with_proof(wheel: bytes, proof: bytes) -> bytes:
     return made.getvalue()
 
 
-def score_elsewhere(wheel: bytes, columns: dict, record: dict) -> dict:
-    """Install a wheel with numpy and nothing else into a fresh environment, and score there.
-
-    Parameters
-    ----------
-    wheel
-        As ``build`` gives it.
-    columns
-        Raw columns, arrays of shape (rows,); categories as text.
-    record
-        One raw record, scored alone before numpy is imported.
-
-    Returns
-    -------
-    dict
-        ``scores`` as hexadecimal floats, ``golden`` rows compared and their ``differences``, the forbidden ``modules``
-        that were loaded, and the versions of Python and numpy.
-
-    Raises
-    ------
-    ReleaseError
-        When the environment cannot be made or the wheel fails in it.
-    """
-    import numpy as np
-
-    with tempfile.TemporaryDirectory(prefix="hardcover-fresh-") as folder:
-        python = install(wheel, Path(folder), f"numpy=={np.__version__}")
-        np.savez(Path(folder) / "columns.npz", **columns)
-        (Path(folder) / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        script = _SCORE.format(package=package_of(wheel))
-        answer = json.loads(call([python, "-I", "-c", script], "score with the wheel", folder))
-    if answer["modules"]:
-        raise ReleaseError(
-            f"the wheel loads {answer['modules']}",
-            file_name(wheel),
-            "Keep them out of the features notebook.",
-        )
-    return answer
-
-
-def install(wheel: bytes, folder: Path, *requirements: str) -> str:
-    """Make an environment in ``folder`` with a wheel and just these requirements; gives its Python.
-
-    Raises
-    ------
-    ReleaseError
-        When the environment cannot be made.
-    """
-    from uv import find_uv_bin
-
-    name, python = file_name(wheel), str(folder / "env" / "bin" / "python")
-    (folder / name).write_bytes(wheel)
-    call([find_uv_bin(), "venv", "--quiet", "--python", sys.executable, "env"], "make an environment", folder)
-    command = [
-        find_uv_bin(),
-        "pip",
-        "install",
-        "--quiet",
-        "--no-deps",
-        "--python",
-        python,
-        name,
-        *requirements,
-    ]
-    try:
-        # What was just installed lies in uv's cache; no network is needed.
-        call([*command, "--offline"], "install the wheel", folder)
-    except ReleaseError:
-        call(command, "install the wheel", folder)
-    return python
-
-
 def package_of(wheel: bytes) -> str:
     """Give the name that a wheel is imported by."""
     return file_name(wheel).partition("-")[0]
-
-
-def call(command: list[str], purpose: str, folder: str | Path, **options: Any) -> str:
-    """Run a command in a folder; gives what it printed.
-
-    Raises
-    ------
-    ReleaseError
-        When it fails, with its last lines.
-    """
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **options)
-    if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise ReleaseError(f"cannot {purpose}: {last}", " ".join(command[:4]), "See the lines above.")
-    return done.stdout

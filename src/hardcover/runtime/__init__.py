@@ -3,7 +3,7 @@
 This folder is copied unchanged into every release, so its imports are relative and reach nothing above it.
 """
 
-from .model import Model, Prediction
+from .model import Model, Prediction, Reason
 from .records import InvalidRecord
 
-__all__ = ["InvalidRecord", "Model", "Prediction"]
+__all__ = ["InvalidRecord", "Model", "Prediction", "Reason"]

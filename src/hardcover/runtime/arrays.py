@@ -10,50 +10,12 @@ import struct
 import sys
 
 # dtype name in the file -> (format of memoryview.cast, bytes)
-KINDS = {"F64": ("d", 8), "I32": ("i", 4), "U32": ("I", 4), "U8": ("B", 1)}
+KINDS = {"F64": ("d", 8), "U64": ("Q", 8), "U32": ("I", 4), "U8": ("B", 1)}
 MOST_HEADER = 1 << 20
 
 
 class DamagedRelease(ValueError):
     """A file inside a release that is missing, changed or malformed; the message names it."""
-
-
-def write(arrays: dict[str, tuple[str, list]], metadata: dict[str, str]) -> bytes:
-    """Lay out arrays as the bytes of one file.
-
-    Parameters
-    ----------
-    arrays
-        Name -> (dtype name of ``KINDS``, numbers).
-    metadata
-        Strings to keep in the header.
-
-    Returns
-    -------
-    bytes
-        The same for the same input, so a digest of it identifies the content.
-
-    Examples
-    --------
-    >>> content = write({"leaf": ("F64", [0.5])}, {"format": "1"})
-    >>> len(content) % 8
-    0
-    """
-    header: dict = {"__metadata__": dict(sorted(metadata.items()))}
-    body = b""
-    # Wide numbers first, so that each array starts at a multiple of its own size.
-    for name in sorted(arrays, key=lambda name: (-KINDS[arrays[name][0]][1], name)):
-        kind, numbers = arrays[name]
-        content = struct.pack(f"<{len(numbers)}{KINDS[kind][0]}", *numbers)
-        header[name] = {
-            "dtype": kind,
-            "shape": [len(numbers)],
-            "data_offsets": [len(body), len(body) + len(content)],
-        }
-        body += content
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + body
 
 
 def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, memoryview], dict[str, str]]:
@@ -62,7 +24,7 @@ def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, m
     Raises
     ------
     DamagedRelease
-        When anything about the content is not exactly as ``write`` would have made it; names ``path``.
+        When anything about the content is not as the layout asks; names ``path``.
     """
     if sys.byteorder != "little":
         raise DamagedRelease(f"{path} holds little-endian numbers; this machine is big-endian")

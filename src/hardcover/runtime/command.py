@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from .model import Model
+from .model import Model, Prediction
 from .records import InvalidRecord
 
 
@@ -13,7 +13,7 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=f"Score records with the released model {name}.",
-        epilog=f"example: python -m {name} predict < rows.jsonl > scores.jsonl",
+        epilog=f"example: python -m {name} predict --explain 3 < rows.jsonl > scores.jsonl",
     )
     parser.add_argument(
         "verb",
@@ -21,9 +21,19 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
         help="predict: a JSON record a line in, a prediction a line out; selftest: golden rows, to the bit; "
         "about: the release's manifest and its proof; schema: the JSON Schema of a record",
     )
-    verb = parser.parse_args(arguments).verb
+    parser.add_argument(
+        "--explain",
+        nargs="?",
+        type=int,
+        const=None,
+        default=0,
+        metavar="N",
+        help="with predict: reasons, the N strongest or all; they and base_value add up to the raw score",
+    )
+    options = parser.parse_args(arguments)
+    verb = options.verb
     if verb == "predict":
-        return _predict(model)
+        return _predict(model, options.explain)
     if verb == "selftest":
         rows, differences = model.selftest()
         print(*differences, f"{rows} golden rows, {len(differences)} differences", sep="\n")
@@ -33,13 +43,13 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _predict(model: Model) -> int:
+def _predict(model: Model, reasons: int | None) -> int:
     refused = 0
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
             continue
         try:
-            answer = model.predict(json.loads(line))._asdict()
+            answer = _as_json(model.predict(json.loads(line), explain=reasons != 0, top=reasons))
         except InvalidRecord as error:
             answer = {"line": number, "problems": [problem._asdict() for problem in error.problems]}
             refused += 1
@@ -50,3 +60,15 @@ def _predict(model: Model) -> int:
     if refused:
         print(f"{refused} records refused; see their lines", file=sys.stderr)
     return 1 if refused else 0
+
+
+def _as_json(prediction: Prediction) -> dict:
+    answer = prediction._asdict()
+    if prediction.reasons is None:
+        return {name: value for name, value in answer.items() if value is not None}
+    # JSON has no NaN.
+    reasons = [
+        reason._replace(value=None) if reason.value != reason.value else reason
+        for reason in prediction.reasons
+    ]
+    return {**answer, "reasons": [reason._asdict() for reason in reasons]}

@@ -1,50 +1,93 @@
-"""Evaluate a forest of decision trees to the same bits as LightGBM's ``Booster.predict``.
+"""A forest of decision trees as flat arrays, evaluated to the same bits as LightGBM's ``Booster.predict``.
 
-One row at a time in plain Python, many rows by numpy; both follow ``Tree::NumericalDecision`` and
-``Tree::CategoricalDecision`` of LightGBM 4 (include/LightGBM/tree.h), add the trees in model order, and apply
-the objective's link with the C library's ``exp``, which is the one that LightGBM calls.
+Here in plain Python, slowly, as the referee of ``kernel.c`` and for machines that it was not built for. Both follow
+``Tree::NumericalDecision``, ``Tree::CategoricalDecision`` and ``Tree::PredictLinear`` of LightGBM 4
+(include/LightGBM/tree.h), add the trees in model order, and convert raw scores as its objectives do (src/objective).
 """
 
 import itertools
 import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
-from .arrays import DamagedRelease, write
+from .arrays import DamagedRelease
 
-FORMAT = "hardcover.forest/1"
-# kZeroThreshold of LightGBM is a float32; rows are read with anything nearer to zero taken as zero.
+FORMAT = "hardcover.forest/2"
+# kZeroThreshold of LightGBM is a float32; anything nearer to zero is taken as zero.
 ZERO_THRESHOLD = 1.0000000180025095e-35
-CATEGORICAL, DEFAULT_LEFT = 1, 2
-MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
+# Ranks of a node that say what it is, and the most thresholds that one slot tells apart.
+LEAF, IN_PLACE, MOST_RANK = 65535, 65534, 65533
+MOST_SLOTS, MOST_CODES = 65536, 65536
 # The largest category that LightGBM's int32 cast can give; everything beyond goes right.
 INT_LIMIT = 2147483648.0
+LINKS = ("identity", "square", "exp", "sigmoid", "softmax", "log1p_exp")
 
+# In the order in which the kernel takes them.
 ARRAYS = {
-    "node_offset": "I32",
-    "leaf_offset": "I32",
-    "feature": "I32",
+    "node": "U64",
+    "value": "F64",
+    "leaf": "U32",
+    "cover": "U32",
+    "tree": "U32",
     "threshold": "F64",
-    "decision": "U8",
-    "left": "I32",
-    "right": "I32",
-    "leaf_value": "F64",
-    "set_offset": "I32",
+    "threshold_offset": "U32",
+    "slot_feature": "U32",
+    "slot_first": "U32",
+    "slot_zero": "U32",
+    "slot_nan": "U32",
+    "table_feature": "U32",
+    "table_slot": "U32",
+    "table_slots": "U32",
+    "table_codes": "U32",
+    "table_offset": "U32",
+    "table_cell": "U8",
+    "set_offset": "U32",
     "set_word": "U32",
+    "node_set": "U32",
+    "linear_offset": "U32",
+    "linear_feature": "U32",
+    "linear_weight": "F64",
+    "linear_plain": "F64",
 }
+# By the number that ``check`` of the kernel gives.
+RULES = (
+    "trees do not share out the nodes",
+    "features do not share out the thresholds",
+    "a feature's thresholds do not rise",
+    "a value is not finite",
+    "a slot names no feature, or no 16-bit number",
+    "a table of categories does not fit",
+    "a set of categories does not fit",
+    "a linear term does not fit",
+    "a tree has no node",
+    "a node names no slot",
+    "a node's children are not the next two of its tree",
+)
 
 
 class Forest:
     """Trees as flat arrays, checked once at construction.
 
+    A row is first turned into *slots*, 16-bit numbers. The slot of a number counts the feature's thresholds below the
+    value, less ``slot_first`` and at most ``MOST_RANK``; ``slot_zero`` and ``slot_nan`` replace it where the value is zero or
+    missing. The slots of a table are its row for the feature's category, the last row for any that it does not have: 0
+    inside a set, 1 outside. A node goes right where its slot exceeds its rank.
+
     Parameters
     ----------
     arrays
-        One sequence of numbers for each name in ``ARRAYS``. Tree ``t`` owns nodes ``node_offset[t]`` to
-        ``node_offset[t + 1]`` and leaves likewise. ``left`` and ``right`` hold a node's number or, negative,
-        ``~leaf``; a child's number is above its parent's. ``decision`` holds LightGBM's bits: 1 categorical,
-        2 missing goes left, 4 x missing type. A categorical node's threshold is the number of its set of
-        categories: the bits of ``set_word[set_offset[i]:set_offset[i + 1]]``.
+        One sequence of numbers for each name in ``ARRAYS``.
+
+        ``node``: slot, rank and left child, of 16, 16 and 32 bits from the lowest; the right child is the next node. A leaf has
+        the rank ``LEAF`` and is its own child. Tree ``t`` owns the nodes ``tree[t]`` to ``tree[t + 1]``, level by level. The rank
+        ``IN_PLACE`` stands for a set of categories that is in no table: the bits of ``set_word``, from ``set_offset`` of
+        ``node_set``; then the slot tells the feature.
+
+        By node: ``value`` of leaves, ``leaf`` as LightGBM numbers them, ``cover`` in training rows, and in linear trees the terms
+        from ``linear_offset`` on and ``linear_plain``, which is the value where a term's feature is missing.
     metadata
-        ``format``, ``features`` (how many numbers a row has) and ``sigmoid`` (the link's slope).
+        ``format``, ``features`` of a row, ``outputs`` of a prediction, ``link`` of ``LINKS``, its ``slope``, and the ``divisor`` of raw
+        scores.
 
     Raises
     ------
@@ -52,162 +95,227 @@ class Forest:
         When an index points outside, a tree is not a tree, or a number is not finite.
     """
 
-    def __init__(self, arrays: dict, metadata: dict[str, str]):
+    def __init__(self, arrays: dict[str, Sequence], metadata: dict[str, str], check: bool = True):
         if metadata.get("format") != FORMAT:
             raise DamagedRelease(
                 f"the model's format is {metadata.get('format')!r}, this runtime reads {FORMAT!r}"
             )
         if set(arrays) != set(ARRAYS):
-            raise DamagedRelease(f"the model has the arrays {sorted(arrays)}, not {sorted(ARRAYS)}")
-        for name in ARRAYS:
-            setattr(
-                self, name, arrays[name].tolist() if hasattr(arrays[name], "tolist") else list(arrays[name])
+            other = sorted(set(arrays) ^ set(ARRAYS))[0]
+            raise DamagedRelease(
+                f"the model's arrays are not those of {FORMAT}: {other[:40]!r} is missing or unknown"
             )
         try:
-            self.features = int(metadata["features"])
-            self.sigmoid = float.fromhex(metadata["sigmoid"])
+            self.features, self.outputs = int(metadata["features"]), int(metadata["outputs"])
+            self.link, self.slope = metadata["link"], float.fromhex(metadata["slope"])
+            self.divisor = float.fromhex(metadata["divisor"])
         except (KeyError, ValueError, OverflowError) as error:
             raise DamagedRelease(f"the model's metadata are damaged: {error}") from error
-        self._check()
+        self.arrays, self.metadata = arrays, metadata
+        self.__dict__.update(arrays)
+        self.trees, self.nodes = len(self.tree) - 1, len(self.node)
+        self.slots = len(self.slot_feature) + sum(self.table_slots)
+        self._check_sizes()
+        if check:
+            self._check()
 
-    @property
-    def trees(self) -> int:
-        """The number of trees."""
-        return len(self.node_offset) - 1
-
-    def to_bytes(self) -> bytes:
-        """Lay the forest out as a model file; the same forest gives the same bytes."""
-        metadata = {"format": FORMAT, "features": str(self.features), "sigmoid": self.sigmoid.hex()}
-        return write({name: (kind, getattr(self, name)) for name, kind in ARRAYS.items()}, metadata)
+    def _check_sizes(self) -> None:
+        """Check what the kernel takes for granted: the arrays' lengths, and the metadata."""
+        _demand(0 < self.features <= 1 << 20 and 0 < self.outputs <= 1 << 16, "it has no features or outputs")
+        _demand(self.link in LINKS and math.isfinite(self.slope), "its link is unknown")
+        _demand(math.isfinite(self.divisor) and self.divisor >= 1.0, "its divisor is no number of iterations")
+        _demand(len(self.tree) and self.nodes < 1 << 31, "it has no trees")
+        _demand(len(self.threshold_offset) == self.features + 1, RULES[1])
+        _demand(self.trees % self.outputs == 0, "its trees are no whole iterations")
+        lengths = {name: len(values) for name, values in self.arrays.items()}
+        for names in (
+            ("node", "value", "leaf", "cover"),
+            ("slot_feature", "slot_first", "slot_zero", "slot_nan"),
+            ("table_feature", "table_slot", "table_slots", "table_codes", "table_offset"),
+            ("linear_feature", "linear_weight"),
+        ):
+            _demand(len({lengths[name] for name in names}) == 1, f"{' and '.join(names)} differ in length")
+        _demand(len(self.set_offset) > 0, RULES[6])
+        _demand(lengths["node_set"] in (0, self.nodes), RULES[6])
+        _demand(lengths["linear_plain"] in (0, self.nodes), RULES[7])
+        wanted = self.nodes + 1 if lengths["linear_plain"] else 0
+        _demand(lengths["linear_offset"] == wanted, RULES[7])
+        _demand(bool(lengths["linear_plain"]) or not lengths["linear_weight"], RULES[7])
 
     def _check(self) -> None:
-        nodes, leaves, sets = len(self.feature), len(self.leaf_value), len(self.set_offset) - 1
-        for name in ("threshold", "decision", "left", "right"):
-            _demand(len(getattr(self, name)) == nodes, f"{name} has not one entry a node")
-        _demand(0 < self.features < 1 << 20, "the number of features is out of range")
-        _demand(0 < self.sigmoid < math.inf, "the link's slope is not positive")
-        _demand(all(map(math.isfinite, self.threshold)), "a threshold is not finite")
-        _demand(all(map(math.isfinite, self.leaf_value)), "a leaf's value is not finite")
-        _rising(self.node_offset, nodes, "node_offset")
-        _rising(self.leaf_offset, leaves, "leaf_offset")
-        _rising(self.set_offset, len(self.set_word), "set_offset")
-        _demand(len(self.leaf_offset) == len(self.node_offset), "the offsets disagree on the number of trees")
-        for node in range(nodes):
-            _demand(0 <= self.feature[node] < self.features, f"node {node} reads a feature that no row has")
-            decision = self.decision[node]
-            _demand(decision >> 2 <= MISSING_NAN, f"node {node} has an unknown missing type")
-            if decision & CATEGORICAL:
-                number = self.threshold[node]
-                _demand(
-                    number == int(number) and 0 <= number < sets, f"node {node} names no set of categories"
-                )
-        for tree in range(self.trees):
-            self._check_tree(tree)
+        """Do what ``check`` of the kernel does, and break the same rules."""
+        _demand(_rises(self.tree, self.nodes), RULES[0])
+        _demand(_rises(self.threshold_offset, len(self.threshold)), RULES[1])
+        for first, last in itertools.pairwise(self.threshold_offset):
+            mine = self.threshold[first:last]
+            _demand(all(at == at for at in mine), RULES[2])
+            _demand(all(low < high for low, high in itertools.pairwise(mine)), RULES[2])
+        for values in (self.value, self.linear_weight, self.linear_plain):
+            _demand(all(map(math.isfinite, values)), RULES[3])
+        _demand(all(feature < self.features for feature in self.slot_feature), RULES[4])
+        _demand(all(number <= LEAF for number in itertools.chain(self.slot_zero, self.slot_nan)), RULES[4])
+        slots = len(self.slot_feature)
+        for number, feature in enumerate(self.table_feature):
+            codes, count = self.table_codes[number], self.table_slots[number]
+            room = len(self.table_cell) - self.table_offset[number]
+            fits = feature < self.features and self.table_slot[number] == slots and 0 < count <= MOST_SLOTS
+            _demand(fits and codes <= MOST_CODES and (codes + 1) * count <= room, RULES[5])
+            slots += count
+        _demand(0 < slots <= MOST_SLOTS, RULES[5])
+        sets = len(self.set_offset) - 1
+        _demand(_rises(self.set_offset, len(self.set_word)), RULES[6])
+        _demand(all(number < sets for number in self.node_set), RULES[6])
+        if len(self.linear_plain):
+            _demand(_rises(self.linear_offset, len(self.linear_weight)), RULES[7])
+            _demand(all(feature < self.features for feature in self.linear_feature), RULES[7])
+        for first, last in itertools.pairwise(self.tree):
+            _demand(first < last, RULES[8])
+            self._check_tree(first, last, slots)
 
-    def _check_tree(self, tree: int) -> None:
-        first, last = self.node_offset[tree], self.node_offset[tree + 1]
-        first_leaf, last_leaf = self.leaf_offset[tree], self.leaf_offset[tree + 1]
-        _demand(last_leaf - first_leaf == last - first + 1, f"tree {tree} has not one leaf more than nodes")
-        seen = set()
-        for node in range(first, last):
-            for child in (self.left[node], self.right[node]):
-                inside = node < child < last if child >= 0 else first_leaf <= ~child < last_leaf
-                _demand(inside and child not in seen, f"tree {tree} is not a tree at node {node}")
-                seen.add(child)
-
-    def raw(self, row: list[float]) -> float:
-        """Add up the trees for one row of ``features`` floats; the score before the link."""
-        feature, threshold, decision = self.feature, self.threshold, self.decision
-        left, right, leaf_value, leaf_offset = self.left, self.right, self.leaf_value, self.leaf_offset
-        row = [0.0 if -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD else value for value in row]
-        # Not sum(): from Python 3.12 on it compensates rounding, and LightGBM does not.
-        total = 0.0
-        node_offset = self.node_offset
-        for tree in range(len(node_offset) - 1):
-            node = node_offset[tree]
-            if node == node_offset[tree + 1]:
-                total += leaf_value[leaf_offset[tree]]
+    def _check_tree(self, first: int, last: int, slots: int) -> None:
+        following = first + 1
+        for at in range(first, last):
+            slot, rank, child = _parts(self.node[at])
+            _demand(slot < slots, RULES[9])
+            if child == at:
+                _demand(rank == LEAF, RULES[10])
                 continue
-            while node >= 0:
-                value, kind = row[feature[node]], decision[node]
-                if kind & CATEGORICAL:
-                    goes_left = self._in_set(value, int(threshold[node]))
-                elif value != value:
-                    missing = kind >> 2
-                    goes_left = threshold[node] >= 0.0 if missing == MISSING_NONE else kind & DEFAULT_LEFT
-                elif value == 0.0 and kind >> 2 == MISSING_ZERO:
-                    goes_left = kind & DEFAULT_LEFT
-                else:
-                    goes_left = value <= threshold[node]
-                node = left[node] if goes_left else right[node]
-            total += leaf_value[~node]
-        return total
+            _demand(child == following and following + 2 <= last and rank != LEAF, RULES[10])
+            _demand(rank != IN_PLACE or (len(self.node_set) > 0 and slot < len(self.slot_feature)), RULES[6])
+            following += 2
+        _demand(following == last, RULES[10])
 
-    def _in_set(self, value: float, number: int) -> bool:
+    def splits(self) -> list[tuple[int, float]]:
+        """List the values where the model's answer can change, by feature: thresholds, and categories of sets."""
+        found = [
+            (feature, value)
+            for feature in range(self.features)
+            for value in self.threshold[self.threshold_offset[feature] : self.threshold_offset[feature + 1]]
+        ]
+        for feature, codes in zip(self.table_feature, self.table_codes, strict=True):
+            found += [(feature, float(code)) for code in range(codes + 1)]
+        for at in range(self.nodes if len(self.node_set) else 0):
+            slot, rank, _ = _parts(self.node[at])
+            if rank == IN_PLACE:
+                number = self.node_set[at]
+                codes = 32 * (self.set_offset[number + 1] - self.set_offset[number])
+                found += [(self.slot_feature[slot], float(code)) for code in range(0, codes + 1, 7)]
+        return sorted(set(found))
+
+    def slots_of(self, row: Sequence[float]) -> list[int]:
+        """Say where a row's values lie among the thresholds, and in which sets of categories."""
+        slots, low_of, at_zero, at_nan = [], self.slot_first, self.slot_zero, self.slot_nan
+        for slot, feature in enumerate(self.slot_feature):
+            value = row[feature]
+            if value != value:
+                slots.append(at_nan[slot])
+            elif -ZERO_THRESHOLD <= value <= ZERO_THRESHOLD:
+                slots.append(at_zero[slot])
+            else:
+                first, last = self.threshold_offset[feature], self.threshold_offset[feature + 1]
+                rank = bisect_left(self.threshold, value, first, last) - first - low_of[slot]
+                slots.append(min(max(rank, 0), MOST_RANK))
+        for table, feature in enumerate(self.table_feature):
+            codes, count, value = self.table_codes[table], self.table_slots[table], row[feature]
+            code = int(value) if -1.0 < value < codes else codes
+            first = self.table_offset[table] + code * count
+            slots += self.table_cell[first : first + count]
+        return slots
+
+    def feature_of(self, slot: int) -> int:
+        """Tell the feature that a slot is filled from."""
+        if slot < len(self.slot_feature):
+            return self.slot_feature[slot]
+        return self.table_feature[bisect_right(self.table_slot, slot) - 1]
+
+    def goes_right(self, word: int, at: int, row: Sequence[float], slots: list[int]) -> bool:
+        """Say where a row goes at the node ``at``, whose ``word`` this is."""
+        slot, rank = word & 0xFFFF, word >> 16 & 0xFFFF
+        if rank != IN_PLACE:
+            return slots[slot] > rank
+        value = row[self.slot_feature[slot]]
         if not -1.0 < value < INT_LIMIT:
-            return False
-        category = int(value)
-        word = self.set_offset[number] + (category >> 5)
-        return word < self.set_offset[number + 1] and bool(self.set_word[word] >> (category & 31) & 1)
+            return True
+        number, code = self.node_set[at], int(value)
+        place = self.set_offset[number] + (code >> 5)
+        return place >= self.set_offset[number + 1] or not self.set_word[place] >> (code & 31) & 1
 
-    def score(self, raw: float) -> float:
-        """Turn a raw score into a probability: ``1 / (1 + exp(-sigmoid * raw))``."""
-        try:
-            return 1.0 / (1.0 + math.exp(-self.sigmoid * raw))
-        except OverflowError:
-            return 0.0
+    def _leaves(self, row: Sequence[float]) -> list[int]:
+        """Find a row's leaf in each tree, as a node."""
+        slots, node, found = self.slots_of(row), self.node, []
+        for at in self.tree[: self.trees]:
+            while (word := node[at]) >> 32 != at:
+                at = (word >> 32) + self.goes_right(word, at, row, slots)
+            found.append(at)
+        return found
 
-    def raw_many(self, rows):
-        """Add up the trees for an array of shape (rows, features), float64; gives shape (rows,), float64."""
-        import numpy as np
+    def leaves(self, row: Sequence[float] | bytes) -> list[int]:
+        """Find a row's leaf in each tree, as LightGBM numbers them."""
+        return [self.leaf[at] for at in self._leaves(self._row(row))]
 
-        columns = np.asfortranarray(rows, dtype=np.float64)
-        columns = np.where(np.abs(columns) <= ZERO_THRESHOLD, 0.0, columns)
-        columns = [columns[:, number] for number in range(self.features)]
-        total = np.zeros(len(rows))
-        value = np.empty(len(rows))
-        everyone = np.arange(len(rows))
-        for tree in range(self.trees):
-            root = self.node_offset[tree]
-            if root == self.node_offset[tree + 1]:
-                total += self.leaf_value[self.leaf_offset[tree]]
-                continue
-            waiting = [(root, everyone)]
-            while waiting:
-                node, members = waiting.pop()
-                if node < 0:
-                    value[members] = self.leaf_value[~node]
-                    continue
-                goes_left = self._decide_many(node, columns[self.feature[node]][members])
-                waiting.append((self.left[node], members[goes_left]))
-                waiting.append((self.right[node], members[~goes_left]))
-            total += value
+    def raw(self, row: Sequence[float] | bytes) -> list[float]:
+        """Add up the trees for one row of ``features`` floats: a raw score for each output."""
+        row = self._row(row)
+        # Not sum(): from Python 3.12 on it compensates rounding, and LightGBM does not.
+        total = [0.0] * self.outputs
+        for tree, at in enumerate(self._leaves(row)):
+            total[tree % self.outputs] += self._leaf_value(at, row)
         return total
 
-    def _decide_many(self, node: int, values):
-        import numpy as np
+    def _leaf_value(self, at: int, row: Sequence[float]) -> float:
+        value = self.value[at]
+        if len(self.linear_plain):
+            for term in range(self.linear_offset[at], self.linear_offset[at + 1]):
+                given = row[self.linear_feature[term]]
+                if given != given:
+                    return self.linear_plain[at]
+                given = 0.0 if -ZERO_THRESHOLD <= given <= ZERO_THRESHOLD else given
+                value += self.linear_weight[term] * given
+        return value
 
-        kind, threshold = self.decision[node], self.threshold[node]
-        if kind & CATEGORICAL:
-            words = self.set_word[self.set_offset[int(threshold)] : self.set_offset[int(threshold) + 1]]
-            known = (values > -1.0) & (values < 32 * len(words))
-            category = np.where(known, values, 0.0).astype(np.int64)
-            bits = np.asarray(words, dtype=np.uint32)
-            return known & ((bits[category >> 5] >> (category & 31).astype(np.uint32)) & 1).astype(bool)
-        goes_left, missing = values <= threshold, kind >> 2
-        lost = np.isnan(values)
-        if missing == MISSING_NONE:
-            return np.where(lost, threshold >= 0.0, goes_left)
-        if missing == MISSING_ZERO:
-            lost |= values == 0.0
-        return np.where(lost, bool(kind & DEFAULT_LEFT), goes_left)
+    def convert(self, raw: list[float]) -> list[float]:
+        """Turn raw scores into what ``Booster.predict`` gives, such as probabilities."""
+        scores = [score / self.divisor for score in raw]
+        if self.link == "softmax":
+            most = scores[0]
+            for score in scores:
+                most = score if score > most else most
+            powers, total = [_exp(score - most) for score in scores], 0.0
+            for power in powers:
+                total += power
+            return [power / total for power in powers]
+        return [self._converted(score) for score in scores]
 
-    def score_many(self, raw):
-        """Turn raw scores, shape (rows,), into probabilities with the same bits as ``score``."""
-        import numpy as np
+    def _converted(self, raw: float) -> float:
+        if self.link == "sigmoid":
+            return 1.0 / (1.0 + _exp(-self.slope * raw))
+        if self.link == "square":
+            return ((raw > 0) - (raw < 0)) * raw * raw
+        if self.link == "exp":
+            return _exp(raw)
+        return math.log1p(_exp(raw)) if self.link == "log1p_exp" else raw
 
-        # numpy's own exp differs from the C library's in the last bit on some processors.
-        return np.fromiter(map(self.score, raw.tolist()), dtype=np.float64, count=len(raw))
+    def predict(self, row: Sequence[float] | bytes) -> list[float]:
+        """Score one row: a number for each output."""
+        return self.convert(self.raw(row))
+
+    def _row(self, row: Sequence[float] | bytes) -> Sequence[float]:
+        row = memoryview(row).cast("d") if type(row) is bytes else row
+        if len(row) != self.features:
+            raise ValueError(f"a row has {self.features} numbers, not {len(row)}")
+        return row
+
+
+def _parts(word: int) -> tuple[int, int, int]:
+    return word & 0xFFFF, word >> 16 & 0xFFFF, word >> 32
+
+
+def _exp(value: float) -> float:
+    # The C library's, which LightGBM calls; numpy's own differs in the last bit on some processors.
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return math.inf
 
 
 def _demand(condition: bool, complaint: str) -> None:
@@ -215,7 +323,7 @@ def _demand(condition: bool, complaint: str) -> None:
         raise DamagedRelease(f"the model is damaged: {complaint}")
 
 
-def _rising(offsets: list[int], end: int, name: str) -> None:
-    whole = bool(offsets) and offsets[0] == 0 and offsets[-1] == end
-    steps = itertools.pairwise(offsets)
-    _demand(whole and all(low <= high for low, high in steps), f"{name} does not rise from 0 to {end}")
+def _rises(offsets: Sequence[int], end: int) -> bool:
+    if not len(offsets) or offsets[0] != 0 or offsets[len(offsets) - 1] != end:
+        return False
+    return all(low <= high for low, high in itertools.pairwise(offsets))

@@ -1,9 +1,12 @@
-"""A released model: raw records in, predictions out."""
+"""A released model: raw records in, predictions and reasons out."""
 
 import hashlib
+import importlib.util
 import json
-from collections.abc import Mapping
-from functools import cached_property
+import mmap
+import struct
+from collections.abc import Callable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -13,7 +16,16 @@ from .forest import Forest
 from .records import Fields
 
 FILES = ("model.safetensors", "schema.json", "golden.json")
+KERNELS = ("kernel.so", "kernel.dylib", "kernel.dll")
 PROOF = "proof.json"
+
+
+class Reason(NamedTuple):
+    """What one input of the model contributes to a raw score: its exact Shapley value."""
+
+    feature: str
+    value: float
+    contribution: float
 
 
 class Prediction(NamedTuple):
@@ -27,11 +39,16 @@ class Prediction(NamedTuple):
         Whether the score reaches the release's threshold.
     version
         The release that answered.
+    reasons, base_value
+        Where asked for: the inputs' contributions to the raw score, the strongest first, and what all records have in
+        common. Contributions and base value add up to the raw score. None otherwise.
     """
 
     score: float
     label: bool
     version: str
+    reasons: list[Reason] | None = None
+    base_value: float | None = None
 
 
 class Model:
@@ -43,6 +60,10 @@ class Model:
         Holds ``manifest.json`` and the files of ``FILES``.
     module
         The features module of the case.
+    row_of
+        Made at release: gives the inputs, as bytes, of a record that is plainly right, and None for any other.
+    plain
+        Whether to evaluate in plain Python even where the compiled kernel can be loaded.
 
     Raises
     ------
@@ -50,8 +71,9 @@ class Model:
         At first use, when a file is missing or is not the one that was released.
     """
 
-    def __init__(self, folder: Path, module: ModuleType):
-        self._folder, self._module = Path(folder), module
+    def __init__(self, folder: Path, module: ModuleType, row_of: Callable | None = None, plain: bool = False):
+        self._folder, self._module, self._plain = Path(folder), module, plain
+        self._row_of = row_of or (lambda _: None)
 
     @cached_property
     def about(self) -> dict:
@@ -69,14 +91,20 @@ class Model:
         except FileNotFoundError:
             return None
 
-    def _checked(self, name: str) -> bytes:
-        path = self._folder / name
+    def _read(self, path: Path) -> bytes:
         try:
-            content = path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
             raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
-        if hashlib.sha256(content).hexdigest() != self.about["files"].get(name):
+
+    def _demand_digest(self, path: Path, content: bytes | mmap.mmap) -> None:
+        if hashlib.sha256(content).hexdigest() != self.about["files"].get(path.name):
             raise arrays.DamagedRelease(f"{path} is not the file that was released; install the wheel again")
+
+    def _checked(self, name: str) -> bytes:
+        path = self._folder / name
+        content = self._read(path)
+        self._demand_digest(path, content)
         return content
 
     @cached_property
@@ -89,8 +117,46 @@ class Model:
         return Fields(self.schema)
 
     @cached_property
-    def _forest(self) -> Forest:
-        return Forest(*arrays.parse(self._checked("model.safetensors"), "model.safetensors"))
+    def _arrays(self) -> tuple[dict, dict]:
+        path = self._folder / "model.safetensors"
+        try:
+            with path.open("rb") as file:
+                # A copy of what is written to, which is nothing: C wants memory that could be.
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
+        self._demand_digest(path, content)
+        return arrays.parse(content, "model.safetensors")
+
+    @cached_property
+    def evaluator(self):
+        """What scores rows of inputs: the compiled ``Kernel``, or where it cannot be loaded the ``Forest``, to the same bits."""
+        file = next((name for name in KERNELS if name in self.about["files"]), None)
+        if file and not self._plain:
+            from .kernel import Kernel, NoKernel
+
+            self._demand_digest(self._folder / file, self._read(self._folder / file))
+            try:
+                return Kernel(Forest(*self._arrays, check=False), str(self._folder / file))
+            except NoKernel:
+                pass
+        return Forest(*self._arrays)
+
+    @cached_property
+    def _explain(self) -> Callable[[bytes], list[float]]:
+        if isinstance(self.evaluator, Forest):
+            from .shapley import Explainer
+
+            return Explainer(self.evaluator).explain
+        return self.evaluator.explain
+
+    @cached_property
+    def _score(self) -> Callable[[bytes], list[float]]:
+        return self.evaluator.predict
+
+    def remember(self, count: int) -> None:
+        """Keep the scores of up to ``count`` different records, the least recently used dropped; 0 keeps none."""
+        self._score = lru_cache(count)(self.evaluator.predict) if count else self.evaluator.predict
 
     @cached_property
     def _steps(self) -> list[features.Step]:
@@ -101,13 +167,26 @@ class Model:
         """The names of the model's inputs, in order: raw columns and features."""
         return self.about["inputs"]
 
-    def predict(self, record: Mapping[str, object], *, validate: bool = True) -> Prediction:
+    @cached_property
+    def _facts(self) -> tuple[float, str]:
+        return self.about["threshold"], self.about["version"]
+
+    def predict(
+        self,
+        record: Mapping[str, object],
+        *,
+        explain: bool = False,
+        top: int | None = None,
+        validate: bool = True,
+    ) -> Prediction:
         """Score one raw record.
 
         Parameters
         ----------
         record
             Field -> number or category; see ``schema`` for names, units and ranges.
+        explain, top
+            Whether to give reasons, and how many at most; None gives all.
         validate
             False scores whatever is there: missing as NaN, an unseen category as none of the known.
 
@@ -116,9 +195,20 @@ class Model:
         InvalidRecord
             Lists every field's problem.
         """
+        row = (self._row_of(record) if validate else None) or self._row(record, validate)
+        threshold, version = self._facts
+        score = self._score(row)[0]
+        if not explain:
+            return Prediction(score, score >= threshold, version)
+        *values, base = self._explain(row)
+        given = memoryview(row).cast("d")
+        reasons = [Reason(*facts) for facts in zip(self.inputs, given, values, strict=True)]
+        reasons.sort(key=lambda reason: -abs(reason.contribution))
+        return Prediction(score, score >= threshold, version, reasons[:top], base)
+
+    def _row(self, record: Mapping[str, object], validate: bool) -> bytes:
         values = features.compute(self._steps, self._fields.encode(record, validate))
-        score = self._forest.score(self._forest.raw([values[name] for name in self.inputs]))
-        return Prediction(score, score >= self.about["threshold"], self.about["version"])
+        return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
     def predict_many(self, columns, *, validate: bool = True):
         """Score many raw records at once, to the same bits as ``predict``.
@@ -140,20 +230,49 @@ class Model:
         """
         return self.score_inputs(self.inputs_of(columns, validate=validate))
 
+    def explain_many(self, columns, *, validate: bool = True):
+        """Explain many raw records at once, to the same bits as ``predict``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Contributions to the raw scores, shape (rows, inputs + 1), float64; the base value last.
+
+        Raises
+        ------
+        InvalidRecord
+            As ``predict_many`` does.
+        """
+        return self.explain_inputs(self.inputs_of(columns, validate=validate))
+
     def inputs_of(self, columns, *, validate: bool = True):
         """Compute the model's inputs from raw columns: shape (rows, inputs), float64."""
-        import numpy as np
+        np = _numpy()
 
         values, rows = self._fields.encode_many(columns, validate)
         values = features.compute_many(self._steps, values, rows)
         return np.column_stack([values[name] for name in self.inputs])
 
-    def score_inputs(self, inputs):
+    def score_inputs(self, inputs, raw: bool = False):
         """Score rows of model inputs, shape (rows, inputs); any float is accepted, NaN and infinities too."""
-        return self._forest.score_many(self._forest.raw_many(inputs))
+        np = _numpy()
+
+        if isinstance(self.evaluator, Forest):
+            score = self.evaluator.raw if raw else self.evaluator.predict
+            return np.array([score(row.tobytes())[0] for row in np.asarray(inputs, dtype=np.float64)])
+        return self.evaluator.predict_many(inputs, raw)
+
+    def explain_inputs(self, inputs):
+        """Explain rows of model inputs, shape (rows, inputs), as ``explain_many`` does."""
+        np = _numpy()
+
+        if isinstance(self.evaluator, Forest):
+            rows = np.asarray(inputs, dtype=np.float64)
+            return np.array([self._explain(row.tobytes()) for row in rows]).reshape(len(rows), -1)
+        return self.evaluator.explain_many(inputs)
 
     def selftest(self) -> tuple[int, list[str]]:
-        """Score the golden rows again on this machine, one by one and together.
+        """Score the golden rows again on this machine: one by one, in plain Python, and together where there is numpy.
 
         Returns
         -------
@@ -163,15 +282,27 @@ class Model:
         golden = json.loads(self._checked("golden.json"))["rows"]
         records = [row["record"] for row in golden]
         expected = [float.fromhex(row["score"]) for row in golden]
-        together = self.predict_many(
-            {name: [record[name] for record in records] for name in self._fields.properties}
-        )
-        differences = []
-        for number, record in enumerate(records):
-            for way, score in (
-                ("alone", self.predict(record).score),
-                ("in a batch", float(together[number])),
-            ):
-                if score != expected[number]:
-                    differences.append(f"row {number} {way}: {score!r}, released {expected[number]!r}")
+        ways = {"alone": [self.predict(record).score for record in records]}
+        if isinstance(self.evaluator, Forest):
+            ways["in plain Python"] = ways.pop("alone")
+        else:
+            plain = Model(self._folder, self._module, plain=True)
+            ways["in plain Python"] = [plain.predict(record).score for record in records]
+        if importlib.util.find_spec("numpy"):
+            columns = {name: [record[name] for record in records] for name in self._fields.properties}
+            ways["in a batch"] = self.predict_many(columns).tolist()
+        differences = [
+            f"row {number} {way}: {score!r}, released {expected[number]!r}"
+            for way, scores in ways.items()
+            for number, score in enumerate(scores)
+            if score != expected[number]
+        ]
         return len(records), differences
+
+
+def _numpy():
+    try:
+        import numpy
+    except ImportError as error:
+        raise ImportError("many records at once need numpy; install it, or predict one by one") from error
+    return numpy

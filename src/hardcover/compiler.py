@@ -1,0 +1,122 @@
+"""Compile the runtime's kernel: for this machine by its own compiler, for any other by zig, which brings all their libraries.
+
+Each library is made once for a source and a command, and kept in ``.tools/kernels``.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from hardcover import runtime, settings, storage
+from hardcover.errors import ReleaseError, UnknownName
+
+SOURCES = ("kernel.c", "shapley.h")
+# Without contraction, products and sums are rounded as LightGBM's are.
+FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-shared", "-fPIC", "-s")
+
+
+class Target(NamedTuple):
+    """A platform: zig's name of it, the tag of its wheels, and the kernel's file name there."""
+
+    triple: str
+    tag: str
+    file: str
+
+
+TARGETS = {
+    "linux-x86_64": Target("x86_64-linux-gnu.2.17", "manylinux_2_17_x86_64", "kernel.so"),
+    "linux-aarch64": Target("aarch64-linux-gnu.2.17", "manylinux_2_17_aarch64", "kernel.so"),
+    "musl-x86_64": Target("x86_64-linux-musl", "musllinux_1_2_x86_64", "kernel.so"),
+    "musl-aarch64": Target("aarch64-linux-musl", "musllinux_1_2_aarch64", "kernel.so"),
+    "macos-arm64": Target("aarch64-macos.11.0", "macosx_11_0_arm64", "kernel.dylib"),
+    "windows-x86_64": Target("x86_64-windows-gnu", "win_amd64", "kernel.dll"),
+}
+
+
+class Compiled(NamedTuple):
+    """A kernel: the shared library, the tag of wheels that hold it, and its file name in them."""
+
+    path: Path
+    tag: str
+    file: str
+
+
+def kernel(target: str | None = None) -> Compiled:
+    """Give the compiled kernel for a target of ``TARGETS``; None is this machine.
+
+    Raises
+    ------
+    UnknownName
+        When the target is none.
+    ReleaseError
+        When no compiler can make it; the runtime then evaluates in plain Python.
+    """
+    if target is None:
+        return _here()
+    if target not in TARGETS:
+        raise UnknownName("target", target, list(TARGETS))
+    chosen = TARGETS[target]
+    return Compiled(_compiled([*zig(), "-target", chosen.triple], chosen.file), chosen.tag, chosen.file)
+
+
+@cache
+def _here() -> Compiled:
+    tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    file = "kernel" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+    own = own_compiler()
+    if own:
+        try:
+            return Compiled(_compiled([own], file), tag, file)
+        except ReleaseError:
+            # Some compilers know other flags, or lack the headers.
+            pass
+    return Compiled(_compiled(zig(), file), tag, file)
+
+
+def own_compiler() -> str | None:
+    """Find this machine's C compiler: ``CC``, or ``cc``."""
+    return shutil.which(os.environ.get("CC", "cc"))
+
+
+def zig() -> list[str]:
+    """Give the command of the C compiler that the package ziglang brings."""
+    return [sys.executable, "-m", "ziglang", "cc"]
+
+
+def _compiled(command: list[str], file: str) -> Path:
+    folder = Path(runtime.__file__).parent
+    source = b"".join((folder / name).read_bytes() for name in SOURCES)
+    asked = " ".join([*command[1:], *FLAGS, platform.machine(), _version(*command)])
+    name = storage.digest_of(source + asked.encode())[:16]
+    path = settings.project_root() / ".tools" / "kernels" / name / file
+    if not path.is_file():
+        with tempfile.TemporaryDirectory(prefix="hardcover-kernel-") as scratch:
+            made = Path(scratch) / file
+            # The path must not tell where it was made.
+            done = subprocess.run(
+                [*command, *FLAGS, "-o", str(made), SOURCES[0]],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise ReleaseError(
+                    f"cannot compile the kernel: {done.stderr.strip()[-500:]}",
+                    " ".join(command[:4]),
+                    "Install a C compiler, or the package ziglang.",
+                )
+            storage.write_atomically(path, made.read_bytes())
+    return path
+
+
+@cache
+def _version(*command: str) -> str:
+    return subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout

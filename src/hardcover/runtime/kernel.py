@@ -1,0 +1,252 @@
+"""The compiled evaluator: ``kernel.c`` through ctypes, on the arrays of a ``Forest`` where they lie."""
+
+import ctypes
+import os
+import struct
+import sys
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from .arrays import DamagedRelease
+from .forest import ARRAYS, LINKS, RULES, Forest
+from .shapley import DEEPEST, demand_explainable, rule_of
+
+# Batches below this many rows are not worth a second thread.
+WORTH_A_THREAD = 1000
+# Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
+MOST_EDGES = 1 << 26
+_COUNTS = (
+    "features", "trees", "nodes", "outputs", "thresholds", "slots", "tables", "cells", "sets", "words", "node_sets", "terms",
+    "linears",
+)  # fmt: skip
+
+
+class _ForestOfC(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_uint64) for name in _COUNTS),
+        *((name, ctypes.c_void_p) for name in [*ARRAYS, "depth"]),
+        ("all_slots", ctypes.c_uint64),
+        ("slope", ctypes.c_double),
+        ("divisor", ctypes.c_double),
+        ("exp", ctypes.c_void_p),
+        ("log1p", ctypes.c_void_p),
+        ("link", ctypes.c_uint32),
+    ]
+
+
+class _ExplainerOfC(ctypes.Structure):
+    _fields_ = [
+        ("lanes", ctypes.c_uint64),
+        ("widest", ctypes.c_uint64),
+        *((name, ctypes.c_void_p) for name in ("split", "first", "points", "rule", "edge", "base")),
+    ]
+
+
+class NoKernel(RuntimeError):
+    """The compiled evaluator cannot be loaded on this machine; the plain one can be used."""
+
+
+class Kernel:
+    """A forest that C evaluates; the same bits as ``Forest``, and safe to call from many threads.
+
+    Parameters
+    ----------
+    forest
+        Constructed with ``check=False``: the kernel checks it.
+    path
+        The shared library.
+
+    Raises
+    ------
+    NoKernel
+        When the library cannot be loaded here.
+    DamagedRelease
+        When the forest breaks one of its rules.
+    """
+
+    def __init__(self, forest: Forest, path: str):
+        try:
+            self._library = library = ctypes.CDLL(str(path))
+            self._score = library.score
+            self._score.restype = ctypes.c_double
+        except (OSError, AttributeError) as error:
+            raise NoKernel(f"cannot load {path}: {error}") from error
+        self.forest, self.features, self.outputs, self.trees = (
+            forest,
+            forest.features,
+            forest.outputs,
+            forest.trees,
+        )
+        # What C points to must outlive it.
+        self._kept = [_pointer(forest.arrays[name]) for name in ARRAYS]
+        depth = (ctypes.c_uint32 * max(forest.trees, 1))()
+        counts = {
+            "features": forest.features, "trees": forest.trees, "nodes": forest.nodes, "outputs": forest.outputs,
+            "thresholds": len(forest.threshold), "slots": len(forest.slot_feature), "tables": len(forest.table_feature),
+            "cells": len(forest.table_cell), "sets": len(forest.set_offset) - 1, "words": len(forest.set_word),
+            "node_sets": len(forest.node_set), "terms": len(forest.linear_weight), "linears": len(forest.linear_plain),
+        }  # fmt: skip
+        self._own = _ForestOfC(
+            **counts,
+            **{name: ctypes.addressof(kept) for name, kept in zip(ARRAYS, self._kept, strict=True)},
+            depth=ctypes.addressof(depth),
+            all_slots=forest.slots,
+            slope=forest.slope,
+            divisor=forest.divisor,
+            exp=_address("exp"),
+            log1p=_address("log1p"),
+            link=LINKS.index(forest.link),
+        )
+        self._kept.append(depth)
+        self._forest = ctypes.byref(self._own)
+        self._explainer: _Explainer | None = None
+        self._preparing = threading.Lock()
+        broken = library.check(self._forest)
+        if broken:
+            raise DamagedRelease(f"the model is damaged: {RULES[broken - 1]}")
+
+    def predict(self, row: Sequence[float] | bytes) -> list[float]:
+        """Score one row of ``features`` floats: a number for each output."""
+        row = self._row(row)
+        if self.outputs == 1:
+            return [self._score(self._forest, row)]
+        return list(self._call("predict", row, 1, self.outputs, ctypes.c_double, 0))
+
+    def raw(self, row: Sequence[float] | bytes) -> list[float]:
+        """Add up the trees for one row: a raw score for each output."""
+        return list(self._call("predict", self._row(row), 1, self.outputs, ctypes.c_double, 1))
+
+    def leaves(self, row: Sequence[float] | bytes) -> list[int]:
+        """Find a row's leaf in each tree, as LightGBM numbers them."""
+        return list(self._call("leaves", self._row(row), 1, self.trees, ctypes.c_uint32))
+
+    def explain(self, row: Sequence[float] | bytes) -> list[float]:
+        """Give exact Shapley values of the raw scores: for each output a value by feature, and the base value.
+
+        Raises
+        ------
+        DamagedRelease
+            When the trees are too deep, or linear.
+        """
+        explainer = self._ready()
+        return list(self._call("explain", self._row(row), 1, explainer.width, ctypes.c_double, explainer.own))
+
+    def predict_many(self, rows, raw: bool = False, threads: int | None = None):
+        """Score an array of shape (rows, features), float64; gives shape (rows,), or (rows, outputs) where there are more."""
+        found = self._many("predict", rows, self.outputs, "float64", threads, int(raw))
+        return found[:, 0] if self.outputs == 1 else found
+
+    def leaves_many(self, rows, threads: int | None = None):
+        """Find leaves for an array of shape (rows, features); gives shape (rows, trees), uint32."""
+        return self._many("leaves", rows, self.trees, "uint32", threads)
+
+    def explain_many(self, rows, threads: int | None = None):
+        """Explain an array of shape (rows, features); gives shape (rows, outputs x (features + 1)), float64."""
+        explainer = self._ready()
+        return self._many("explain", rows, explainer.width, "float64", threads, explainer.own)
+
+    def _row(self, row: Sequence[float] | bytes) -> bytes:
+        content = row if type(row) is bytes else _packed(row)
+        if len(content) != 8 * self.features:
+            raise ValueError(f"a row has {self.features} numbers of 8 bytes, not {len(content)} bytes")
+        return content
+
+    def _call(self, name: str, row, count: int, width: int, kind: type, *more) -> ctypes.Array:
+        found = (kind * width)()
+        before, after = (more, ()) if name == "explain" else ((), more)
+        _demand_memory(
+            getattr(self._library, name)(self._forest, *before, row, ctypes.c_uint64(count), *after, found)
+        )
+        return found
+
+    def _many(self, name: str, rows, width: int, dtype: str, threads: int | None, *more):
+        import numpy as np
+
+        rows = np.ascontiguousarray(rows, dtype=np.float64)
+        if rows.ndim != 2 or rows.shape[1] != self.features:
+            raise ValueError(f"rows have shape {rows.shape}, not (rows, {self.features})")
+        found = np.empty((len(rows), width), dtype=dtype)
+        function = getattr(self._library, name)
+        before, after = (more, ()) if name == "explain" else ((), more)
+
+        def part(first: int, last: int) -> None:
+            given, to = (ctypes.c_void_p(array[first:last].ctypes.data) for array in (rows, found))
+            _demand_memory(function(self._forest, *before, given, ctypes.c_uint64(last - first), *after, to))
+
+        count = min(threads or os.cpu_count() or 1, max(1, len(rows) // WORTH_A_THREAD))
+        bounds = [len(rows) * number // count for number in range(count + 1)]
+        if count == 1:
+            part(0, len(rows))
+        else:
+            # ctypes lets go of the interpreter's lock.
+            with ThreadPoolExecutor(count) as pool:
+                list(pool.map(part, bounds[:-1], bounds[1:]))
+        return found
+
+    def _ready(self) -> "_Explainer":
+        if self._explainer is None:
+            with self._preparing:
+                self._explainer = self._explainer or _Explainer(self._library, self.forest, self._forest)
+        return self._explainer
+
+
+class _Explainer:
+    """What explanations need besides the forest; made at the first one."""
+
+    def __init__(self, library: ctypes.CDLL, forest: Forest, of_c):
+        demand_explainable(forest)
+        self.width = forest.outputs * (forest.features + 1)
+        splits = max(1, (forest.nodes - forest.trees) // 2)
+        widest = (
+            max(high - low for low, high in zip(forest.tree, forest.tree[1:], strict=False))
+            if forest.trees
+            else 1
+        )
+        self.split = (ctypes.c_char * (80 * splits))()
+        self.first = (ctypes.c_uint32 * (forest.trees + 1))()
+        self.points = (ctypes.c_uint32 * max(1, forest.trees))()
+        self.base = (ctypes.c_double * forest.outputs)()
+        of = {name: ctypes.addressof(getattr(self, name)) for name in ("split", "first", "points", "base")}
+        self.of_c = _ExplainerOfC(lanes=4, widest=widest, **of)
+        self.own = ctypes.byref(self.of_c)
+        failed = library.prepare(of_c, self.own, DEEPEST)
+        if failed == 2:
+            raise DamagedRelease(f"a tree is deeper than {DEEPEST}, too deep for explanations")
+        _demand_memory(failed)
+        rules = [number for points in range(4, self.of_c.lanes + 1, 4) for number in rule_of(points)]
+        self.rule = (ctypes.c_double * len(rules))(*rules)
+        self.of_c.rule = ctypes.addressof(self.rule)
+        if forest.nodes * self.of_c.lanes * 8 <= MOST_EDGES:
+            self.edge = (ctypes.c_double * max(1, forest.nodes * self.of_c.lanes))()
+            self.of_c.edge = ctypes.addressof(self.edge)
+            library.prepare_edges(of_c, self.own)
+
+
+def _address(name: str) -> int:
+    """Find a function of the C library's, the one that LightGBM and ``math`` call."""
+    libraries = ("ucrtbase",) if sys.platform == "win32" else ("libm.so.6", None)
+    for library in libraries:
+        try:
+            return ctypes.cast(getattr(ctypes.CDLL(library), name), ctypes.c_void_p).value
+        except (OSError, AttributeError):
+            continue
+    raise NoKernel(f"the C library has no {name}")
+
+
+def _packed(row: Sequence[float]) -> bytes:
+    try:
+        view = memoryview(row)
+    except TypeError:
+        return struct.pack(f"={len(row)}d", *row)
+    return view.tobytes() if view.format == "d" else struct.pack(f"={len(view)}d", *view.tolist())
+
+
+def _pointer(values) -> ctypes.Array:
+    """Give what C can point to: the memory of a view, or a copy of a list."""
+    return ctypes.c_char.from_buffer(values) if len(values) else ctypes.c_char()
+
+
+def _demand_memory(failed: int) -> None:
+    if failed:
+        raise MemoryError("no memory for the kernel's scratch")

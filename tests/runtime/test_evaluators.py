@@ -1,0 +1,355 @@
+"""The two evaluators, the kernel in C and the referee in Python: the bits of LightGBM, whatever the model and the row."""
+
+import os
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hardcover import compiler, layout, lightgbm_text
+from hardcover.runtime import arrays
+from hardcover.runtime.arrays import DamagedRelease
+from hardcover.runtime.forest import ARRAYS, IN_PLACE, LEAF, Forest
+from hardcover.runtime.kernel import Kernel, NoKernel
+from hardcover.runtime.shapley import Explainer
+from tests.runtime import driven
+from tests.runtime.strategies import PLAIN, hostile_rows, settings_of_models, train
+
+SO = str(compiler.kernel().path)
+SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
+BY_ZIG = str(compiler.kernel("linux-x86_64").path)
+
+
+def bits(scores) -> np.ndarray:
+    # Infinite inputs of linear trees give NaN, which is one value whatever its sign.
+    scores = np.asarray(scores, dtype=np.float64)
+    return np.where(np.isnan(scores), np.nan, scores).view(np.uint64)
+
+
+def loaded(text: str, library: str = SO) -> tuple[Forest, Kernel]:
+    content = layout.to_bytes(lightgbm_text.parse(text))
+    return Forest(*arrays.parse(content)), Kernel(
+        Forest(*arrays.parse(bytearray(content)), check=False), library
+    )
+
+
+def in_place(text: str, monkeypatch) -> tuple[Forest, Kernel]:
+    """Lay a model out as one with too many sets of categories for tables."""
+    with monkeypatch.context() as patched:
+        patched.setattr(layout, "MOST_CELLS", 0)
+        return loaded(text)
+
+
+@given(settings_of_models, st.integers(0, 1000), st.booleans())
+def test_scores_and_leaves_have_the_bits_of_booster_predict(choice, seed, in_tables):
+    booster = train(choice)
+    with pytest.MonkeyPatch.context() as patched:
+        forest, kernel = (loaded if in_tables else lambda text: in_place(text, patched))(
+            booster.model_to_string()
+        )
+    rows = hostile_rows(forest.splits(), seed)
+    score, raw = booster.predict(rows), booster.predict(rows, raw_score=True)
+
+    assert (bits(kernel.predict_many(rows)) == bits(score)).all()
+    assert (bits(kernel.predict_many(rows, raw=True)) == bits(raw)).all()
+    assert (kernel.leaves_many(rows) == booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)).all()
+    for number, row in enumerate(rows[:60].tolist()):
+        for evaluator in (forest, kernel):
+            assert (bits(evaluator.predict(row)) == bits(np.atleast_1d(score[number]))).all()
+            assert (bits(evaluator.raw(row)) == bits(np.atleast_1d(raw[number]))).all()
+        assert forest.leaves(row) == kernel.leaves(row)
+
+
+@given(
+    settings_of_models.filter(lambda choice: not choice["linear_tree"]), st.integers(0, 1000), st.booleans()
+)
+def test_reasons_are_exact_and_add_up(choice, seed, in_tables):
+    booster = train(choice)
+    with pytest.MonkeyPatch.context() as patched:
+        forest, kernel = (loaded if in_tables else lambda text: in_place(text, patched))(
+            booster.model_to_string()
+        )
+    rows = hostile_rows(forest.splits(), seed, rows=100)
+
+    ours = kernel.explain_many(rows)
+
+    theirs = booster.predict(rows, pred_contrib=True).reshape(len(rows), -1)
+    most = max(1e-300, np.abs(theirs).max())
+    assert np.abs(ours - theirs).max() <= 1e-10 * most
+    sums = ours.reshape(len(rows), forest.outputs, -1).sum(axis=2)
+    assert np.abs(sums - kernel.predict_many(rows, raw=True).reshape(sums.shape)).max() <= 1e-10 * most
+    explainer = Explainer(forest)
+    for number, row in enumerate(rows[:5].tolist()):
+        assert explainer.explain(row) == kernel.explain(row) == ours[number].tolist()
+
+
+def test_the_kernel_that_zig_makes_gives_the_same_bits():
+    booster = train({**PLAIN, "rounds": 50, "num_leaves": 31})
+    forest, kernel = loaded(booster.model_to_string(), BY_ZIG)
+    rows = hostile_rows(forest.splits(), seed=0)
+
+    assert (bits(kernel.predict_many(rows)) == bits(booster.predict(rows))).all()
+    assert (
+        kernel.explain_many(rows).tolist() == loaded(booster.model_to_string())[1].explain_many(rows).tolist()
+    )
+
+
+def test_processors_without_vectors_give_the_same_reasons(tmp_path):
+    booster = train({**PLAIN, "rounds": 20, "num_leaves": 31})
+    forest, kernel = loaded(booster.model_to_string())
+    rows = hostile_rows(forest.splits(), seed=0, rows=200)
+    plain = driven.build(
+        tmp_path / "plain.so", "-DANY_PROCESSOR", "-O1", "-shared", "-fPIC", source="kernel.c"
+    )
+
+    other = Kernel(kernel.forest, str(plain))
+
+    assert other.explain_many(rows).tolist() == kernel.explain_many(rows).tolist()
+
+
+def test_more_thresholds_than_a_slot_can_tell_apart(monkeypatch):
+    booster = train({**PLAIN, "rounds": 30, "num_leaves": 40})
+    monkeypatch.setattr(layout, "MOST_RANK", 7)
+    monkeypatch.setattr("hardcover.runtime.forest.MOST_RANK", 7)
+    content = layout.to_bytes(lightgbm_text.parse(booster.model_to_string()))
+    forest = Forest(*arrays.parse(content))
+    rows = hostile_rows(forest.splits(), seed=0, rows=200)
+
+    assert len(forest.slot_feature) > 20
+    assert [forest.predict(row)[0] for row in rows.tolist()] == booster.predict(rows).tolist()
+
+
+def parts() -> dict:
+    """One split of feature 1 at 0.5 with two leaves; and one lone leaf."""
+    node = [1 << 32, LEAF << 16 | 1 << 32, LEAF << 16 | 2 << 32, LEAF << 16 | 3 << 32]
+    return {
+        **{name: [] for name in ARRAYS},
+        "node": node,
+        "value": [0.0, 1.0, -1.0, 0.25],
+        "leaf": [0, 0, 1, 0],
+        "cover": [10, 4, 6, 0],
+        "tree": [0, 3, 4],
+        "threshold": [0.5],
+        "threshold_offset": [0, 0, 1],
+        "slot_feature": [1],
+        "slot_first": [0],
+        "slot_zero": [0],
+        "slot_nan": [LEAF],
+        "set_offset": [0],
+    }
+
+
+METADATA = {
+    "format": "hardcover.forest/2",
+    "features": "2",
+    "outputs": "1",
+    "link": "sigmoid",
+    "slope": "0x1p+0",
+    "divisor": "0x1p+0",
+}
+
+
+def both(changes: dict, metadata: dict = METADATA) -> list:
+    """Construct a forest for each evaluator, from a file; gives what each said."""
+    content = bytearray(
+        layout.write(
+            {name: (ARRAYS[name], values) for name, values in {**parts(), **changes}.items()}, metadata
+        )
+    )
+    said = []
+    for make in (
+        lambda: Forest(*arrays.parse(content)),
+        lambda: Kernel(Forest(*arrays.parse(content), check=False), SO),
+    ):
+        try:
+            said.append(make())
+        except DamagedRelease as error:
+            said.append(str(error))
+    return said
+
+
+def test_trees_are_added_and_a_lone_leaf_is_a_constant():
+    for evaluator in both({}):
+        assert evaluator.raw([9.0, 0.5]) == [1.25]
+        assert evaluator.raw([9.0, 0.6]) == [-0.75]
+        assert evaluator.raw([9.0, float("nan")]) == [-0.75]
+
+
+def test_a_score_beyond_the_range_of_exp_is_0_or_1():
+    for value, expected in ((-1e6, 0.0), (1e6, 1.0)):
+        for evaluator in both({"value": [0.0, value, value, 0.0]}):
+            assert evaluator.predict([0.0, 0.0]) == [expected]
+
+
+def node(at: int, slot: int = 0, rank: int = 0, child: int = 1) -> list[int]:
+    made = list(parts()["node"])
+    made[at] = slot | rank << 16 | child << 32
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"node": node(0, slot=1)}, "names no slot"),
+        ({"node": node(0, child=0)}, "children are not the next two"),
+        ({"node": node(0, child=2)}, "children are not the next two"),
+        ({"node": node(1, child=2)}, "children are not the next two"),
+        ({"node": node(0, rank=LEAF)}, "children are not the next two"),
+        ({"node": node(3, rank=0, child=4)}, "children are not the next two"),
+        ({"node": node(0, rank=IN_PLACE)}, "a set of categories does not fit"),
+        ({"node": []}, "differ in length"),
+        ({"value": [0.0, float("inf"), 0.0, 0.0]}, "a value is not finite"),
+        ({"tree": [0, 4, 4]}, "children are not the next two"),
+        ({"tree": [0, 3, 3]}, "share out the nodes"),
+        ({"tree": [0, 5, 4]}, "share out the nodes"),
+        ({"tree": [1, 3, 4]}, "share out the nodes"),
+        ({"tree": [0, 3, 4, 4]}, "a tree has no node"),
+        ({"tree": []}, "has no trees"),
+        ({"threshold": [float("nan")]}, "thresholds do not rise"),
+        ({"threshold": [0.5, 0.5], "threshold_offset": [0, 0, 2]}, "thresholds do not rise"),
+        ({"threshold_offset": [0, 2, 1]}, "share out the thresholds"),
+        ({"slot_feature": [2]}, "a slot names no feature"),
+        ({"slot_nan": [65536]}, "a slot names no feature"),
+        ({"slot_first": []}, "differ in length"),
+        ({"set_offset": []}, "a set of categories does not fit"),
+        ({"set_offset": [1]}, "a set of categories does not fit"),
+        ({"node_set": [0, 0, 0, 0]}, "a set of categories does not fit"),
+        ({"node_set": [0]}, "a set of categories does not fit"),
+        ({"linear_plain": [0.0] * 4}, "a linear term does not fit"),
+        ({"linear_weight": [1.0], "linear_feature": [0]}, "a linear term does not fit"),
+        (
+            {"linear_plain": [0.0] * 4, "linear_offset": [0, 1, 1, 1, 1], "linear_weight": [1.0], "linear_feature": [2]},
+            "a linear term does not fit",
+        ),
+        *(
+            ({"table_feature": [0], "table_slot": [1], "table_slots": [2], "table_codes": [1], "table_offset": [0],
+              "table_cell": [0] * 4, **change}, "a table of categories does not fit")
+            for change in (
+                {"table_feature": [2]}, {"table_slot": [0]}, {"table_slots": [3]}, {"table_codes": [2]},
+                {"table_offset": [1]}, {"table_slots": [0]}, {"table_codes": [2**32 - 1]}, {"table_slots": [2**32 - 1]},
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_no_forest_are_refused_by_both_in_the_same_words(changes, complaint):
+    plain, kernel = both(changes)
+
+    assert plain == kernel
+    assert complaint in plain
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"format": "other"},
+        {**METADATA, "features": "x"},
+        {**METADATA, "features": "0"},
+        {**METADATA, "features": "99999999999"},
+        {**METADATA, "outputs": "0"},
+        {**METADATA, "outputs": "3"},
+        {**METADATA, "slope": "nan"},
+        {**METADATA, "divisor": "0x0p+0"},
+        {**METADATA, "link": "logit"},
+    ],
+)
+def test_metadata_that_do_not_fit_are_refused(metadata):
+    assert all(isinstance(said, str) for said in both({}, metadata))
+
+
+def test_a_missing_array_is_refused():
+    with pytest.raises(DamagedRelease, match="'node' is missing"):
+        Forest({name: [] for name in list(ARRAYS)[1:]}, METADATA)
+
+
+def test_rows_of_another_size_are_refused():
+    for evaluator in both({}):
+        for row in ([1.0], [1.0] * 3, b"", bytes(24)):
+            with pytest.raises(ValueError, match="a row has 2"):
+                evaluator.predict(row)
+    kernel = both({})[1]
+    for rows in (np.zeros((3, 3)), np.zeros(2)):
+        with pytest.raises(ValueError, match="rows have shape"):
+            kernel.predict_many(rows)
+
+
+def test_linear_and_bottomless_trees_have_no_reasons():
+    kernel = loaded(train({**PLAIN, "linear_tree": True, "missing": 0.0}).model_to_string())[1]
+    with pytest.raises(DamagedRelease, match="linear trees have no explanations"):
+        kernel.explain([0.0] * 5)
+
+    depth = 1100
+    node, value = [1 << 32], [0.0]
+    for level in range(depth):
+        left = 1 + 2 * level
+        value += [1.0, 0.0]
+        inner = left + 2 < 1 + 2 * depth
+        node += [LEAF << 16 | left << 32, (left + 2) << 32 if inner else LEAF << 16 | (left + 1) << 32]
+    size = len(node)
+    changes = {"node": node, "value": value, "leaf": [0] * size, "cover": [1] * size, "tree": [0, size]}
+    for evaluator in both(changes):
+        assert evaluator.raw([0.0, 0.4]) == [1.0]
+        with pytest.raises(DamagedRelease, match="too deep for explanations"):
+            Explainer(evaluator) if isinstance(evaluator, Forest) else evaluator.explain([0.0, 0.0])
+
+
+def test_what_is_no_library_is_no_kernel(tmp_path):
+    other = tmp_path / "kernel.so"
+    other.write_bytes(b"not one")
+    forest = Forest(parts(), METADATA)
+
+    with pytest.raises(NoKernel):
+        Kernel(forest, str(other))
+    with pytest.raises(NoKernel):
+        Kernel(forest, "libm.so.6")
+
+
+def test_many_threads_get_the_same_bits_and_no_memory_is_kept():
+    booster = train({**PLAIN, "rounds": 20})
+    _, kernel = loaded(booster.model_to_string())
+    rows = hostile_rows(kernel.forest.splits(), seed=3, rows=500)
+    given_rows, expected = [row.tobytes() for row in rows], booster.predict(rows).tolist()
+    reasons = kernel.explain_many(rows).tolist()
+    wrong, each = [], 100_000 if SOAK else 5_000
+
+    def work(offset: int) -> None:
+        for count in range(each):
+            number = (offset + count) % len(rows)
+            if kernel.predict(given_rows[number])[0] != expected[number]:
+                wrong.append(number)
+            if count % 100 == 0 and kernel.explain(given_rows[number]) != reasons[number]:
+                wrong.append(number)
+
+    def rounds() -> None:
+        threads = [threading.Thread(target=work, args=(61 * number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    rounds()
+    before = _resident()
+    rounds()
+
+    assert not wrong
+    # Scratch of 8 x 5,000 calls would be tens of megabytes.
+    assert _resident() - before < 4_000_000
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_forked_child_answers_alike():
+    _, kernel = loaded(train(PLAIN).model_to_string())
+    rows = hostile_rows(kernel.forest.splits(), seed=0, rows=4000)
+    expected = kernel.predict_many(rows, threads=2).tolist()
+
+    child = os.fork()
+    if not child:
+        os._exit(0 if kernel.predict_many(rows, threads=2).tolist() == expected else 1)
+
+    assert os.waitpid(child, 0)[1] == 0
