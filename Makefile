@@ -36,11 +36,12 @@ check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with
 	$(BIN)/pytest --quiet tests/test_notebooks.py -k 'clean or carries or opens or small'
 
 bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
+	$(BIN)/python benchmarks/runtime.py $(ARGS)
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 
-soak: $(READY)   ## long campaigns: random models and records, killed savers, many writers
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
+soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_codegen.py tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)

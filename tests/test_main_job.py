@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
+from hardcover import elsewhere, wheel
 from tests.conftest import BIN, ROOT
 from tests.runtime.strategies import SPECIAL
 
@@ -165,6 +166,66 @@ from casebook_maintenance import model
 print(model.predict({RECORD}).score)
 """
     assert float(in_fresh(fresh_environment, code)) > 0
+
+
+def test_the_wheel_answers_and_explains_with_nothing_else_installed(notebook_run, tmp_path):
+    (wheel,) = notebook_run.place.dist.glob("casebook_maintenance-*.whl")
+    python = elsewhere.install(wheel.read_bytes(), wheel.name, tmp_path)
+    code = f"""
+import json, math, sys
+from casebook_maintenance import model
+from casebook_maintenance.runtime.kernel import Kernel
+found = model.predict({RECORD}, explain=True)
+strongest = model.predict({RECORD}, explain=True, top=2)
+(raw,) = model.evaluator.raw(model._row({RECORD}, True))
+assert isinstance(model.evaluator, Kernel)
+assert strongest.reasons == found.reasons[:2] and strongest.score == found.score
+assert [abs(reason.contribution) for reason in found.reasons] == sorted((abs(reason.contribution) for reason in found.reasons), reverse=True)
+assert math.isclose(found.base_value + sum(reason.contribution for reason in found.reasons), raw, rel_tol=1e-12)
+assert model.selftest() == (100, [])
+before = model.predict({RECORD})
+model.remember(2)
+assert [model.predict({RECORD}) for _ in range(3)] == [before] * 3 and model._score.cache_info().hits == 2
+print(json.dumps(sorted(name for name in sys.modules if name.partition(".")[0] in ("numpy", "pickle", "pandas", "lightgbm"))))
+try:
+    model.predict_many({{"torque": [1.0]}})
+except ImportError as error:
+    assert "need numpy" in str(error)
+"""
+    assert json.loads(in_fresh(Path(python), code)) == []
+    asked = subprocess.run(
+        [python, "-m", "casebook_maintenance", "predict", "--explain", "1"],
+        input=json.dumps(RECORD) + "\n{}\n",
+        capture_output=True,
+        text=True,
+        cwd="/",
+    )
+    first, second = map(json.loads, asked.stdout.splitlines())
+    assert asked.returncode == 1
+    assert set(first) == {"score", "label", "version", "reasons", "base_value"}
+    assert len(first["reasons"]) == 1
+    assert len(second["problems"]) == len(RECORD)
+
+
+def test_a_wheel_for_another_platform_differs_in_its_kernel_alone(notebook_run):
+    place = notebook_run.place
+    built = place.newest("06_models", "release.whl").read_bytes()
+
+    other = wheel.for_target(built, "linux-aarch64")
+
+    assert wheel.file_name(other).endswith("-py3-none-manylinux_2_17_aarch64.whl")
+    assert other == wheel.for_target(wheel.for_target(built, "musl-x86_64"), "linux-aarch64")
+    contents = []
+    for content in (built, other):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            contents.append({name: archive.read(name) for name in archive.namelist()})
+    ours, theirs = contents
+    changed = {
+        name.rpartition("/")[2] for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)
+    }
+    assert changed == {"kernel.so", "manifest.json", "WHEEL", "RECORD"}
+    # The machine that ELF's header names: 183 is AArch64.
+    assert theirs["casebook_maintenance/kernel.so"][18] == 183
 
 
 def test_the_wheel_scores_the_holdout_and_hostile_rows_to_the_bit(fresh_environment, notebook_run, tmp_path):

@@ -20,7 +20,8 @@ from hardcover.runtime.forest import ARRAYS, FORMAT, IN_PLACE, LEAF, MOST_RANK, 
 
 # Tables of categories stay in the processor's nearest cache; beyond, sets are looked up split by split.
 MOST_CELLS, MOST_SETS, MOST_SLOTS = 1 << 17, 2048, 1 << 16
-NUMPY = {"F64": "f8", "U64": "u8", "U32": "u4", "U8": "u1"}
+NUMPY = {"F64": "f8", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1"}
+MOST_CODED = 1 << 16
 # What a split does with missing values: take them as zero; send zeros and them, or only them, to one side.
 AS_ZERO, ZERO_RIGHT, ZERO_LEFT, NAN_RIGHT, NAN_LEFT = range(5)
 
@@ -77,7 +78,7 @@ def write(arrays: dict[str, tuple[str, Any]], metadata: dict[str, str]) -> bytes
     # Wide numbers first, so that each array starts at a multiple of its own size.
     for name in sorted(arrays, key=lambda name: (-KINDS[arrays[name][0]][1], name)):
         kind, numbers = arrays[name]
-        content = np.asarray(numbers).astype(f"<{NUMPY[kind]}").tobytes()
+        content = np.asarray(numbers, dtype=f"<{NUMPY[kind]}").tobytes()
         offsets = [end, end + len(content)]
         header[name] = {"dtype": kind, "shape": [len(numbers)], "data_offsets": offsets}
         end += len(content)
@@ -108,7 +109,12 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     if len(columns["node_set"]):
         sets, columns["node_set"] = columns["node_set"], np.zeros(count, np.int64)
         columns["node_set"][place[:splits]] = sets
-    made = {"node": node, "value": value, "leaf": leaf, "cover": cover, "tree": tree, **columns}
+    values = {"value": value, "code": np.zeros(0), "book": np.zeros(0)}
+    book, code = np.unique(value, return_inverse=True)
+    # Codes of two bytes, where they and what they stand for are much smaller than values of eight.
+    if len(book) <= MOST_CODED and len(book) < count / 4:
+        values = {"value": np.zeros(0), "code": code, "book": book}
+    made = {**values, "node": node, "leaf": leaf, "cover": cover, "tree": tree, **columns}
     return {**made, **_linear(trees, place[splits:], count)}
 
 

@@ -35,6 +35,8 @@ def build(to: Path, *flags: str, source: str = "driver.c", command: tuple[str, .
     subprocess.run(
         [*used, "-std=c11", "-ffp-contract=off", f"-I{KERNEL}", *flags, "-o", str(to), str(place), "-lm"],
         check=True,
+        # zig leaves a file where it is called.
+        cwd=to.parent,
         capture_output=True,
         text=True,
     )
@@ -47,9 +49,9 @@ def question(forest: Forest, rows: np.ndarray) -> bytes:
     counts = [
         forest.features, forest.trees, forest.nodes, forest.outputs, len(a["threshold"]), len(a["slot_feature"]),
         len(a["table_feature"]), len(a["table_cell"]), len(a["set_offset"]) - 1, len(a["set_word"]), len(a["node_set"]),
-        len(a["linear_weight"]), len(a["linear_plain"]), forest.slots % 2**64,
+        len(a["linear_weight"]), len(a["linear_plain"]), len(a["book"]), forest.slots % 2**64,
     ]  # fmt: skip
-    parts = [struct.pack("<14Q3d", *counts, forest.slope, forest.divisor, LINKS.index(forest.link))]
+    parts = [struct.pack("<15Q3d", *counts, forest.slope, forest.divisor, LINKS.index(forest.link))]
     for content in [*(bytes(a[name]) for name in ARRAYS), RULES.tobytes(), rows.tobytes()]:
         parts += [struct.pack("<Q", len(content)), content]
     return b"".join([*parts, struct.pack("<Q", len(rows))])

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-enum { ARRAYS = 24, MOST_LANES = 32 };
+enum { ARRAYS = 26, MOST_LANES = 32 };
 
 static void take(void *to, size_t size) {
     if (fread(to, 1, size, stdin) != size) exit(size ? 3 : 0);
@@ -30,7 +30,7 @@ int main(void) {
         void *arrays[ARRAYS];
         double numbers[3];
         uint64_t rows;
-        if (fread(&f, sizeof(uint64_t), 13, stdin) != 13) return 0;
+        if (fread(&f, sizeof(uint64_t), 14, stdin) != 14) return 0;
         take(&f.all_slots, sizeof f.all_slots);
         take(numbers, sizeof numbers);
         f.slope = numbers[0], f.divisor = numbers[1], f.link = (uint32_t)numbers[2];

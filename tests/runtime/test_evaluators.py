@@ -4,19 +4,20 @@ import os
 import threading
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import compiler, layout, lightgbm_text
+from hardcover import compiler, layout, lightgbm_text, quantise
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import ARRAYS, IN_PLACE, LEAF, Forest
 from hardcover.runtime.kernel import Kernel, NoKernel
 from hardcover.runtime.shapley import Explainer
 from tests.runtime import driven
-from tests.runtime.strategies import PLAIN, hostile_rows, settings_of_models, train
+from tests.runtime.strategies import OBJECTIVES, PLAIN, hostile_rows, settings_of_models, train
 
 SO = str(compiler.kernel().path)
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
@@ -84,6 +85,31 @@ def test_reasons_are_exact_and_add_up(choice, seed, in_tables):
     explainer = Explainer(forest)
     for number, row in enumerate(rows[:5].tolist()):
         assert explainer.explain(row) == kernel.explain(row) == ours[number].tolist()
+
+
+def test_no_bit_differs_on_many_rows_of_many_models():
+    models, size = (100, 1_000_000) if SOAK else (5, 20_000)
+    chance, differing = np.random.default_rng(11), 0
+    for number in range(models):
+        choice = {
+            **PLAIN,
+            "seed": number,
+            "objective": str(chance.choice(sorted(set(OBJECTIVES) - {"custom"}))),
+            "zero_as_missing": bool(chance.random() < 0.3),
+            "boosting": str(chance.choice(["gbdt", "gbdt", "dart", "rf"])),
+            "rounds": int(chance.integers(1, 40)),
+            "num_leaves": int(chance.integers(2, 63)),
+            "categories": int(chance.choice([2, 40, 300])),
+        }
+        booster = train(choice)
+        kernel = loaded(booster.model_to_string())[1]
+        for part in range(0, size, 100_000):
+            rows = hostile_rows(kernel.forest.splits(), seed=number + part, rows=min(size, 100_000))
+            differing += int(
+                (bits(kernel.predict_many(rows)) != bits(booster.predict(rows, num_threads=2))).sum()
+            )
+
+    assert differing == 0
 
 
 def test_the_kernel_that_zig_makes_gives_the_same_bits():
@@ -178,6 +204,33 @@ def test_trees_are_added_and_a_lone_leaf_is_a_constant():
         assert evaluator.raw([9.0, float("nan")]) == [-0.75]
 
 
+def test_values_may_come_from_a_book():
+    for evaluator in both({"value": [], "code": [0, 2, 0, 1], "book": [-1.0, 0.25, 1.0]}):
+        assert evaluator.raw([9.0, 0.5]) == [1.25]
+        assert evaluator.raw([9.0, 0.6]) == [-0.75]
+
+
+@pytest.mark.parametrize("bits_of_leaf", [8, 16])
+def test_a_quantised_model_is_smaller_and_the_same_for_everyone(bits_of_leaf):
+    text = train({**PLAIN, "rounds": 100, "num_leaves": 40}).model_to_string()
+    smaller = quantise.quantised(text, bits_of_leaf)
+    booster, before = lgb.Booster(model_str=smaller), lgb.Booster(model_str=text)
+    forest, kernel = loaded(smaller)
+    rows = hostile_rows(forest.splits(), seed=0)
+
+    assert (bits(kernel.predict_many(rows)) == bits(booster.predict(rows))).all()
+    assert [forest.predict(row)[0] for row in rows[:50].tolist()] == booster.predict(rows[:50]).tolist()
+    assert kernel.explain(rows[0]) == Explainer(forest).explain(rows[0].tolist())
+    assert len(set(forest.book)) <= 2**bits_of_leaf + 1
+    if bits_of_leaf == 16:
+        assert smaller == text.replace("\r", "") or (booster.predict(rows) == before.predict(rows)).all()
+    else:
+        assert len(layout.to_bytes(lightgbm_text.parse(smaller))) < 0.8 * len(
+            layout.to_bytes(lightgbm_text.parse(text))
+        )
+        assert 0 < np.abs(booster.predict(rows) - before.predict(rows)).max() < 0.05
+
+
 def test_a_score_beyond_the_range_of_exp_is_0_or_1():
     for value, expected in ((-1e6, 0.0), (1e6, 1.0)):
         for evaluator in both({"value": [0.0, value, value, 0.0]}):
@@ -201,6 +254,10 @@ def node(at: int, slot: int = 0, rank: int = 0, child: int = 1) -> list[int]:
         ({"node": node(3, rank=0, child=4)}, "children are not the next two"),
         ({"node": node(0, rank=IN_PLACE)}, "a set of categories does not fit"),
         ({"node": []}, "differ in length"),
+        ({"value": []}, "value and code differ from node"),
+        ({"book": [1.0]}, "value and code differ from node"),
+        ({"value": [], "code": [0, 0, 1, 0], "book": [1.0]}, "a leaf's value is not in the book"),
+        ({"value": [], "code": [0] * 4, "book": [float("nan")]}, "a value is not finite"),
         ({"value": [0.0, float("inf"), 0.0, 0.0]}, "a value is not finite"),
         ({"tree": [0, 4, 4]}, "children are not the next two"),
         ({"tree": [0, 3, 3]}, "share out the nodes"),

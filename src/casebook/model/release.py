@@ -60,7 +60,7 @@ def golden_rows(clean: pd.DataFrame, schema: dict, predictions: pd.DataFrame, co
     ]
 
 # %% ../../../notebooks/model/05_release.ipynb #manifest
-def manifest_of(name: str, source: dict, feature_plan: dict, metrics: dict) -> dict:
+def manifest_of(name: str, source: dict, feature_plan: dict, metrics: dict, compression: dict) -> dict:
     """Say what a release is made of, for `model.about`."""
     return {
         "case": name,
@@ -68,6 +68,7 @@ def manifest_of(name: str, source: dict, feature_plan: dict, metrics: dict) -> d
         "inputs": feature_plan["inputs"],
         "threshold": metrics["threshold"],
         "metrics": {key: metrics[key] for key in ("holdout", "interval", "cross_validation")},
+        "compression": compression,
         "libraries": {library: version(library) for library in ("lightgbm", "numpy", "hardcover")},
     }
 
@@ -85,14 +86,24 @@ def files_of(
 
 # %% ../../../notebooks/model/05_release.ipynb #build
 def build(
-    name, features_module, release, clean, schema, source, feature_plan, model, predictions, metrics
+    name,
+    features_module,
+    release,
+    clean,
+    schema,
+    source,
+    feature_plan,
+    model,
+    predictions,
+    metrics,
+    compression,
 ) -> bytes:
     """Build the case's inference wheel; the same inputs give the same bytes.
 
     Raises `ReleaseError` when the exported features are not those of the training, or the build fails.
     """
     files = files_of(clean, schema, model, predictions, release["golden"])
-    manifest = manifest_of(name, source, feature_plan, metrics)
+    manifest = manifest_of(name, source, feature_plan, metrics, compression)
     module = exported_features(features_module, feature_plan)
     return wheel.build(name, release["version"], module, files, manifest)
 
@@ -142,7 +153,16 @@ def check(
 def create_pipeline() -> Pipeline:
     """Build the wheel and check it: from `model`, `clean` and `schema` to `wheel`."""
     named = ["params:name", "params:features_module", "params:release"]
-    made = ["clean", "schema", "source", "feature_plan", "model", "predictions", "metrics"]
+    made = [
+        "clean",
+        "schema",
+        "source",
+        "feature_plan",
+        "model",
+        "predictions",
+        "metrics",
+        "compression_report",
+    ]
     return pipeline(
         [
             node(build, [*named, *made], "wheel", name="build"),

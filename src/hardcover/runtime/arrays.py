@@ -10,7 +10,7 @@ import struct
 import sys
 
 # dtype name in the file -> (format of memoryview.cast, bytes)
-KINDS = {"F64": ("d", 8), "U64": ("Q", 8), "U32": ("I", 4), "U8": ("B", 1)}
+KINDS = {"F64": ("d", 8), "U64": ("Q", 8), "U32": ("I", 4), "U16": ("H", 2), "U8": ("B", 1)}
 MOST_HEADER = 1 << 20
 
 

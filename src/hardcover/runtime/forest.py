@@ -26,6 +26,8 @@ LINKS = ("identity", "square", "exp", "sigmoid", "softmax", "log1p_exp")
 ARRAYS = {
     "node": "U64",
     "value": "F64",
+    "code": "U16",
+    "book": "F64",
     "leaf": "U32",
     "cover": "U32",
     "tree": "U32",
@@ -62,6 +64,7 @@ RULES = (
     "a tree has no node",
     "a node names no slot",
     "a node's children are not the next two of its tree",
+    "a leaf's value is not in the book",
 )
 
 
@@ -83,7 +86,7 @@ class Forest:
         ``IN_PLACE`` stands for a set of categories that is in no table: the bits of ``set_word``, from ``set_offset`` of
         ``node_set``; then the slot tells the feature.
 
-        By node: ``value`` of leaves, ``leaf`` as LightGBM numbers them, ``cover`` in training rows, and in linear trees the terms
+        By node: ``value`` of leaves, or where few are different, ``code``, which of ``book`` it is; ``leaf`` as LightGBM numbers them, ``cover`` in training rows, and in linear trees the terms
         from ``linear_offset`` on and ``linear_plain``, which is the value where a term's feature is missing.
     metadata
         ``format``, ``features`` of a row, ``outputs`` of a prediction, ``link`` of ``LINKS``, its ``slope``, and the ``divisor`` of raw
@@ -129,12 +132,17 @@ class Forest:
         _demand(self.trees % self.outputs == 0, "its trees are no whole iterations")
         lengths = {name: len(values) for name, values in self.arrays.items()}
         for names in (
-            ("node", "value", "leaf", "cover"),
+            ("node", "leaf", "cover"),
             ("slot_feature", "slot_first", "slot_zero", "slot_nan"),
             ("table_feature", "table_slot", "table_slots", "table_codes", "table_offset"),
             ("linear_feature", "linear_weight"),
         ):
             _demand(len({lengths[name] for name in names}) == 1, f"{' and '.join(names)} differ in length")
+        coded = self.nodes if lengths["book"] else 0
+        _demand(
+            (lengths["value"], lengths["code"]) == (self.nodes - coded, coded),
+            "value and code differ from node",
+        )
         _demand(len(self.set_offset) > 0, RULES[6])
         _demand(lengths["node_set"] in (0, self.nodes), RULES[6])
         _demand(lengths["linear_plain"] in (0, self.nodes), RULES[7])
@@ -150,7 +158,7 @@ class Forest:
             mine = self.threshold[first:last]
             _demand(all(at == at for at in mine), RULES[2])
             _demand(all(low < high for low, high in itertools.pairwise(mine)), RULES[2])
-        for values in (self.value, self.linear_weight, self.linear_plain):
+        for values in (self.value, self.book, self.linear_weight, self.linear_plain):
             _demand(all(map(math.isfinite, values)), RULES[3])
         _demand(all(feature < self.features for feature in self.slot_feature), RULES[4])
         _demand(all(number <= LEAF for number in itertools.chain(self.slot_zero, self.slot_nan)), RULES[4])
@@ -171,6 +179,7 @@ class Forest:
         for first, last in itertools.pairwise(self.tree):
             _demand(first < last, RULES[8])
             self._check_tree(first, last, slots)
+        _demand(all(code < len(self.book) for code in self.code), RULES[11])
 
     def _check_tree(self, first: int, last: int, slots: int) -> None:
         following = first + 1
@@ -262,8 +271,12 @@ class Forest:
             total[tree % self.outputs] += self._leaf_value(at, row)
         return total
 
+    def value_of(self, at: int) -> float:
+        """Give a leaf's value, or in linear trees its constant."""
+        return self.book[self.code[at]] if len(self.book) else self.value[at]
+
     def _leaf_value(self, at: int, row: Sequence[float]) -> float:
-        value = self.value[at]
+        value = self.value_of(at)
         if len(self.linear_plain):
             for term in range(self.linear_offset[at], self.linear_offset[at + 1]):
                 given = row[self.linear_feature[term]]

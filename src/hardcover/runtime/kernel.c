@@ -35,9 +35,11 @@ typedef struct { uint16_t slot, rank; uint32_t child; } node_t;
 
 typedef struct {
     /* How many there are. */
-    uint64_t features, trees, nodes, outputs, thresholds, slots, tables, cells, sets, words, node_sets, terms, linears;
+    uint64_t features, trees, nodes, outputs, thresholds, slots, tables, cells, sets, words, node_sets, terms, linears, books;
     const node_t *node;
-    const double *value;             /* by node */
+    const double *value;             /* by node; or where there are books */
+    const uint16_t *code;            /* by node: which of */
+    const double *book;              /* the values that leaves have */
     const uint32_t *leaf, *cover;    /* by node */
     const uint32_t *tree;            /* by tree, and the end: its first node */
     const double *threshold;
@@ -83,7 +85,7 @@ EXPORT int check(forest_t *f) {
     for (uint64_t j = 0; j < f->features; j++)
         for (uint64_t i = f->threshold_offset[j]; i < f->threshold_offset[j + 1]; i++)
             if (f->threshold[i] != f->threshold[i] || (i > f->threshold_offset[j] && f->threshold[i - 1] >= f->threshold[i])) return 3;
-    if (!all_finite(f->value, f->nodes) || !all_finite(f->linear_weight, f->terms) || !all_finite(f->linear_plain, f->linears))
+    if (!all_finite(f->value, f->books ? 0 : f->nodes) || !all_finite(f->book, f->books) || !all_finite(f->linear_weight, f->terms) || !all_finite(f->linear_plain, f->linears))
         return 4;
     if (!all_below(f->slot_feature, f->slots, f->features) || !all_below(f->slot_zero, f->slots, 65536) ||
         !all_below(f->slot_nan, f->slots, 65536)) return 5;
@@ -123,6 +125,8 @@ EXPORT int check(forest_t *f) {
         if (next != last) return 11;
         f->depth[t] = depth;
     }
+    for (uint64_t i = 0; f->books && i < f->nodes; i++)
+        if (f->code[i] >= f->books) return 12;
     return 0;
 }
 
@@ -182,8 +186,10 @@ INLINE uint32_t step(const forest_t *f, const double *row, const uint16_t *slots
 
 /* ---- Scores -------------------------------------------------------------------------------------------------- */
 
+INLINE double value_of(const forest_t *f, uint64_t at) { return f->books ? f->book[f->code[at]] : f->value[at]; }
+
 INLINE double leaf_value(const forest_t *f, const double *row, uint32_t at) {
-    double total = f->value[at];
+    double total = value_of(f, at);
     if (!f->linears) return total;
     for (uint32_t i = f->linear_offset[at]; i < f->linear_offset[at + 1]; i++) {
         double value = row[f->linear_feature[i]];
@@ -376,7 +382,7 @@ EXPORT int prepare(const forest_t *f, explainer_t *e, uint32_t most) {
             node_t n = f->node[first + i];
             uint32_t left = n.child - (uint32_t)first;
             if (left == i) {
-                mean += f->value[first + i] * share[i];
+                mean += value_of(f, first + i) * share[i];
                 different = unlike[i] > different ? unlike[i] : different;
                 continue;
             }
@@ -397,7 +403,7 @@ EXPORT int prepare(const forest_t *f, explainer_t *e, uint32_t most) {
                 z[child] = z[above] * ratio;
                 share[child] = share[i] * ratio;
                 split->z[side] = z[child];
-                split->scale[side] = f->node[first + child].child == first + child ? f->value[first + child] : 1.0;
+                split->scale[side] = f->node[first + child].child == first + child ? value_of(f, first + child) : 1.0;
             }
         }
         e->base[t % f->outputs] += mean;

@@ -18,7 +18,7 @@ WORTH_A_THREAD = 1000
 MOST_EDGES = 1 << 26
 _COUNTS = (
     "features", "trees", "nodes", "outputs", "thresholds", "slots", "tables", "cells", "sets", "words", "node_sets", "terms",
-    "linears",
+    "linears", "books",
 )  # fmt: skip
 
 
@@ -86,6 +86,7 @@ class Kernel:
             "thresholds": len(forest.threshold), "slots": len(forest.slot_feature), "tables": len(forest.table_feature),
             "cells": len(forest.table_cell), "sets": len(forest.set_offset) - 1, "words": len(forest.set_word),
             "node_sets": len(forest.node_set), "terms": len(forest.linear_weight), "linears": len(forest.linear_plain),
+            "books": len(forest.book),
         }  # fmt: skip
         self._own = _ForestOfC(
             **counts,

@@ -73,7 +73,7 @@ class Explainer:
             word = forest.node[first + at]
             left = (word >> 32) - first
             if left == at:
-                mean += forest.value[first + at] * share[at]
+                mean += forest.value_of(first + at) * share[at]
                 different = max(different, unlike[at])
                 continue
             feature, above = forest.feature_of(word & 0xFFFF), at
@@ -87,7 +87,7 @@ class Explainer:
                 unlike[child] = unlike[at] + (not above)
                 z[child], share[child] = z[above] * ratio, share[at] * ratio
                 is_leaf = forest.node[first + child] >> 16 & 0xFFFF == LEAF
-                scale.append(forest.value[first + child] if is_leaf else 1.0)
+                scale.append(forest.value_of(first + child) if is_leaf else 1.0)
             if level[left] > DEEPEST:
                 raise DamagedRelease(f"a tree is deeper than {DEEPEST}, too deep for explanations")
             inverse = 1.0 / z[above] if z[above] > 0.0 else 0.0
