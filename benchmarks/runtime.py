@@ -294,6 +294,7 @@ def keep(folder: Path, text: str, rows) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "model.txt").write_text(text)
+    rows = np.ascontiguousarray(rows)
     np.save(folder / "rows.npy", rows)
     np.save(folder / "scores.npy", lgb.Booster(model_str=text).predict(rows))
 
@@ -355,11 +356,11 @@ def peers() -> Path:
 
 # ---- Starting and releasing ----------------------------------------------------------------------------------------
 
-START = """import json, resource, time
+START = """import json
 from casebook_maintenance import model
 record = json.load(open({records!r}))[0]
 model.predict(record{more})
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(*(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
 

@@ -79,4 +79,4 @@ def test_features_edited_in_the_notebook_only_cannot_be_released(notebook_run):
     plan["functions"]["power"]["code"] = "0" * 64
 
     with pytest.raises(ReleaseError, match=r"exported features power are not those.*nbdev-export"):
-        release.features_source("casebook.maintenance.features", plan)
+        release.exported_features("casebook.maintenance.features", plan)

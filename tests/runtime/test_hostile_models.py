@@ -18,7 +18,7 @@ from tests.runtime import driven
 from tests.runtime.strategies import PLAIN, hostile_rows, train
 
 SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
-FILES = 100_000 if SOAK else 3_000
+FILES = 100_000 if SOAK else 10_000
 WITH_SANITIZERS = (
     "-g",
     "-O1",

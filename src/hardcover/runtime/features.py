@@ -6,10 +6,9 @@ they differ.
 """
 
 import difflib
-import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import NamedTuple
 
 
@@ -34,7 +33,9 @@ def discover(module: ModuleType) -> dict[str, Callable]:
     return {
         name: value
         for name, value in sorted(vars(module).items())
-        if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
     }
 
 
@@ -52,6 +53,9 @@ def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[S
     >>> resolve({"ratio": lambda area, width: area / width, "area": lambda width: width**2}, ["width"])[0].name
     'area'
     """
+    # Not needed for a first answer, and slow to import.
+    import inspect
+
     columns = set(columns)
     parameters = {name: tuple(inspect.signature(function).parameters) for name, function in functions.items()}
     for name, needed in parameters.items():

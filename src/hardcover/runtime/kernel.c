@@ -23,7 +23,9 @@
 #endif
 #define INLINE static inline __attribute__((always_inline))
 #define WALKS 8     /* trees or rows that are walked at the same time */
-#define BLOCK 64    /* rows whose slots are kept */
+#define BLOCK 64    /* rows that a tree is walked by before the next one; more where trees come from far */
+#define FAR_BLOCK 512
+#define NEAR (1 << 16) /* nodes that lie in a processor's own cache */
 #define ON_STACK 2048
 
 /* LightGBM's kZeroThreshold, a float: anything nearer to zero is zero. */
@@ -221,23 +223,29 @@ INLINE void walk_trees(const forest_t *f, const double *row, const uint16_t *slo
     }
 }
 
-INLINE void walk_rows(const forest_t *f, const double *rows, const uint16_t *slots, uint64_t count, double *total, int sets) {
-    uint64_t stride = f->all_slots, outputs = f->outputs;
-    for (uint64_t t = 0; t < f->trees; t++) {
-        for (uint64_t r = 0; r < count; r += WALKS) {
-            uint32_t at[WALKS];
-            uint64_t row[WALKS];
-            int here = count - r < WALKS ? (int)(count - r) : WALKS;
-            for (int i = 0; i < WALKS; i++) {
-                at[i] = f->tree[t];
-                row[i] = r + (i < here ? i : 0);
-            }
-            for (uint32_t d = f->depth[t]; d; d--)
-                for (int i = 0; i < WALKS; i++)
-                    at[i] = step(f, rows + row[i] * f->features, slots + row[i] * stride, at[i], sets);
-            for (int i = 0; i < here; i++)
-                total[row[i] * outputs + t % outputs] += leaf_value(f, rows + row[i] * f->features, at[i]);
+/* Walk WALKS rows down a tree at the same time; the rows beyond `here` walk as the first does, for nothing. */
+INLINE void walk_group(const forest_t *f, const double *rows, const uint16_t *slots, uint64_t tree, int here, double *total,
+                       int sets) {
+    uint32_t at[WALKS];
+    uint64_t features = f->features, stride = f->all_slots;
+    for (int i = 0; i < WALKS; i++) at[i] = f->tree[tree];
+    for (uint32_t d = f->depth[tree]; d; d--)
+        for (int i = 0; i < WALKS; i++) {
+            uint64_t row = i < here ? i : 0;
+            at[i] = step(f, rows + row * features, slots + row * stride, at[i], sets);
         }
+    for (int i = 0; i < here; i++) total[i * f->outputs] += leaf_value(f, rows + i * features, at[i]);
+}
+
+INLINE void walk_rows(const forest_t *f, const double *rows, const uint16_t *slots, uint64_t count, double *total, int sets) {
+    uint64_t whole = count / WALKS * WALKS;
+    for (uint64_t t = 0; t < f->trees; t++) {
+        double *to = total + t % f->outputs;
+        for (uint64_t r = 0; r < whole; r += WALKS)
+            walk_group(f, rows + r * f->features, slots + r * f->all_slots, t, WALKS, to + r * f->outputs, sets);
+        if (whole < count)
+            walk_group(f, rows + whole * f->features, slots + whole * f->all_slots, t, (int)(count - whole),
+                       to + whole * f->outputs, sets);
     }
 }
 
@@ -269,7 +277,7 @@ static void convert(const forest_t *f, double *score) {
  * Gives 0, or 1 when there is no memory. */
 EXPORT int predict(const forest_t *f, const double *rows, uint64_t count, int raw, double *scores) {
     uint16_t few[ON_STACK], *slots = few;
-    uint64_t block = count < BLOCK ? count : BLOCK;
+    uint64_t most = f->nodes > NEAR ? FAR_BLOCK : BLOCK, block = count < most ? count : most;
     if (f->all_slots * block > ON_STACK && !(slots = malloc(f->all_slots * block * sizeof *slots))) return 1;
     memset(scores, 0, count * f->outputs * sizeof *scores);
     for (uint64_t r = 0; r < count; r += block) {

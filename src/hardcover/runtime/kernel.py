@@ -6,7 +6,6 @@ import struct
 import sys
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from .arrays import DamagedRelease
 from .forest import ARRAYS, LINKS, RULES, Forest
@@ -180,7 +179,9 @@ class Kernel:
         if count == 1:
             part(0, len(rows))
         else:
-            # ctypes lets go of the interpreter's lock.
+            # Imported here, since single rows start without it. ctypes lets go of the interpreter's lock.
+            from concurrent.futures import ThreadPoolExecutor
+
             with ThreadPoolExecutor(count) as pool:
                 list(pool.map(part, bounds[:-1], bounds[1:]))
         return found

@@ -1,7 +1,6 @@
 """A released model: raw records in, predictions and reasons out."""
 
 import hashlib
-import importlib.util
 import json
 import mmap
 import struct
@@ -279,6 +278,8 @@ class Model:
         tuple
             How many rows were compared, and a line for each score whose bits differ.
         """
+        from importlib.util import find_spec
+
         golden = json.loads(self._checked("golden.json"))["rows"]
         records = [row["record"] for row in golden]
         expected = [float.fromhex(row["score"]) for row in golden]
@@ -288,7 +289,7 @@ class Model:
         else:
             plain = Model(self._folder, self._module, plain=True)
             ways["in plain Python"] = [plain.predict(record).score for record in records]
-        if importlib.util.find_spec("numpy"):
+        if find_spec("numpy"):
             columns = {name: [record[name] for record in records] for name in self._fields.properties}
             ways["in a batch"] = self.predict_many(columns).tolist()
         differences = [
