@@ -103,17 +103,19 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     value, leaf, cover = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
     own = np.repeat(np.cumsum(trees.leaves) - trees.leaves, trees.leaves)
     linear = len(trees.linear_offset) > 0
-    value[place[splits:]] = trees.linear_constant if linear else trees.leaf_value
+    of_leaves = trees.linear_constant if linear else trees.leaf_value
+    value[place[splits:]] = of_leaves
+    values = {"value": value, "code": np.zeros(0), "book": np.zeros(0)}
+    book, code = np.unique(of_leaves, return_inverse=True)
+    # Codes of two bytes, where they and what they stand for are much smaller than values of eight.
+    if len(book) <= MOST_CODED and len(book) < count / 4:
+        values |= {"value": np.zeros(0), "code": np.zeros(count), "book": book}
+        values["code"][place[splits:]] = code
     leaf[place[splits:]] = np.arange(len(trees.leaf_value)) - own
     cover[place] = np.concatenate([trees.split_count, trees.leaf_count])
     if len(columns["node_set"]):
         sets, columns["node_set"] = columns["node_set"], np.zeros(count, np.int64)
         columns["node_set"][place[:splits]] = sets
-    values = {"value": value, "code": np.zeros(0), "book": np.zeros(0)}
-    book, code = np.unique(value, return_inverse=True)
-    # Codes of two bytes, where they and what they stand for are much smaller than values of eight.
-    if len(book) <= MOST_CODED and len(book) < count / 4:
-        values = {"value": np.zeros(0), "code": code, "book": book}
     made = {**values, "node": node, "leaf": leaf, "cover": cover, "tree": tree, **columns}
     return {**made, **_linear(trees, place[splits:], count)}
 
