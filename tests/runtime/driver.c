@@ -50,7 +50,7 @@ int main(void) {
                 if (predict(&f, row, rows, raw, scores)) return 4;
                 give(scores, rows * f.outputs * sizeof *scores);
             }
-            if (leaves(&f, row, rows, found)) return 4;
+            if (leaves(&f, row, rows, NULL, found)) return 4;
             give(found, rows * f.trees * sizeof *found);
 
             explainer_t e = {.lanes = 4, .widest = 1, .rule = rule};
@@ -73,7 +73,7 @@ int main(void) {
                         e.edge = malloc(f.nodes * e.lanes * sizeof *e.edge + 1);
                         prepare_edges(&f, &e);
                     }
-                    if (explain(&f, &e, row, rows, values)) return 4;
+                    if (explain(&f, row, rows, &e, values)) return 4;
                     give(values, rows * width * sizeof *values);
                 }
                 free(values);

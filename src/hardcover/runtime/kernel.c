@@ -307,7 +307,8 @@ EXPORT double score(const forest_t *f, const double *row) {
 }
 
 /* Find the leaf of each row in each tree, shape (count, trees). Gives 0, or 1 when there is no memory. */
-EXPORT int leaves(const forest_t *f, const double *rows, uint64_t count, uint32_t *found) {
+EXPORT int leaves(const forest_t *f, const double *rows, uint64_t count, const void *nothing, uint32_t *found) {
+    (void)nothing;
     uint16_t *slots = malloc(f->all_slots * sizeof *slots);
     double *total = calloc(f->outputs, sizeof *total);
     if (slots && total)
@@ -341,6 +342,8 @@ typedef struct {
     double z[2], scale[2];                  /* of the children: z, and a leaf's value or 1 */
     double missing, inverse;                /* 1 - z and 1 / z of before */
 } split_t;
+
+_Static_assert(sizeof(split_t) == 64, "kernel.py makes room for them");
 
 typedef struct {
     uint64_t lanes;             /* the most points of any tree, as a multiple of 4 */
@@ -455,7 +458,7 @@ typedef double four_t __attribute__((vector_size(32), aligned(8)));
 
 /* Explain rows: shape (count, outputs, features + 1), the base value last; in the unit of the raw score.
  * Gives 0, or 1 when there is no memory. */
-EXPORT int explain(const forest_t *f, const explainer_t *e, const double *rows, uint64_t count, double *values) {
+EXPORT int explain(const forest_t *f, const double *rows, uint64_t count, const explainer_t *e, double *values) {
 #ifdef WITH_AVX2
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx2")) return explain_rows_avx2(f, e, rows, count, values);

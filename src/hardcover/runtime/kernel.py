@@ -1,6 +1,7 @@
 """The compiled evaluator: ``kernel.c`` through ctypes, on the arrays of a ``Forest`` where they lie."""
 
 import ctypes
+import itertools
 import os
 import struct
 import sys
@@ -11,8 +12,7 @@ from .arrays import DamagedRelease
 from .forest import ARRAYS, LINKS, RULES, Forest
 from .shapley import DEEPEST, demand_explainable, rule_of
 
-# Batches below this many rows are not worth a second thread.
-WORTH_A_THREAD = 1000
+SPLIT = 64  # bytes of a split_t
 # Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
 MOST_EDGES = 1 << 26
 _COUNTS = (
@@ -71,12 +71,8 @@ class Kernel:
             self._score.restype = ctypes.c_double
         except (OSError, AttributeError) as error:
             raise NoKernel(f"cannot load {path}: {error}") from error
-        self.forest, self.features, self.outputs, self.trees = (
-            forest,
-            forest.features,
-            forest.outputs,
-            forest.trees,
-        )
+        self.forest, self.features = forest, forest.features
+        self.outputs, self.trees = forest.outputs, forest.trees
         # What C points to must outlive it.
         self._kept = [_pointer(forest.arrays[name]) for name in ARRAYS]
         depth = (ctypes.c_uint32 * max(forest.trees, 1))()
@@ -111,15 +107,15 @@ class Kernel:
         row = self._row(row)
         if self.outputs == 1:
             return [self._score(self._forest, row)]
-        return list(self._call("predict", row, 1, self.outputs, ctypes.c_double, 0))
+        return self._one("predict", row, 0, self.outputs)
 
     def raw(self, row: Sequence[float] | bytes) -> list[float]:
         """Add up the trees for one row: a raw score for each output."""
-        return list(self._call("predict", self._row(row), 1, self.outputs, ctypes.c_double, 1))
+        return self._one("predict", self._row(row), 1, self.outputs)
 
     def leaves(self, row: Sequence[float] | bytes) -> list[int]:
         """Find a row's leaf in each tree, as LightGBM numbers them."""
-        return list(self._call("leaves", self._row(row), 1, self.trees, ctypes.c_uint32))
+        return self._one("leaves", self._row(row), None, self.trees, ctypes.c_uint32)
 
     def explain(self, row: Sequence[float] | bytes) -> list[float]:
         """Give exact Shapley values of the raw scores: for each output a value by feature, and the base value.
@@ -130,21 +126,21 @@ class Kernel:
             When the trees are too deep, or linear.
         """
         explainer = self._ready()
-        return list(self._call("explain", self._row(row), 1, explainer.width, ctypes.c_double, explainer.own))
+        return self._one("explain", self._row(row), explainer.own, explainer.width)
 
     def predict_many(self, rows, raw: bool = False, threads: int | None = None):
         """Score an array of shape (rows, features), float64; gives shape (rows,), or (rows, outputs) where there are more."""
-        found = self._many("predict", rows, self.outputs, "float64", threads, int(raw))
+        found = self._many("predict", rows, int(raw), self.outputs, threads)
         return found[:, 0] if self.outputs == 1 else found
 
     def leaves_many(self, rows, threads: int | None = None):
         """Find leaves for an array of shape (rows, features); gives shape (rows, trees), uint32."""
-        return self._many("leaves", rows, self.trees, "uint32", threads)
+        return self._many("leaves", rows, None, self.trees, threads, "uint32")
 
     def explain_many(self, rows, threads: int | None = None):
         """Explain an array of shape (rows, features); gives shape (rows, outputs x (features + 1)), float64."""
         explainer = self._ready()
-        return self._many("explain", rows, explainer.width, "float64", threads, explainer.own)
+        return self._many("explain", rows, explainer.own, explainer.width, threads, worth=16)
 
     def _row(self, row: Sequence[float] | bytes) -> bytes:
         content = row if type(row) is bytes else _packed(row)
@@ -152,15 +148,12 @@ class Kernel:
             raise ValueError(f"a row has {self.features} numbers of 8 bytes, not {len(content)} bytes")
         return content
 
-    def _call(self, name: str, row, count: int, width: int, kind: type, *more) -> ctypes.Array:
+    def _one(self, name: str, row: bytes, more, width: int, kind: type = ctypes.c_double) -> list:
         found = (kind * width)()
-        before, after = (more, ()) if name == "explain" else ((), more)
-        _demand_memory(
-            getattr(self._library, name)(self._forest, *before, row, ctypes.c_uint64(count), *after, found)
-        )
-        return found
+        _demand_memory(getattr(self._library, name)(self._forest, row, ctypes.c_uint64(1), more, found))
+        return list(found)
 
-    def _many(self, name: str, rows, width: int, dtype: str, threads: int | None, *more):
+    def _many(self, name: str, rows, more, width: int, threads: int | None, dtype="float64", worth=1000):
         import numpy as np
 
         rows = np.ascontiguousarray(rows, dtype=np.float64)
@@ -168,13 +161,13 @@ class Kernel:
             raise ValueError(f"rows have shape {rows.shape}, not (rows, {self.features})")
         found = np.empty((len(rows), width), dtype=dtype)
         function = getattr(self._library, name)
-        before, after = (more, ()) if name == "explain" else ((), more)
 
         def part(first: int, last: int) -> None:
             given, to = (ctypes.c_void_p(array[first:last].ctypes.data) for array in (rows, found))
-            _demand_memory(function(self._forest, *before, given, ctypes.c_uint64(last - first), *after, to))
+            _demand_memory(function(self._forest, given, ctypes.c_uint64(last - first), more, to))
 
-        count = min(threads or os.cpu_count() or 1, max(1, len(rows) // WORTH_A_THREAD))
+        # Fewer rows than ``worth`` are done before a thread has started.
+        count = min(threads or os.cpu_count() or 1, max(1, len(rows) // worth))
         bounds = [len(rows) * number // count for number in range(count + 1)]
         if count == 1:
             part(0, len(rows))
@@ -200,12 +193,8 @@ class _Explainer:
         demand_explainable(forest)
         self.width = forest.outputs * (forest.features + 1)
         splits = max(1, (forest.nodes - forest.trees) // 2)
-        widest = (
-            max(high - low for low, high in zip(forest.tree, forest.tree[1:], strict=False))
-            if forest.trees
-            else 1
-        )
-        self.split = (ctypes.c_char * (80 * splits))()
+        widest = max([1, *(high - low for low, high in itertools.pairwise(forest.tree))])
+        self.split = (ctypes.c_char * (SPLIT * splits))()
         self.first = (ctypes.c_uint32 * (forest.trees + 1))()
         self.points = (ctypes.c_uint32 * max(1, forest.trees))()
         self.base = (ctypes.c_double * forest.outputs)()
