@@ -78,8 +78,11 @@ class Model:
     def about(self) -> dict:
         """The release's manifest: version, source of the data, metrics, threshold, digests, dataset versions."""
         try:
-            return json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            found = json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))
+            if not {"files", "inputs", "threshold", "version"} <= found.keys():
+                raise ValueError("it is not what was released")
+            return found
+        except (OSError, ValueError, AttributeError) as error:
             raise arrays.DamagedRelease(f"cannot read {self._folder / 'manifest.json'}: {error}") from error
 
     @cached_property
