@@ -251,3 +251,31 @@ def _cells_of(source: str) -> list[str]:
     import ast
 
     return [ast.unparse(statement) for statement in ast.parse(source).body]
+
+
+def test_a_file_that_the_code_names_beside_its_module_counts(tmp_path, monkeypatch):
+    package = tmp_path / "src" / "beside"
+    package.mkdir(parents=True)
+    (tmp_path / "pyproject.toml").write_text("[tool.kedro]\n")
+    (package / "__init__.py").write_text(
+        'NAME = "program.c"\ndef read():\n    return open(NAME)\ndef other():\n    return "elsewhere.c"\n'
+    )
+    (package / "program.c").write_text("int main;")
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    monkeypatch.setattr(definitions, "_in_project", lambda file: file.is_relative_to(tmp_path))
+    import beside
+
+    before, apart = fingerprints.code_of(beside.read), fingerprints.code_of(beside.other)
+    (package / "program.c").write_text("int main ;")
+
+    assert fingerprints.code_of(beside.read).hash != before.hash
+    assert fingerprints.code_of(beside.other) == apart
+    assert "NAME:program.c" in before.parts
+
+
+def test_the_kernel_is_a_part_of_every_release():
+    from hardcover import wheel
+
+    assert {"hardcover.compiler:SOURCES:kernel.c", "hardcover.compiler:SOURCES:shapley.h"} <= set(
+        fingerprints.code_of(wheel.build).parts
+    )

@@ -14,10 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from hardcover import runtime, settings, storage
+from hardcover import settings, storage
 from hardcover.errors import ReleaseError, UnknownName
 
-SOURCES = ("kernel.c", "shapley.h")
+# Named from this module's folder, so that a changed kernel is a changed release; see fingerprints.
+SOURCES = ("runtime/kernel.c", "runtime/shapley.h")
 # Without contraction, products and sums are rounded as LightGBM's are.
 FLAGS = ("-std=c11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-shared", "-fPIC", "-s")
 
@@ -91,8 +92,8 @@ def zig() -> list[str]:
 
 
 def _compiled(command: list[str], file: str) -> Path:
-    folder = Path(runtime.__file__).parent
-    source = b"".join((folder / name).read_bytes() for name in SOURCES)
+    sources = [Path(__file__).parent / name for name in SOURCES]
+    source = b"".join(path.read_bytes() for path in sources)
     asked = " ".join([*command[1:], *FLAGS, platform.machine(), _version(*command)])
     name = storage.digest_of(source + asked.encode())[:16]
     path = settings.project_root() / ".tools" / "kernels" / name / file
@@ -101,8 +102,8 @@ def _compiled(command: list[str], file: str) -> Path:
             made = Path(scratch) / file
             # The path must not tell where it was made.
             done = subprocess.run(
-                [*command, *FLAGS, "-o", str(made), SOURCES[0]],
-                cwd=folder,
+                [*command, *FLAGS, "-o", str(made), sources[0].name],
+                cwd=sources[0].parent,
                 capture_output=True,
                 text=True,
                 check=False,

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 import symtable
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from hardcover import settings
 
 MAIN = "__main__"
+_FILE = re.compile(r"[\w-][\w/.-]{0,100}\.\w{1,8}")
 
 
 class Space:
@@ -95,6 +97,19 @@ class Space:
         if id(statement) not in self._normal:
             self._normal[id(statement)] = ast.dump(statement)
         return self._normal[id(statement)]
+
+    def files_named(self, statements: Iterable[ast.stmt]) -> list[Path]:
+        """List the files that texts in the statements name from the module's folder; other modules are none of them."""
+        if self.file is None:
+            return []
+        texts = {
+            part.value
+            for statement in statements
+            for part in ast.walk(statement)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str) and _FILE.fullmatch(part.value)
+        }
+        files = [self.file.parent / text for text in sorted(texts)]
+        return [file for file in files if file.suffix != ".py" and file.is_file()]
 
     def with_submodules(self) -> Iterator["Space"]:
         """Give this module and, for a package, all modules in it."""

@@ -1,7 +1,8 @@
 """What a function is made of: its own source, all that it reaches inside the project, and libraries' versions.
 
 Source is read, not run: comments, layout and docstrings do not count, a changed helper counts for all its callers, and
-a notebook's function has the fingerprint of the same function in the module that the notebook exports.
+a notebook's function has the fingerprint of the same function in the module that the notebook exports. A file that a text
+names from the module's folder, such as a template or a program in C, counts by its bytes.
 """
 
 import ast
@@ -135,6 +136,8 @@ class _Reach:
         if label in self.parts:
             return
         self.parts[label] = storage.digest_of("".join(space.normal(part) for part in statements))[:16]
+        for file in space.files_named(statements):
+            self.parts[f"{label}:{file.name}"] = storage.digest(file)[:16]
         for part in statements:
             self._follow(space, part)
 

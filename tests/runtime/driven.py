@@ -28,10 +28,11 @@ class Answer(NamedTuple):
     again: bytes = b""
 
 
-def build(to: Path, *flags: str, source: str = "driver.c", command: tuple[str, ...] = ()) -> Path:
+def build(to: Path, *flags: str, source: str = "driver.c", command: list[str] | None = None) -> Path:
     """Compile the driver, or the kernel alone."""
     place = (HERE if source == "driver.c" else KERNEL) / source
-    used = command or (compiler.own_compiler() or "cc",)
+    own = compiler.own_compiler()
+    used = command or ([own] if own else compiler.zig())
     subprocess.run(
         [*used, "-std=c11", "-ffp-contract=off", f"-I{KERNEL}", *flags, "-o", str(to), str(place), "-lm"],
         check=True,

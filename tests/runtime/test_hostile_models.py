@@ -175,7 +175,7 @@ def test_other_processors_and_libraries_give_the_same_bits(target, texts, tmp_pa
     emulator = shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
     if "aarch64" in target and emulator is None:
         pytest.skip("no qemu-user on this machine")
-    zig = (*compiler.zig(), "-target", compiler.TARGETS[target].triple)
+    zig = [*compiler.zig(), "-target", compiler.TARGETS[target].triple]
     program = driven.build(tmp_path / "driver", "-O2", "-static", command=zig)
     running = driven.Driven(*([emulator] if "aarch64" in target else []), str(program))
 

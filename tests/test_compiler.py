@@ -1,0 +1,94 @@
+"""The kernel is compiled here, by zig, or not at all; and always to the same bytes."""
+
+import io
+import json
+import zipfile
+
+import pytest
+
+from casebook.maintenance import data
+from casebook.maintenance import features as module
+from hardcover import compiler, layout, lightgbm_text, wheel
+from hardcover import schema as schemas
+from hardcover.errors import ReleaseError, UnknownName
+from hardcover.runtime.forest import Forest
+from hardcover.runtime.model import Model
+from tests.runtime.strategies import PLAIN, train
+
+INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[dict[str, bytes], dict]:
+    trees = lightgbm_text.parse(train(PLAIN).model_to_string())
+    files = {
+        "model.safetensors": layout.to_bytes(trees),
+        "schema.json": json.dumps(schemas.to_json_schema(data.SCHEMA)).encode(),
+        "golden.json": b'{"rows": []}',
+    }
+    return files, {"case": "small", "inputs": INPUTS, "threshold": 0.5}
+
+
+def built(parts) -> bytes:
+    files, about = parts
+    return wheel.build("small", "0.1.0", module, files, about)
+
+
+def test_the_same_wheel_comes_of_the_same_input_even_compiled_anew(parts, monkeypatch, tmp_path):
+    first = built(parts)
+    # Another folder of compiled kernels, and another one to be called from.
+    monkeypatch.setattr(compiler.settings, "project_root", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    compiler._here.cache_clear()
+    try:
+        assert built(parts) == first
+        assert list(tmp_path.glob(".tools/kernels/*/kernel.so"))
+    finally:
+        compiler._here.cache_clear()
+
+
+def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts, monkeypatch, tmp_path):
+    monkeypatch.setattr(compiler, "own_compiler", lambda: None)
+    monkeypatch.setattr(compiler, "zig", lambda: ["false"])
+    compiler._here.cache_clear()
+    try:
+        made = built(parts)
+        with pytest.raises(ReleaseError, match="cannot compile the kernel"):
+            wheel.for_target(made, "musl-aarch64")
+    finally:
+        compiler._here.cache_clear()
+
+    assert wheel.file_name(made).endswith("-py3-none-any.whl")
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        archive.extractall(tmp_path)
+        tags = archive.read(next(name for name in archive.namelist() if name.endswith("WHEEL"))).decode()
+    assert "Root-Is-Purelib: true" in tags
+    model = Model(tmp_path / "casebook_small", module)
+    record = {
+        "quality": "L",
+        "air_temperature": 298.1,
+        "process_temperature": 308.6,
+        "rotational_speed": 1551,
+        "torque": 42.8,
+        "tool_wear": 0,
+    }
+    found = model.predict(record, explain=True)
+    assert isinstance(model.evaluator, Forest)
+    assert [reason.feature for reason in found.reasons] != INPUTS
+    assert sum(reason.contribution for reason in found.reasons) + found.base_value == pytest.approx(
+        model.evaluator.raw(model._row(record, True))[0], rel=1e-12
+    )
+
+
+def test_a_compiler_that_fails_is_told_with_what_it_said(monkeypatch, tmp_path):
+    failing = tmp_path / "cc"
+    failing.write_text("#!/bin/sh\n[ $1 = --version ] && exit 0\necho out of luck >&2\nexit 1\n")
+    failing.chmod(0o755)
+
+    with pytest.raises(ReleaseError, match="out of luck"):
+        compiler._compiled([str(failing)], "kernel.so")
+
+
+def test_an_unknown_target_is_named_with_the_closest():
+    with pytest.raises(UnknownName, match="Did you mean 'linux-aarch64'"):
+        compiler.kernel("linux-arm64")
