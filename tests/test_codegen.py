@@ -1,11 +1,14 @@
 """The function made at release: what it answers is right to the bit, and what it does not answer is left to the general way."""
 
-import json
 import math
 import random
 import struct
 import sys
 import types
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
 
 from casebook.maintenance import data
 from casebook.maintenance import features as module
@@ -56,6 +59,7 @@ def hostile(chance: random.Random) -> object:
     odd = (
         None, True, False, "", "L", "42", "X" * chance.choice((1, 100_000)), b"L", nested, {}, {"a": nested}, math.nan, math.inf,
         -math.inf, 0, -1, 10**400, -0.0, 5e-324, 1e308, 3 + 4j, float, object(), [1.0], {1}, range(3),
+        np.float64(42.0), np.float32(42.0), np.int64(42), np.array([1.0, 2.0]), Decimal("42"), Decimal("sNaN"), Fraction(85, 2),
     )  # fmt: skip
     for _ in range(chance.choice((0, 0, 1, 1, 2, 6))):
         record[chance.choice([*GOOD, "other", "", "torque "])] = chance.choice(odd)
@@ -123,4 +127,4 @@ def test_the_code_is_readable_and_names_its_fields():
 
     assert "torque_ = record['torque']" in code
     assert "power_ = float(_features.power(torque_, rotational_speed_))" in code
-    assert json.dumps(code)
+    compile(code, "row.py", "exec")

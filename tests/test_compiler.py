@@ -4,6 +4,7 @@ import io
 import json
 import zipfile
 
+import numpy as np
 import pytest
 
 from casebook.maintenance import data
@@ -39,24 +40,45 @@ def test_the_same_wheel_comes_of_the_same_input_even_compiled_anew(parts, monkey
     # Another folder of compiled kernels, and another one to be called from.
     monkeypatch.setattr(compiler.settings, "project_root", lambda: tmp_path)
     monkeypatch.chdir(tmp_path)
-    compiler._here.cache_clear()
-    try:
-        assert built(parts) == first
-        assert list(tmp_path.glob(".tools/kernels/*/kernel.so"))
-    finally:
-        compiler._here.cache_clear()
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setenv("HATCH_BUILD_NO_HOOKS", "true")
+
+    assert built(parts) == first
+    assert list(tmp_path.glob(".tools/kernels/*/kernel.so"))
+
+
+def test_what_answers_otherwise_has_another_version(parts):
+    files, about = parts
+    names = {
+        wheel.file_name(wheel.build("small", "0.1.0", module, {**files, **change}, {**about, **more}))
+        for change, more in (({}, {}), ({}, {"threshold": 0.1}), ({"golden.json": b'{"rows": [1]}'}, {}))
+    }
+    assert len(names) == 3
+
+
+def test_a_model_with_several_outputs_is_refused(parts):
+    files, about = parts
+    trees = lightgbm_text.parse(train({**PLAIN, "objective": "multiclass"}).model_to_string())
+    with pytest.raises(ReleaseError, match="several outputs"):
+        wheel.build("small", "0.1.0", module, {**files, "model.safetensors": layout.to_bytes(trees)}, about)
+
+
+def test_numpy_is_asked_for_where_the_features_import_it():
+    for source in (
+        "import numpy",
+        "import math, numpy as np",
+        "def f(x):\n    from numpy.linalg import norm",
+    ):
+        assert "numpy" in wheel._imported(source.encode())
+    assert "numpy" not in wheel._imported(b"import math\nTEXT = 'import numpy'")
 
 
 def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts, monkeypatch, tmp_path):
     monkeypatch.setattr(compiler, "own_compiler", lambda: None)
     monkeypatch.setattr(compiler, "zig", lambda: ["false"])
-    compiler._here.cache_clear()
-    try:
-        made = built(parts)
-        with pytest.raises(ReleaseError, match="cannot compile the kernel"):
-            wheel.for_target(made, "musl-aarch64")
-    finally:
-        compiler._here.cache_clear()
+    made = built(parts)
+    with pytest.raises(ReleaseError, match="cannot compile the kernel"):
+        wheel.for_target(made, "musl-aarch64")
 
     assert wheel.file_name(made).endswith("-py3-none-any.whl")
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
@@ -74,7 +96,8 @@ def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts
     }
     found = model.predict(record, explain=True)
     assert isinstance(model.evaluator, Forest)
-    assert [reason.feature for reason in found.reasons] != INPUTS
+    assert model.explain_inputs([]).shape == (0, len(INPUTS) + 1)
+    assert model.score_inputs(np.zeros((0, len(INPUTS)))).shape == (0,)
     assert sum(reason.contribution for reason in found.reasons) + found.base_value == pytest.approx(
         model.evaluator.raw(model._row(record, True))[0], rel=1e-12
     )
@@ -86,7 +109,7 @@ def test_a_compiler_that_fails_is_told_with_what_it_said(monkeypatch, tmp_path):
     failing.chmod(0o755)
 
     with pytest.raises(ReleaseError, match="out of luck"):
-        compiler._compiled([str(failing)], "kernel.so")
+        compiler._compiled([str(failing)], "kernel.so", compiler.sources())
 
 
 def test_an_unknown_target_is_named_with_the_closest():

@@ -75,7 +75,10 @@ def test_swapped_lines_are_refused_or_parsed(data):
         ("num_class=1", "num_class=3", "num_class and num_tree_per_iteration differ"),
         ("max_feature_idx=4", "max_feature_idx=0", "split_feature holds"),
         ("is_linear=0", "is_linear=1", "num_features has 0 numbers, not 8"),
+        ("is_linear=0", "is_linear=2", "is_linear holds '2'"),
+        ("sigmoid:1", "sigmoid:-1", "not greater than zero"),
         ("threshold=", "threshold=nan ", "threshold has"),
+        ("\n", "\r\n", "line ends of Windows"),
         ("Tree=1", "Tree=2", "tree 1 is numbered '2'"),
         ("tree_sizes=", "tree_sizes=9 ", "announces 4 trees, the text has 3"),
         ("num_leaves=8", "num_leaves=0", "num_leaves holds '0'"),
@@ -106,6 +109,13 @@ def test_a_cycle_and_an_orphan_are_refused():
         changed = changed.replace(f"right_child={lines['right_child']}", f"right_child={right}")
         with pytest.raises(ModelTextError, match=r"reached twice|hang from no root"):
             parsed(changed)
+
+
+def test_a_random_forest_without_trees_has_no_mean():
+    head = TEXT.partition("\n\nTree=0")[0].replace("version=v4", "version=v4\naverage_output")
+    empty = "\n".join("tree_sizes=" if line.startswith("tree_sizes") else line for line in head.split("\n"))
+    with pytest.raises(ModelTextError, match="without trees"):
+        parsed(empty + "\n\nend of trees\n")
 
 
 @pytest.mark.parametrize(

@@ -101,4 +101,4 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
 
 
 def _bound(value: float | None) -> str:
-    return "" if value is None or math.isinf(value) else repr(float(value))
+    return "" if value is None or math.isinf(value) else repr(value)

@@ -49,8 +49,21 @@ class Compiled(NamedTuple):
     file: str
 
 
-def kernel(target: str | None = None) -> Compiled:
+def sources() -> dict[str, bytes]:
+    """Give the kernel's source by file name, as wheels carry it."""
+    paths = [Path(__file__).parent / name for name in SOURCES]
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def kernel(target: str | None = None, source: dict[str, bytes] | None = None) -> Compiled:
     """Give the compiled kernel for a target of ``TARGETS``; None is this machine.
+
+    Parameters
+    ----------
+    target
+        The platform.
+    source
+        As ``sources`` gives it, which is what None takes.
 
     Raises
     ------
@@ -59,26 +72,32 @@ def kernel(target: str | None = None) -> Compiled:
     ReleaseError
         When no compiler can make it; the runtime then evaluates in plain Python.
     """
+    source = source or sources()
     if target is None:
-        return _here()
+        return _here(source)
     if target not in TARGETS:
         raise UnknownName("target", target, list(TARGETS))
     chosen = TARGETS[target]
-    return Compiled(_compiled([*zig(), "-target", chosen.triple], chosen.file), chosen.tag, chosen.file)
+    return Compiled(
+        _compiled([*zig(), "-target", chosen.triple], chosen.file, source), chosen.tag, chosen.file
+    )
 
 
-@cache
-def _here() -> Compiled:
-    tag = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+def _here(source: dict[str, bytes]) -> Compiled:
+    # A Python for two kinds of processors still runs on one.
+    tag = (
+        sysconfig.get_platform().replace("universal2", platform.machine()).replace("-", "_").replace(".", "_")
+    )
     file = "kernel" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
     own = own_compiler()
     if own:
         try:
-            return Compiled(_compiled([own], file), tag, file)
+            return Compiled(_compiled([own], file, source), tag, file)
         except ReleaseError:
             # Some compilers know other flags, or lack the headers.
             pass
-    return Compiled(_compiled(zig(), file), tag, file)
+    # Zig would compile for this very processor; the wheel is for all of its kind.
+    return Compiled(_compiled([*zig(), "-mcpu=baseline"], file, source), tag, file)
 
 
 def own_compiler() -> str | None:
@@ -91,19 +110,18 @@ def zig() -> list[str]:
     return [sys.executable, "-m", "ziglang", "cc"]
 
 
-def _compiled(command: list[str], file: str) -> Path:
-    sources = [Path(__file__).parent / name for name in SOURCES]
-    source = b"".join(path.read_bytes() for path in sources)
+def _compiled(command: list[str], file: str, source: dict[str, bytes]) -> Path:
     asked = " ".join([*command[1:], *FLAGS, platform.machine(), _version(*command)])
-    name = storage.digest_of(source + asked.encode())[:16]
+    name = storage.digest_of(b"".join([*source.values(), asked.encode()]))[:16]
     path = settings.project_root() / ".tools" / "kernels" / name / file
     if not path.is_file():
         with tempfile.TemporaryDirectory(prefix="hardcover-kernel-") as scratch:
-            made = Path(scratch) / file
-            # The path must not tell where it was made.
+            for each, content in source.items():
+                (Path(scratch) / each).write_bytes(content)
+            # Called from its folder: what it makes must not tell where that was.
             done = subprocess.run(
-                [*command, *FLAGS, "-o", str(made), sources[0].name],
-                cwd=sources[0].parent,
+                [*command, *FLAGS, "-o", file, next(iter(source))],
+                cwd=scratch,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -114,7 +132,7 @@ def _compiled(command: list[str], file: str) -> Path:
                     " ".join(command[:4]),
                     "Install a C compiler, or the package ziglang.",
                 )
-            storage.write_atomically(path, made.read_bytes())
+            storage.write_atomically(path, (Path(scratch) / file).read_bytes())
     return path
 
 

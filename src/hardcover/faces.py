@@ -40,7 +40,7 @@ if way == "numpy":
     table = model.inputs_of(arrays, validate=False)
     rows = np.concatenate([table, np.array(inputs, dtype=np.float64).reshape(-1, table.shape[1])])
     raw, score = model.score_inputs(rows, raw=True).tolist(), model.score_inputs(rows).tolist()
-    reasons = model.explain_inputs(rows[explained]).tolist()
+    reasons = model.explain_inputs(rows[explained]).tolist() if model.explains else []
     table = table.T.tolist()
 else:
     table = []
@@ -56,7 +56,7 @@ else:
     else:
         score = [model.evaluator.predict(row)[0] for row in rows]
     raw = [values[0] for values in raw]
-    reasons = [model._explain(rows[number]) for number in explained]
+    reasons = [model._explain(rows[number]) for number in explained] if model.explains else []
     table = list(map(list, zip(*table)))
     assert "numpy" not in sys.modules
 threshold = model.about["threshold"]
@@ -145,12 +145,15 @@ def answers(table: Any, subject: Subject, model: str) -> dict:
         [table[names].to_numpy(np.float64), np.array(subject.inputs).reshape(-1, len(names))]
     )
     score = booster.predict(rows)
+    # LightGBM has none for linear trees, either.
+    linear = "linear_tree: 1" in model
+    reasons = [] if linear else booster.predict(rows[subject.explained], pred_contrib=True).tolist()
     return {
         "features": {name: table[name].astype(float).tolist() for name in names},
         "raw": booster.predict(rows, raw_score=True).tolist(),
         "score": score.tolist(),
         "label": (score >= subject.threshold).tolist(),
-        "pred_contrib": booster.predict(rows[subject.explained], pred_contrib=True).tolist(),
+        "pred_contrib": reasons,
     }
 
 

@@ -34,13 +34,14 @@ def columns(
     import numpy as np
 
     rng = np.random.default_rng(seed)
-    made = {}
+    made, everywhere = {}, forest.splits()
     for name, rule in schema["properties"].items():
         if name in texts:
             made[name] = rng.choice([*rule["enum"], "unseen"], rows).tolist()
             continue
-        low, high = rule.get("minimum", -1e3), rule.get("maximum", 1e3)
-        splits = [at for feature, at in forest.splits() if name in names and feature == names.index(name)]
+        low = rule.get("minimum", min(rule.get("maximum", 0.0), 0.0) - 1e3)
+        high = rule.get("maximum", max(low, 0.0) + 1e3)
+        splits = [at for feature, at in everywhere if name in names and feature == names.index(name)]
         on = rng.choice([*splits, low, high], rows)
         kinds = [
             rng.uniform(low, high, rows),

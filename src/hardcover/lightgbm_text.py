@@ -122,14 +122,17 @@ def parse(text: str) -> Trees:
             f"{len(sections)} trees are no whole iterations of {outputs}", "", "Save it again."
         )
     link, slope = _objective(head, outputs)
-    averages = "average_output" in head and sections
+    averages = "average_output" in head
+    if averages and not sections:
+        raise ModelTextError("a random forest without trees has no mean", "", "Train again.")
     columns: dict[str, list] = {name: [] for name in Trees._fields[5:]}
     columns["set_offset"].append(np.zeros(1, np.int64))
-    linear = any("is_linear=1" in section for section in sections)
+    linear = any("\nis_linear=1\n" in section for section in sections)
     sets = 0
     for number, section in enumerate(sections):
         for name, values in _tree(_fields(section), f"tree {number}", features, linear).items():
             if name == "threshold":
+                # Behind its decisions, in the order of ``_tree``.
                 decision = columns["decision"][-1]
                 values = values + np.where(decision & CATEGORICAL, sets, 0)
             elif name == "set_offset":
@@ -150,6 +153,8 @@ def parse(text: str) -> Trees:
 
 
 def _sections(text: str) -> tuple[dict[str, str], list[str]]:
+    if "\r" in text:
+        raise ModelTextError("the text has the line ends of Windows", "", "Copy the file as it was saved.")
     body, end, _ = text.partition("\nend of trees")
     if not text.startswith("tree\n") or not end:
         where = (
@@ -196,6 +201,8 @@ def _objective(head: dict[str, str], outputs: int) -> tuple[str, float]:
         raise ModelTextError(f"objective {name!r} with {outputs} outputs is not supported")
     if "sigmoid" in given:
         slope = float(_numbers(given, "sigmoid", "objective", 1)[0])
+        if slope <= 0:
+            raise ModelTextError(f"sigmoid is {slope}, not greater than zero", "objective")
     return link, slope
 
 
@@ -228,12 +235,16 @@ def _tree(tree: dict[str, str], where: str, features: int, linear: bool) -> dict
             raise ModelTextError(f"cat_boundaries do not rise: {some(bounds.tolist())}", where)
         found["set_offset"] = bounds[1:]
         found["set_word"] = _integers(tree, "cat_threshold", where, int(bounds[-1]), 0, 2**32 - 1)
-    return {**found, **(_linear(tree, where, leaves, found["leaf_value"], features) if linear else {})}
+    kind = _integer(tree, "is_linear", where, 0, 1) if "is_linear" in tree else 0
+    if linear:
+        found |= _linear(tree, where, leaves, found["leaf_value"], features, bool(kind))
+    return found
 
 
-def _linear(tree: dict[str, str], where: str, leaves: int, values: np.ndarray, features: int) -> dict:
-    kind = _integer(tree, "is_linear", where, 0, 1)
-    if not kind:
+def _linear(
+    tree: dict[str, str], where: str, leaves: int, values: np.ndarray, features: int, is_linear: bool
+) -> dict:
+    if not is_linear:
         return {"linear_offset": np.zeros(leaves, np.int64), "linear_constant": values}
     terms = _integers(tree, "num_features", where, leaves, 0, features)
     total = int(terms.sum())

@@ -94,7 +94,7 @@ def _first_row(ours: list[list], theirs: list[list], same: Callable[[float, floa
         for column, (one, two) in enumerate(zip(mine, yours, strict=True)):
             if not same(one, two):
                 facts = {"row": row, "value": repr(one), "expected": repr(two), "ulps": ulps(one, two)}
-                return {"quantity": "reasons", "column": str(column), **facts}
+                return {"quantity": "reasons", "column": str(column), "rows": "some", **facts}
     return None
 
 

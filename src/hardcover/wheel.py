@@ -4,10 +4,12 @@ A wheel holds the runtime with its kernel compiled for one platform, the feature
 the JSON Schema, golden rows and a manifest. It needs Python, and numpy if the features do or for many records at once.
 """
 
+import ast
 import base64
 import hashlib
 import io
 import json
+import os
 import re
 import sys
 import tempfile
@@ -20,6 +22,7 @@ from kedro.io import AbstractVersionedDataset, Version
 
 from hardcover import codegen, compiler, elsewhere, runtime, settings, storage
 from hardcover.errors import ReleaseError
+from hardcover.runtime import arrays
 from hardcover.runtime.model import FILES, KERNELS, PROOF
 
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""
@@ -58,9 +61,11 @@ dependencies = {dependencies}
 [project.optional-dependencies]
 arrays = ["numpy>=1.26"]
 
+[tool.hatch.build]
+ignore-vcs = true
+
 [tool.hatch.build.targets.wheel]
 packages = ["{package}"]
-artifacts = ["*.so", "*.dylib", "*.dll"]
 
 [tool.hatch.build.targets.wheel.hooks.custom]
 path = "tag.py"
@@ -130,9 +135,19 @@ def build(
         When the build fails.
     """
     package, features_source = f"casebook_{case}", Path(features_module.__file__).read_bytes()
-    content = hashlib.sha256(features_source)
-    for name in FILES:
-        content.update(files[name])
+    if arrays.parse(files["model.safetensors"])[1]["outputs"] != "1":
+        raise ReleaseError(
+            "a model with several outputs gives no one score", package, "Release one with one."
+        )
+    code = {
+        f"runtime/{path.name}": path.read_bytes()
+        for path in sorted(Path(runtime.__file__).parent.glob("*.py"))
+    }
+    code |= {f"runtime/{name}": source for name, source in compiler.sources().items()}
+    # All that an answer depends on, so that wheels of one version answer alike.
+    content = hashlib.sha256(features_source + _as_json([manifest["inputs"], manifest["threshold"]]))
+    for part in (*(files[name] for name in FILES), *code.values()):
+        content.update(part)
     version = f"{base_version}+m{content.hexdigest()[:8]}"
     about = {
         "format": "hardcover.release/2",
@@ -145,7 +160,7 @@ def build(
     names = {"case": case, "package": package, "version": version}
     row = codegen.row_code(json.loads(files["schema.json"]), features_module, manifest["inputs"])
     members = {
-        **{f"runtime/{path.name}": path.read_bytes() for path in Path(runtime.__file__).parent.glob("*.py")},
+        **code,
         **{name: files[name] for name in FILES},
         "manifest.json": _as_json(about),
         "features.py": features_source,
@@ -171,13 +186,16 @@ def for_target(wheel: bytes, target: str) -> bytes:
     UnknownName, ReleaseError
         As ``compiler.kernel`` does.
     """
-    compiled, package = compiler.kernel(target), package_of(wheel)
+    package = package_of(wheel)
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         members = {
             name.removeprefix(f"{package}/"): archive.read(name)
             for name in archive.namelist()
             if name.startswith(f"{package}/") and not name.endswith(PROOF)
         }
+    # What the wheel's own runtime was written with, which may be older than this checkout's.
+    source = {name: members[f"runtime/{name}"] for name in compiler.sources()}
+    compiled = compiler.kernel(target, source)
     about = json.loads(members["manifest.json"])
     names = {"case": about["case"], "package": package, "version": about["version"]}
     return _pack(_with_kernel(members, compiled), compiled.tag, **names)
@@ -191,15 +209,13 @@ def _with_kernel(members: dict[str, bytes], compiled: compiler.Compiled) -> dict
     return {**kept, compiled.file: content, "manifest.json": _as_json(about)}
 
 
-def _as_json(about: dict) -> bytes:
-    return json.dumps(about, indent=1, sort_keys=True).encode()
+def _as_json(facts: dict | list) -> bytes:
+    return json.dumps(facts, indent=1, sort_keys=True).encode()
 
 
 def _pack(members: dict[str, bytes], platform: str, case: str, package: str, version: str) -> bytes:
     # Without a need for numpy, a service installs nothing else.
-    needs = (
-        '["numpy>=1.26"]' if re.search(rb"^\s*(import|from) numpy", members["features.py"], re.M) else "[]"
-    )
+    needs = '["numpy>=1.26"]' if "numpy" in _imported(members["features.py"]) else "[]"
     names = {"case": case, "package": package, "version": version, "dependencies": needs}
     with tempfile.TemporaryDirectory(prefix="hardcover-wheel-") as folder:
         for name, content in sorted(members.items()):
@@ -208,13 +224,27 @@ def _pack(members: dict[str, bytes], platform: str, case: str, package: str, ver
             path.write_bytes(content)
         (Path(folder) / "tag.py").write_text(_TAG.format(platform=platform), encoding="utf-8")
         (Path(folder) / "pyproject.toml").write_text(_PROJECT.format(**names), encoding="utf-8")
+        # Nothing of this process's environment may change what is built.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HATCH")}
+        environment["SOURCE_DATE_EPOCH"] = "1580601600"
         elsewhere.call(
             [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "built"],
             "build the wheel",
             folder,
+            env=environment,
         )
         (wheel,) = (Path(folder) / "built").glob("*.whl")
         return wheel.read_bytes()
+
+
+def _imported(source: bytes) -> set[str]:
+    names: set[str] = set()
+    for part in ast.walk(ast.parse(source)):
+        if isinstance(part, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in part.names}
+        elif isinstance(part, ast.ImportFrom) and part.module:
+            names.add(part.module.partition(".")[0])
+    return names
 
 
 def file_name(wheel: bytes) -> str:

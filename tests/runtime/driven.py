@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
 def build(to: Path, *flags: str, source: str = "driver.c", command: list[str] | None = None) -> Path:
     """Compile the driver, or the kernel alone."""
-    place = (HERE if source == "driver.c" else KERNEL) / source
+    place = HERE / source if source == "driver.c" else KERNEL / source
     own = compiler.own_compiler()
     used = command or ([own] if own else compiler.zig())
     subprocess.run(

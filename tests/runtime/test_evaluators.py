@@ -1,6 +1,8 @@
 """The two evaluators, the kernel in C and the referee in Python: the bits of LightGBM, whatever the model and the row."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import compiler, layout, lightgbm_text, quantise
+from hardcover import compiler, layout, lightgbm_text, quantise, runtime
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import ARRAYS, IN_PLACE, LEAF, Forest
 from hardcover.runtime.kernel import Kernel, NoKernel
-from hardcover.runtime.shapley import Explainer
+from hardcover.runtime.shapley import Explainer, Unexplainable
 from tests.runtime import driven
 from tests.runtime.strategies import OBJECTIVES, PLAIN, hostile_rows, settings_of_models, train
 
@@ -83,8 +85,9 @@ def test_reasons_are_exact_and_add_up(choice, seed, in_tables):
     sums = ours.reshape(len(rows), forest.outputs, -1).sum(axis=2)
     assert np.abs(sums - kernel.predict_many(rows, raw=True).reshape(sums.shape)).max() <= 1e-10 * most
     explainer = Explainer(forest)
-    for number, row in enumerate(rows[:5].tolist()):
-        assert explainer.explain(row) == kernel.explain(row) == ours[number].tolist()
+    for number, row in enumerate(rows[:5]):
+        for same in (row, row.tolist(), row.tobytes()):
+            assert explainer.explain(same) == kernel.explain(same) == ours[number].tolist()
 
 
 def test_no_bit_differs_on_many_rows_of_many_models():
@@ -322,9 +325,110 @@ def test_a_missing_array_is_refused():
         Forest({name: [] for name in list(ARRAYS)[1:]}, METADATA)
 
 
+def test_rows_may_come_as_lists_arrays_or_bytes():
+    for evaluator in both({"threshold": [float(np.float32(0.1))], "value": [0.0, 1.0, -1.0, 0.0]}):
+        for row in ([9, 0.1], (9.0, 0.1), np.array([9.0, 0.1]), np.array([9.0, 0.1]).tobytes()):
+            assert evaluator.predict(row) == evaluator.predict([9.0, 0.1])
+        # A float32 is not taken for the double that it was meant to be.
+        assert evaluator.raw(np.array([9.0, 0.1], np.float32)) == [1.0]
+        assert evaluator.raw(np.array([[9.0, 0.0], [0.1, 0.0]])[:, 0]) == [1.0]
+        assert evaluator.raw([2**53 + 1, 0]) == [1.0]
+
+
+def test_arrays_of_another_type_are_refused_before_they_are_read():
+    content = parts()
+    kinds = {**ARRAYS, "value": "U8", "leaf": "U8", "cover": "U8"}
+    content |= {"value": [0, 1, 2, 3], "leaf": [0] * 4, "cover": [1] * 4}
+    file = bytearray(
+        layout.write({name: (kinds[name], values) for name, values in content.items()}, METADATA)
+    )
+
+    with pytest.raises(DamagedRelease, match=r"is not of [FU]"):
+        Forest(*arrays.parse(file), check=False)
+
+
+def test_a_model_of_categories_alone_is_explained():
+    inside = {
+        "table_feature": [0],
+        "table_slot": [0],
+        "table_slots": [1],
+        "table_codes": [2],
+        "table_offset": [0],
+    }
+    nothing = dict.fromkeys(("threshold", "slot_feature", "slot_first", "slot_zero", "slot_nan"), ())
+    changes = {**inside, **nothing, "table_cell": [0, 1, 1], "threshold_offset": [0, 0, 0]}
+    plain, kernel = both(changes)
+
+    assert plain.raw([0.0, 9.0]) == kernel.raw([0.0, 9.0]) == [1.25]
+    assert Explainer(plain).explain([1.0, 9.0]) == kernel.explain([1.0, 9.0])
+    assert kernel.explain([1.0, 9.0])[0] == pytest.approx(-1.0 - (0.4 - 0.6))
+
+
+def test_categories_beyond_any_table_are_looked_up_in_place():
+    rng = np.random.default_rng(0)
+    inputs = rng.choice([3, 70_000, 130_000], size=(600, 1)).astype(float)
+    target = (inputs[:, 0] == 70_000) ^ (rng.random(600) < 0.1)
+    options = {
+        "objective": "binary",
+        "verbosity": -1,
+        "min_data_per_group": 1,
+        "cat_smooth": 1,
+        "max_cat_to_onehot": 1,
+    }
+    booster = lgb.train(options, lgb.Dataset(inputs, target.astype(int), categorical_feature=[0]), 3)
+    forest, kernel = loaded(booster.model_to_string())
+
+    assert len(forest.node_set)
+    for category in (3.0, 70_000.0, 70_001.0, 130_000.0, 1e9, -1.0):
+        (expected,) = booster.predict([[category]])
+        assert forest.predict([category]) == kernel.predict([category]) == [expected]
+
+
+def test_more_thresholds_than_16_bits_can_number():
+    count = 70_000
+    ones = np.ones(count, np.int64)
+    trees = lightgbm_text.parse(train(PLAIN).model_to_string())._replace(
+        features=1, leaves=2 * ones, feature=0 * ones, threshold=np.arange(count) * 0.5, decision=8 * ones, left=-ones,
+        right=-2 * ones, split_count=2 * ones, leaf_value=np.tile([1.0, 0.0], count), leaf_count=np.ones(2 * count, np.int64),
+        set_offset=np.zeros(1, np.int64), set_word=np.zeros(0, np.int64),
+    )  # fmt: skip
+    kernel = Kernel(Forest(*arrays.parse(bytearray(layout.to_bytes(trees))), check=False), SO)
+
+    assert len(kernel.forest.slot_feature) == 3
+    for value in (-1.0, 0.0, 0.25, 16_383.0, 32_766.0, 32_766.5, 32_767.0, 34_999.5, 1e9, float("nan")):
+        assert kernel.raw([value]) == [float((np.arange(count) * 0.5 >= value).sum())]
+        assert kernel.raw([value]) == kernel.forest.raw([value])
+
+
+def test_a_library_of_another_version_is_no_kernel(tmp_path):
+    source = (Path(runtime.__file__).parent / "kernel.c").read_text()
+    (tmp_path / "shapley.h").write_bytes((Path(runtime.__file__).parent / "shapley.h").read_bytes())
+    (tmp_path / "kernel.c").write_text(source.replace("uint32_t link;", "uint64_t link, more;"))
+    other = driven.build(tmp_path / "other.so", "-O1", "-shared", "-fPIC", source=str(tmp_path / "kernel.c"))
+
+    with pytest.raises(NoKernel, match="another version"):
+        Kernel(Forest(parts(), METADATA), str(other))
+
+
+def test_another_librarys_functions_do_not_stand_in_for_the_kernels(tmp_path):
+    (tmp_path / "foreign.c").write_text(
+        "int predict(void *f, void *r, long n, int w, double *s) { *s = 1234.5; return 0; }\n"
+    )
+    foreign = driven.build(tmp_path / "foreign.so", "-shared", "-fPIC", source=str(tmp_path / "foreign.c"))
+    code = f"""
+import ctypes, sys
+ctypes.CDLL({str(foreign)!r}, ctypes.RTLD_GLOBAL)
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.runtime.test_evaluators import both
+print(both({{}})[1].predict([9.0, 0.5]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(both({})[0].predict([9.0, 0.5]))
+
+
 def test_rows_of_another_size_are_refused():
     for evaluator in both({}):
-        for row in ([1.0], [1.0] * 3, b"", bytes(24)):
+        for row in ([1.0], [1.0] * 3, b"", bytes(24), np.zeros(3), np.zeros(4, np.float32)):
             with pytest.raises(ValueError, match="a row has 2"):
                 evaluator.predict(row)
     kernel = both({})[1]
@@ -335,7 +439,7 @@ def test_rows_of_another_size_are_refused():
 
 def test_linear_and_bottomless_trees_have_no_reasons():
     kernel = loaded(train({**PLAIN, "linear_tree": True, "missing": 0.0}).model_to_string())[1]
-    with pytest.raises(DamagedRelease, match="linear trees have no explanations"):
+    with pytest.raises(Unexplainable, match="linear trees have no explanations"):
         kernel.explain([0.0] * 5)
 
     depth = 1100
@@ -349,7 +453,7 @@ def test_linear_and_bottomless_trees_have_no_reasons():
     changes = {"node": node, "value": value, "leaf": [0] * size, "cover": [1] * size, "tree": [0, size]}
     for evaluator in both(changes):
         assert evaluator.raw([0.0, 0.4]) == [1.0]
-        with pytest.raises(DamagedRelease, match="too deep for explanations"):
+        with pytest.raises(Unexplainable, match="too deep for explanations"):
             Explainer(evaluator) if isinstance(evaluator, Forest) else evaluator.explain([0.0, 0.0])
 
 
@@ -365,7 +469,7 @@ def test_what_is_no_library_is_no_kernel(tmp_path):
 
 
 def test_many_threads_get_the_same_bits_and_no_memory_is_kept():
-    booster = train({**PLAIN, "rounds": 20})
+    booster = train({**PLAIN, "rounds": 60, "num_leaves": 63, "categories": 300})
     _, kernel = loaded(booster.model_to_string())
     rows = hostile_rows(kernel.forest.splits(), seed=3, rows=500)
     given_rows, expected = [row.tobytes() for row in rows], booster.predict(rows).tolist()
@@ -377,7 +481,9 @@ def test_many_threads_get_the_same_bits_and_no_memory_is_kept():
             number = (offset + count) % len(rows)
             if kernel.predict(given_rows[number])[0] != expected[number]:
                 wrong.append(number)
-            if count % 100 == 0 and kernel.explain(given_rows[number]) != reasons[number]:
+            if count % 10 == 0 and kernel.explain(given_rows[number]) != reasons[number]:
+                wrong.append(number)
+            if count % 50 == 0 and kernel.predict_many(rows[:64], threads=1).tolist() != expected[:64]:
                 wrong.append(number)
 
     def rounds() -> None:
@@ -392,7 +498,8 @@ def test_many_threads_get_the_same_bits_and_no_memory_is_kept():
     rounds()
 
     assert not wrong
-    # Scratch of 8 x 5,000 calls would be tens of megabytes.
+    # An explanation's scratch is 10 kB, 4,000 of them are 40 MB; a batch's slots are another 6 kB.
+    assert kernel.forest.slots * 64 > 2048
     assert _resident() - before < 4_000_000
 
 

@@ -47,7 +47,8 @@ def boost(train: tuple, validation: tuple, feature_plan: dict, training: dict) -
 
     Deterministic for a given number of threads (LightGBM's parameters `deterministic`, `force_row_wise`, `seed`).
     """
-    rest = {name: value for name, value in training.items() if name not in ("rounds", "early_stopping")}
+    ours = ("rounds", "early_stopping", "leaf_bits", "most_score_error", "most_precision_loss")
+    rest = {name: value for name, value in training.items() if name not in ours}
     settings = {"objective": "binary", "metric": "binary_logloss", "verbosity": -1, **rest}
     settings |= {"deterministic": True, "force_row_wise": True}
     names = {"feature_name": feature_plan["inputs"], "categorical_feature": feature_plan["categorical"]}

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import math
 import sys
 
 from .model import Model, Prediction
-from .records import InvalidRecord
+from .records import InvalidRecord, Problem
 
 
 def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
@@ -49,13 +50,19 @@ def _predict(model: Model, reasons: int | None) -> int:
         if not line.strip():
             continue
         try:
-            answer = _as_json(model.predict(json.loads(line), explain=reasons != 0, top=reasons))
-        except InvalidRecord as error:
-            answer = {"line": number, "problems": [problem._asdict() for problem in error.problems]}
-            refused += 1
+            record = json.loads(line)
         except (ValueError, RecursionError) as error:
-            answer = {"line": number, "problems": [{"field": "record", "message": f"is not JSON: {error}"}]}
+            answer = [Problem("record", f"is not JSON: {error}")]
+        else:
+            try:
+                answer = model.predict(record, explain=reasons != 0, top=reasons)
+            except InvalidRecord as error:
+                answer = error.problems
+        if isinstance(answer, Prediction):
+            answer = _as_json(answer)
+        else:
             refused += 1
+            answer = {"line": number, "problems": [problem._asdict() for problem in answer]}
         print(json.dumps(answer))
     if refused:
         print(f"{refused} records refused; see their lines", file=sys.stderr)
@@ -66,9 +73,9 @@ def _as_json(prediction: Prediction) -> dict:
     answer = prediction._asdict()
     if prediction.reasons is None:
         return {name: value for name, value in answer.items() if value is not None}
-    # JSON has no NaN.
+    # JSON has neither NaN nor infinities.
     reasons = [
-        reason._replace(value=None) if reason.value != reason.value else reason
+        reason if math.isfinite(reason.value) else reason._replace(value=None)
         for reason in prediction.reasons
     ]
     return {**answer, "reasons": [reason._asdict() for reason in reasons]}

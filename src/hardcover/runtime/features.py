@@ -99,7 +99,11 @@ def compute(steps: list[Step], values: dict[str, float]) -> dict[str, float]:
 def _as_array(function: Callable, arguments: list[float]) -> float:
     # Python raises where an array gives inf or NaN (1.0 / 0.0), and leaves the reals where it gives NaN
     # ((-8.0) ** 0.5); the array's answer is the one that the model was trained on.
-    import numpy as np
+    try:
+        import numpy as np
+    except ImportError as error:
+        what = f"feature {function.__name__!r} of {arguments} leaves the real numbers, which needs numpy; install it"
+        raise ImportError(what) from error
 
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)

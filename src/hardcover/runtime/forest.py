@@ -7,10 +7,11 @@ Here in plain Python, slowly, as the referee of ``kernel.c`` and for machines th
 
 import itertools
 import math
+import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from .arrays import DamagedRelease
+from .arrays import KINDS, DamagedRelease
 
 FORMAT = "hardcover.forest/2"
 # kZeroThreshold of LightGBM is a float32; anything nearer to zero is taken as zero.
@@ -86,8 +87,9 @@ class Forest:
         ``IN_PLACE`` stands for a set of categories that is in no table: the bits of ``set_word``, from ``set_offset`` of
         ``node_set``; then the slot tells the feature.
 
-        By node: ``value`` of leaves, or where few are different, ``code``, which of ``book`` it is; ``leaf`` as LightGBM numbers them, ``cover`` in training rows, and in linear trees the terms
-        from ``linear_offset`` on and ``linear_plain``, which is the value where a term's feature is missing.
+        By node: ``value`` of leaves, or where few are different, ``code``, which of ``book`` it is; ``leaf`` as LightGBM
+        numbers them, ``cover`` in training rows, and in linear trees the terms from ``linear_offset`` on and
+        ``linear_plain``, which is the value where a term's feature is missing.
     metadata
         ``format``, ``features`` of a row, ``outputs`` of a prediction, ``link`` of ``LINKS``, its ``slope``, and the ``divisor`` of raw
         scores.
@@ -130,6 +132,10 @@ class Forest:
         _demand(len(self.tree) and self.nodes < 1 << 31, "it has no trees")
         _demand(len(self.threshold_offset) == self.features + 1, RULES[1])
         _demand(self.trees % self.outputs == 0, "its trees are no whole iterations")
+        for name, values in self.arrays.items():
+            # Lists, of tests, are read by Python alone.
+            kind = values.format if isinstance(values, memoryview) else KINDS[ARRAYS[name]][0]
+            _demand(kind == KINDS[ARRAYS[name]][0], f"{name} is not of {ARRAYS[name]}")
         lengths = {name: len(values) for name, values in self.arrays.items()}
         for names in (
             ("node", "leaf", "cover"),
@@ -260,11 +266,11 @@ class Forest:
 
     def leaves(self, row: Sequence[float] | bytes) -> list[int]:
         """Find a row's leaf in each tree, as LightGBM numbers them."""
-        return [self.leaf[at] for at in self._leaves(self._row(row))]
+        return [self.leaf[at] for at in self._leaves(self.as_row(row))]
 
     def raw(self, row: Sequence[float] | bytes) -> list[float]:
         """Add up the trees for one row of ``features`` floats: a raw score for each output."""
-        row = self._row(row)
+        row = self.as_row(row)
         # Not sum(): from Python 3.12 on it compensates rounding, and LightGBM does not.
         total = [0.0] * self.outputs
         for tree, at in enumerate(self._leaves(row)):
@@ -312,11 +318,29 @@ class Forest:
         """Score one row: a number for each output."""
         return self.convert(self.raw(row))
 
-    def _row(self, row: Sequence[float] | bytes) -> Sequence[float]:
-        row = memoryview(row).cast("d") if type(row) is bytes else row
-        if len(row) != self.features:
-            raise ValueError(f"a row has {self.features} numbers, not {len(row)}")
-        return row
+    def as_row(self, row: Sequence[float] | bytes) -> Sequence[float]:
+        """Give a row as numbers, whatever it came as."""
+        return memoryview(packed(row, self.features)).cast("d")
+
+
+def packed(row: Sequence[float] | bytes, features: int) -> bytes:
+    """Give a row as the bytes of float64.
+
+    Raises
+    ------
+    ValueError
+        When it has another number of features.
+    """
+    if type(row) is not bytes:
+        try:
+            view = memoryview(row)
+        except TypeError:
+            row = struct.pack(f"={len(row)}d", *row)
+        else:
+            row = view.tobytes() if view.format == "d" else struct.pack(f"={len(view)}d", *view.tolist())
+    if len(row) != 8 * features:
+        raise ValueError(f"a row has {features} numbers of 8 bytes, not {len(row)} bytes")
+    return row
 
 
 def _parts(word: int) -> tuple[int, int, int]:

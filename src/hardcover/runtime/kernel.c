@@ -8,7 +8,7 @@
  *     many steps as the deepest needs, keep the processor's loads in flight.
  *   - Trees are added in model order, which keeps the bits. Nothing here may be contracted into fused operations.
  *
- * Only malloc is called, for scratch, and the exp and log1p that the caller gives: those of the C library that LightGBM calls
+ * Only malloc and its like are called, for scratch, and the exp and log1p that the caller gives: those of the C library that LightGBM calls
  * here, which a cross-compiler would replace by its own. Every function may be called by many threads.
  */
 #include <math.h>
@@ -58,6 +58,9 @@ typedef struct {
     double (*exp)(double), (*log1p)(double);
     uint32_t link;
 } forest_t;
+
+/* What the caller compares with its own idea of forest_t. */
+EXPORT const uint32_t forest_size = sizeof(forest_t);
 
 /* ---- Checking ---------------------------------------------------------------------------------------------- */
 
@@ -273,9 +276,8 @@ static void convert(const forest_t *f, double *score) {
     }
 }
 
-/* Score rows, shape (count, features), to shape (count, outputs): raw scores, or what the objective makes of them.
- * Gives 0, or 1 when there is no memory. */
-EXPORT int predict(const forest_t *f, const double *rows, uint64_t count, int raw, double *scores) {
+/* Not the exported function, which another library's of the same name could stand in for. */
+static int predict_rows(const forest_t *f, const double *rows, uint64_t count, int raw, double *scores) {
     uint16_t few[ON_STACK], *slots = few;
     uint64_t most = f->nodes > NEAR ? FAR_BLOCK : BLOCK, block = count < most ? count : most;
     if (f->all_slots * block > ON_STACK && !(slots = malloc(f->all_slots * block * sizeof *slots))) return 1;
@@ -300,10 +302,16 @@ EXPORT int predict(const forest_t *f, const double *rows, uint64_t count, int ra
     return 0;
 }
 
+/* Score rows, shape (count, features), to shape (count, outputs): raw scores, or what the objective makes of them.
+ * Gives 0, or 1 when there is no memory. */
+EXPORT int predict(const forest_t *f, const double *rows, uint64_t count, int raw, double *scores) {
+    return predict_rows(f, rows, count, raw, scores);
+}
+
 /* Score one row of a model with one output; NaN when there is no memory. */
 EXPORT double score(const forest_t *f, const double *row) {
     double found;
-    return predict(f, row, 1, 0, &found) ? NAN : found;
+    return predict_rows(f, row, 1, 0, &found) ? NAN : found;
 }
 
 /* Find the leaf of each row in each tree, shape (count, trees). Gives 0, or 1 when there is no memory. */
@@ -397,8 +405,9 @@ EXPORT int prepare(const forest_t *f, explainer_t *e, uint32_t most) {
                 different = unlike[i] > different ? unlike[i] : different;
                 continue;
             }
-            uint32_t feature = f->slot_feature[n.slot < f->slots ? n.slot : 0], above = i;
-            if (n.slot >= f->slots)
+            uint32_t feature = 0, above = i;
+            if (n.slot < f->slots) feature = f->slot_feature[n.slot];
+            else
                 for (uint64_t k = 0; k < f->tables; k++)
                     if (n.slot >= f->table_slot[k]) feature = f->table_feature[k];
             while (above && edge_feature[above] != feature) above = parent[above];

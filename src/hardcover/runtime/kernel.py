@@ -3,14 +3,12 @@
 import ctypes
 import itertools
 import os
-import struct
 import sys
-import threading
 from collections.abc import Sequence
 
 from .arrays import DamagedRelease
-from .forest import ARRAYS, LINKS, RULES, Forest
-from .shapley import DEEPEST, demand_explainable, rule_of
+from .forest import ARRAYS, LINKS, RULES, Forest, packed
+from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_of
 
 SPLIT = 64  # bytes of a split_t
 # Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
@@ -69,7 +67,9 @@ class Kernel:
             self._library = library = ctypes.CDLL(str(path))
             self._score = library.score
             self._score.restype = ctypes.c_double
-        except (OSError, AttributeError) as error:
+            if ctypes.c_uint32.in_dll(library, "forest_size").value != ctypes.sizeof(_ForestOfC):
+                raise OSError("it was compiled for another version of this runtime")
+        except (OSError, AttributeError, ValueError) as error:
             raise NoKernel(f"cannot load {path}: {error}") from error
         self.forest, self.features = forest, forest.features
         self.outputs, self.trees = forest.outputs, forest.trees
@@ -97,36 +97,35 @@ class Kernel:
         self._kept.append(depth)
         self._forest = ctypes.byref(self._own)
         self._explainer: _Explainer | None = None
-        self._preparing = threading.Lock()
         broken = library.check(self._forest)
         if broken:
             raise DamagedRelease(f"the model is damaged: {RULES[broken - 1]}")
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
-        row = self._row(row)
-        if self.outputs == 1:
-            return [self._score(self._forest, row)]
+        row = packed(row, self.features)
+        if self.outputs == 1 and (score := self._score(self._forest, row)) == score:
+            return [score]
         return self._one("predict", row, 0, self.outputs)
 
     def raw(self, row: Sequence[float] | bytes) -> list[float]:
         """Add up the trees for one row: a raw score for each output."""
-        return self._one("predict", self._row(row), 1, self.outputs)
+        return self._one("predict", packed(row, self.features), 1, self.outputs)
 
     def leaves(self, row: Sequence[float] | bytes) -> list[int]:
         """Find a row's leaf in each tree, as LightGBM numbers them."""
-        return self._one("leaves", self._row(row), None, self.trees, ctypes.c_uint32)
+        return self._one("leaves", packed(row, self.features), None, self.trees, ctypes.c_uint32)
 
     def explain(self, row: Sequence[float] | bytes) -> list[float]:
         """Give exact Shapley values of the raw scores: for each output a value by feature, and the base value.
 
         Raises
         ------
-        DamagedRelease
+        Unexplainable
             When the trees are too deep, or linear.
         """
         explainer = self._ready()
-        return self._one("explain", self._row(row), explainer.own, explainer.width)
+        return self._one("explain", packed(row, self.features), explainer.own, explainer.width)
 
     def predict_many(self, rows, raw: bool = False, threads: int | None = None):
         """Score an array of shape (rows, features), float64; gives shape (rows,), or (rows, outputs) where there are more."""
@@ -141,12 +140,6 @@ class Kernel:
         """Explain an array of shape (rows, features); gives shape (rows, outputs x (features + 1)), float64."""
         explainer = self._ready()
         return self._many("explain", rows, explainer.own, explainer.width, threads, worth=16)
-
-    def _row(self, row: Sequence[float] | bytes) -> bytes:
-        content = row if type(row) is bytes else _packed(row)
-        if len(content) != 8 * self.features:
-            raise ValueError(f"a row has {self.features} numbers of 8 bytes, not {len(content)} bytes")
-        return content
 
     def _one(self, name: str, row: bytes, more, width: int, kind: type = ctypes.c_double) -> list:
         found = (kind * width)()
@@ -180,10 +173,11 @@ class Kernel:
         return found
 
     def _ready(self) -> "_Explainer":
-        if self._explainer is None:
-            with self._preparing:
-                self._explainer = self._explainer or _Explainer(self._library, self.forest, self._forest)
-        return self._explainer
+        # Without a lock, which a fork could leave locked for ever: two threads that come first both make it, alike.
+        explainer = self._explainer
+        if explainer is None:
+            self._explainer = explainer = _Explainer(self._library, self.forest, self._forest)
+        return explainer
 
 
 class _Explainer:
@@ -196,20 +190,24 @@ class _Explainer:
         widest = max([1, *(high - low for low, high in itertools.pairwise(forest.tree))])
         self.split = (ctypes.c_char * (SPLIT * splits))()
         self.first = (ctypes.c_uint32 * (forest.trees + 1))()
-        self.points = (ctypes.c_uint32 * max(1, forest.trees))()
+        self.points = (ctypes.c_uint32 * max(1, forest.trees))(4)
         self.base = (ctypes.c_double * forest.outputs)()
         of = {name: ctypes.addressof(getattr(self, name)) for name in ("split", "first", "points", "base")}
         self.of_c = _ExplainerOfC(lanes=4, widest=widest, **of)
         self.own = ctypes.byref(self.of_c)
         failed = library.prepare(of_c, self.own, DEEPEST)
         if failed == 2:
-            raise DamagedRelease(f"a tree is deeper than {DEEPEST}, too deep for explanations")
+            raise Unexplainable(TOO_DEEP)
         _demand_memory(failed)
-        rules = [number for points in range(4, self.of_c.lanes + 1, 4) for number in rule_of(points)]
-        self.rule = (ctypes.c_double * len(rules))(*rules)
+        # The rule with n points lies behind all shorter ones; only those that a tree asks for are made.
+        lanes = self.of_c.lanes
+        self.rule = (ctypes.c_double * (lanes * (lanes + 4) // 2))()
+        for points in set(self.points):
+            first = points * (points - 4) // 2
+            self.rule[first : first + 4 * points] = rule_of(points)
         self.of_c.rule = ctypes.addressof(self.rule)
-        if forest.nodes * self.of_c.lanes * 8 <= MOST_EDGES:
-            self.edge = (ctypes.c_double * max(1, forest.nodes * self.of_c.lanes))()
+        if forest.nodes * lanes * 8 <= MOST_EDGES:
+            self.edge = (ctypes.c_double * max(1, forest.nodes * lanes))()
             self.of_c.edge = ctypes.addressof(self.edge)
             library.prepare_edges(of_c, self.own)
 
@@ -223,14 +221,6 @@ def _address(name: str) -> int:
         except (OSError, AttributeError):
             continue
     raise NoKernel(f"the C library has no {name}")
-
-
-def _packed(row: Sequence[float]) -> bytes:
-    try:
-        view = memoryview(row)
-    except TypeError:
-        return struct.pack(f"={len(row)}d", *row)
-    return view.tobytes() if view.format == "d" else struct.pack(f"={len(view)}d", *view.tolist())
 
 
 def _pointer(values) -> ctypes.Array:

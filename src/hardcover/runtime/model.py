@@ -13,6 +13,7 @@ from typing import NamedTuple
 from . import arrays, features
 from .forest import Forest
 from .records import Fields
+from .shapley import Explainer, Unexplainable
 
 FILES = ("model.safetensors", "schema.json", "golden.json")
 KERNELS = ("kernel.so", "kernel.dylib", "kernel.dll")
@@ -145,10 +146,17 @@ class Model:
         return Forest(*self._arrays)
 
     @cached_property
+    def explains(self) -> bool:
+        """Whether there are reasons: not for linear trees or very deep ones."""
+        try:
+            self._explain(bytes(8 * len(self.inputs)))
+        except Unexplainable:
+            return False
+        return True
+
+    @cached_property
     def _explain(self) -> Callable[[bytes], list[float]]:
         if isinstance(self.evaluator, Forest):
-            from .shapley import Explainer
-
             return Explainer(self.evaluator).explain
         return self.evaluator.explain
 
@@ -261,7 +269,8 @@ class Model:
 
         if isinstance(self.evaluator, Forest):
             score = self.evaluator.raw if raw else self.evaluator.predict
-            return np.array([score(row.tobytes())[0] for row in np.asarray(inputs, dtype=np.float64)])
+            rows = np.asarray(inputs, dtype=np.float64)
+            return np.array([score(row.tobytes())[0] for row in rows], dtype=np.float64)
         return self.evaluator.predict_many(inputs, raw)
 
     def explain_inputs(self, inputs):
@@ -270,7 +279,8 @@ class Model:
 
         if isinstance(self.evaluator, Forest):
             rows = np.asarray(inputs, dtype=np.float64)
-            return np.array([self._explain(row.tobytes()) for row in rows]).reshape(len(rows), -1)
+            found = np.array([self._explain(row.tobytes()) for row in rows], dtype=np.float64)
+            return found.reshape(len(rows), len(self.inputs) + 1)
         return self.evaluator.explain_many(inputs)
 
     def selftest(self) -> tuple[int, list[str]]:

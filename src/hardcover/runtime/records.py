@@ -56,6 +56,9 @@ class Fields:
         self.required: set[str] = set(schema.get("required", ()))
         self.rules: list[dict] = schema.get("x-rules", [])
         self.levels = {name: rule["enum"] for name, rule in self.properties.items() if "enum" in rule}
+        for name, levels in self.levels.items():
+            if len(set(levels)) < len(levels):
+                raise ValueError(f"the schema lists a level of {name!r} twice: {levels}")
 
     def encode(self, record: Mapping[str, object], validate: bool = True) -> dict[str, float]:
         """Turn one record into floats by field; missing becomes NaN, an unseen category -1.
@@ -72,7 +75,7 @@ class Fields:
         values: dict[str, float] = {}
         for name, rule in self.properties.items():
             value = record.get(name)
-            if value is None or value != value:
+            if value is None or (isinstance(value, numbers.Real) and value != value):
                 values[name] = math.nan
                 if validate and name in self.required:
                     problems.append(Problem(name, "is missing"))
@@ -106,6 +109,8 @@ class Fields:
             number = float(value)
         except OverflowError:
             return math.inf, f"{_short(value)} is too large for a float"
+        except (ArithmeticError, ValueError):
+            return math.nan, f"{_short(value)} is no number of a float"
         return number, _out_of_range(number, rule) if validate else ""
 
     def encode_many(self, table, validate: bool = True) -> tuple[dict, int]:

@@ -7,11 +7,15 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .arrays import DamagedRelease
 from .forest import LEAF, Forest
 
 # In deeper trees nobody would look for reasons, and finding a feature on a path takes as long as it is deep.
 DEEPEST = 1024
+TOO_DEEP = f"a tree is deeper than {DEEPEST}, too deep for explanations"
+
+
+class Unexplainable(ValueError):
+    """A model whose scores have no Shapley values here; the message says why."""
 
 
 class Split(NamedTuple):
@@ -41,7 +45,7 @@ class Explainer:
 
     Raises
     ------
-    DamagedRelease
+    Unexplainable
         When the trees are linear, or deeper than ``DEEPEST``.
     """
 
@@ -89,16 +93,17 @@ class Explainer:
                 is_leaf = forest.node[first + child] >> 16 & 0xFFFF == LEAF
                 scale.append(forest.value_of(first + child) if is_leaf else 1.0)
             if level[left] > DEEPEST:
-                raise DamagedRelease(f"a tree is deeper than {DEEPEST}, too deep for explanations")
+                raise Unexplainable(TOO_DEEP)
             inverse = 1.0 / z[above] if z[above] > 0.0 else 0.0
             splits.append(
                 Split(at, left, above, feature, (z[left], z[left + 1]), tuple(scale), 1.0 - z[above], inverse)
             )
         return splits, mean, different
 
-    def explain(self, row: Sequence[float]) -> list[float]:
+    def explain(self, row: Sequence[float] | bytes) -> list[float]:
         """Give each output's values by feature, and its base value: outputs x (features + 1) numbers."""
         forest, lanes = self._forest, self._lanes
+        row = forest.as_row(row)
         slots = forest.slots_of(row)
         credit = [[[0.0] * lanes for _ in range(forest.features)] for _ in range(forest.outputs)]
         for number, (root, points, splits, edges) in enumerate(self._trees):
@@ -148,7 +153,7 @@ class Explainer:
 def demand_explainable(forest: Forest) -> None:
     """Refuse linear trees, whose leaves have no one value."""
     if len(forest.linear_plain):
-        raise DamagedRelease("linear trees have no explanations: a leaf's value depends on the row")
+        raise Unexplainable("linear trees have no explanations: a leaf's value depends on the row")
 
 
 def rule_of(points: int) -> list[float]:
