@@ -9,6 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from casebook.maintenance import data
 from casebook.maintenance import features as module
@@ -120,6 +121,22 @@ def test_optional_fields_open_ranges_and_features_that_fail_are_as_in_general():
     # 1 / 0, and the root of a negative number, are for the general way.
     assert left
     assert row_of({"speed": 0.5}) == general({"speed": 0.5}, schema, cubic, names)
+
+
+def test_a_feature_that_leaves_the_reals_says_what_it_needs(monkeypatch):
+    inverse = types.ModuleType("inverse")
+    exec("def inverse(speed): return 1 / speed", inverse.__dict__)
+    steps = features.resolve(features.discover(inverse), ["speed"])
+    assert features.compute(steps, {"speed": 0.0})["inverse"] == math.inf
+    monkeypatch.setitem(sys.modules, "numpy", None)
+
+    with pytest.raises(ImportError, match=r"feature 'inverse' of \[0.0\] leaves the real numbers"):
+        features.compute(steps, {"speed": 0.0})
+
+
+def test_a_level_that_is_listed_twice_is_refused():
+    with pytest.raises(ValueError, match="a level of 'kind' twice"):
+        Fields({"properties": {"kind": {"enum": ["a", "b", "a"]}}})
 
 
 def test_the_code_is_readable_and_names_its_fields():

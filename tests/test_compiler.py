@@ -19,8 +19,7 @@ from tests.runtime.strategies import PLAIN, train
 INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
 
 
-@pytest.fixture(scope="module")
-def parts() -> tuple[dict[str, bytes], dict]:
+def made_parts() -> tuple[dict[str, bytes], dict]:
     trees = lightgbm_text.parse(train(PLAIN).model_to_string())
     files = {
         "model.safetensors": layout.to_bytes(trees),
@@ -28,6 +27,9 @@ def parts() -> tuple[dict[str, bytes], dict]:
         "golden.json": b'{"rows": []}',
     }
     return files, {"case": "small", "inputs": INPUTS, "threshold": 0.5}
+
+
+parts = pytest.fixture(scope="module")(made_parts)
 
 
 def built(parts) -> bytes:
