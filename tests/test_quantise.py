@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casebook.model import train as stage
 from hardcover import lightgbm_text, quantise
 from hardcover.errors import DataError, ModelTextError
 from tests.runtime.strategies import PLAIN, train
@@ -47,12 +46,12 @@ def test_what_it_costs_is_told_and_bounded():
     target = (inputs[:, 0] > 0).astype(int)
     text = booster.model_to_string()
 
-    smaller, facts = stage.compress(text, inputs, target, ALLOWED)
+    smaller, facts = quantise.compressed(text, inputs, target, ALLOWED)
 
     difference = np.abs(lgb.Booster(model_str=smaller).predict(inputs) - booster.predict(inputs)).max()
-    assert facts["largest_score_error"] == difference > 0
+    assert facts["score_error"] == difference > 0
     assert facts["bytes"][1] < facts["bytes"][0]
-    assert stage.compress(text, inputs, target, {"leaf_bits": 64}) == (text, {"leaf_bits": 64})
+    assert quantise.compressed(text, inputs, target, {"leaf_bits": 64}) == (text, {"leaf_bits": 64})
     for bound in ("most_score_error", "most_precision_loss"):
         with pytest.raises(DataError, match=f"leaves of 8 bits: .* is above {bound}"):
-            stage.compress(text, inputs, target, {**ALLOWED, bound: -1.0})
+            quantise.compressed(text, inputs, target, {**ALLOWED, bound: -1.0})

@@ -93,7 +93,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'casebook.model.train.boost': ('model/train.html#boost', 'casebook/model/train.py'),
                                       'casebook.model.train.champion_of': ('model/train.html#champion_of', 'casebook/model/train.py'),
                                       'casebook.model.train.compare': ('model/train.html#compare', 'casebook/model/train.py'),
-                                      'casebook.model.train.compress': ('model/train.html#compress', 'casebook/model/train.py'),
                                       'casebook.model.train.cost_of': ('model/train.html#cost_of', 'casebook/model/train.py'),
                                       'casebook.model.train.create_pipeline': ( 'model/train.html#create_pipeline',
                                                                                 'casebook/model/train.py'),
