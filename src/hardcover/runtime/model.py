@@ -54,6 +54,9 @@ class Prediction(NamedTuple):
 class Model:
     """The model in a release's folder; files are read at first use and checked against the manifest.
 
+    Safe to call from many threads. A service that forks its workers should ask for one prediction before, with reasons if it
+    gives them: then all workers share what was loaded.
+
     Parameters
     ----------
     folder
