@@ -24,7 +24,7 @@ BENCH, PEERS = ROOT / ".tools" / "bench", ROOT / ".tools" / "peers"
 RESULTS = ROOT / "benchmarks" / "results" / "runtime.md"
 # Trees and leaves; thirty inputs, one in twenty values missing, one of them a category.
 MODELS = {"small": (100, 31), "middle": (300, 63), "large": (2000, 255)}
-# Compilers of the model itself take minutes for the large one.
+# Compilers and converters of the model itself take minutes for the large one.
 NOT_COMPILED = {"large"}
 ROWS = 20_000
 
@@ -224,14 +224,14 @@ def others(name: str) -> dict:
 
     if name not in NOT_COMPILED:
         measure("lleaves", build_lleaves, lambda model, rows: model.predict(rows, n_jobs=1))
+        measure(
+            "ONNX Runtime, float32",
+            build_onnx,
+            lambda model, rows: model.run(None, {"rows": rows})[1][:, 1],
+            floats,
+            [row.reshape(1, -1) for row in floats[:2000]],
+        )
         measure("tl2cgen", build_tl2cgen, lambda model, rows: model.predict(tl2cgen.DMatrix(rows)).ravel())
-    measure(
-        "ONNX Runtime, float32",
-        build_onnx,
-        lambda model, rows: model.run(None, {"rows": rows})[1][:, 1],
-        floats,
-        [row.reshape(1, -1) for row in floats[:2000]],
-    )
     measure(
         "treelite GTIL",
         lambda: treelite.frontend.load_lightgbm_model(path),

@@ -30,6 +30,8 @@ class Space:
         self.name, self.package, self.file = name, package, file
         self.statements: dict[str, list[ast.stmt]] = {}
         self.imports: dict[str, tuple[str, str | None]] = {}
+        # Statements are known by their ids, which stay theirs only as long as they are there.
+        self._trees: list[ast.AST] = []
         self._globals: dict[int, set[str]] = {}
         self._normal: dict[int, str] = {}
         for source in sources:
@@ -37,6 +39,7 @@ class Space:
 
     def _read(self, source: str) -> None:
         tree = _Normal(self).visit(ast.parse(source))
+        self._trees.append(tree)
         tables = {(table.get_name(), table.get_lineno()): table for table in _top_tables(source)}
         for statement in tree.body:
             for alias, target in self.imports_in(statement) if not is_scope(statement) else ():

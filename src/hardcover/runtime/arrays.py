@@ -8,6 +8,7 @@ Only one-dimensional arrays are used here. Reading needs no numpy.
 import json
 import struct
 import sys
+from collections.abc import Sequence
 
 # dtype name in the file -> (format of memoryview.cast, bytes)
 KINDS = {"F64": ("d", 8), "U64": ("Q", 8), "U32": ("I", 4), "U16": ("H", 2), "U8": ("B", 1)}
@@ -85,3 +86,23 @@ def _entry(name: str, entry: dict, path: str) -> tuple[str, int]:
     if not (isinstance(shape, list) and len(shape) == 1 and _is_count(shape[0])):
         raise DamagedRelease(f"{path}: array {name!r} is not one-dimensional")
     return kind, shape[0]
+
+
+def packed(row: Sequence[float] | bytes, features: int) -> bytes:
+    """Give a row as the bytes of float64.
+
+    Raises
+    ------
+    ValueError
+        When it has another number of features.
+    """
+    if type(row) is not bytes:
+        try:
+            view = memoryview(row)
+        except TypeError:
+            row = struct.pack(f"={len(row)}d", *row)
+        else:
+            row = view.tobytes() if view.format == "d" else struct.pack(f"={len(view)}d", *view.tolist())
+    if len(row) != 8 * features:
+        raise ValueError(f"a row has {features} numbers of 8 bytes, not {len(row)} bytes")
+    return row

@@ -7,11 +7,10 @@ Here in plain Python, slowly, as the referee of ``kernel.c`` and for machines th
 
 import itertools
 import math
-import struct
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from .arrays import KINDS, DamagedRelease
+from .arrays import KINDS, DamagedRelease, packed
 
 FORMAT = "hardcover.forest/2"
 # kZeroThreshold of LightGBM is a float32; anything nearer to zero is taken as zero.
@@ -321,26 +320,6 @@ class Forest:
     def as_row(self, row: Sequence[float] | bytes) -> Sequence[float]:
         """Give a row as numbers, whatever it came as."""
         return memoryview(packed(row, self.features)).cast("d")
-
-
-def packed(row: Sequence[float] | bytes, features: int) -> bytes:
-    """Give a row as the bytes of float64.
-
-    Raises
-    ------
-    ValueError
-        When it has another number of features.
-    """
-    if type(row) is not bytes:
-        try:
-            view = memoryview(row)
-        except TypeError:
-            row = struct.pack(f"={len(row)}d", *row)
-        else:
-            row = view.tobytes() if view.format == "d" else struct.pack(f"={len(view)}d", *view.tolist())
-    if len(row) != 8 * features:
-        raise ValueError(f"a row has {features} numbers of 8 bytes, not {len(row)} bytes")
-    return row
 
 
 def _parts(word: int) -> tuple[int, int, int]:

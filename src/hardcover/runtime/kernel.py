@@ -6,8 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from .arrays import DamagedRelease
-from .forest import ARRAYS, LINKS, RULES, Forest, packed
+from .arrays import DamagedRelease, packed
+from .forest import ARRAYS, LINKS, RULES, Forest
 from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_of
 
 SPLIT = 64  # bytes of a split_t
