@@ -15,6 +15,7 @@ from hardcover.errors import ReleaseError, UnknownName
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.model import Model
 from tests.runtime.strategies import PLAIN, train
+from tests.runtime.test_records import GOOD
 
 INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
 
@@ -88,20 +89,12 @@ def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts
         tags = archive.read(next(name for name in archive.namelist() if name.endswith("WHEEL"))).decode()
     assert "Root-Is-Purelib: true" in tags
     model = Model(tmp_path / "casebook_small", module)
-    record = {
-        "quality": "L",
-        "air_temperature": 298.1,
-        "process_temperature": 308.6,
-        "rotational_speed": 1551,
-        "torque": 42.8,
-        "tool_wear": 0,
-    }
-    found = model.predict(record, explain=True)
+    found = model.predict(GOOD, explain=True)
     assert isinstance(model.evaluator, Forest)
     assert model.explain_inputs([]).shape == (0, len(INPUTS) + 1)
     assert model.score_inputs(np.zeros((0, len(INPUTS)))).shape == (0,)
     assert sum(reason.contribution for reason in found.reasons) + found.base_value == pytest.approx(
-        model.evaluator.raw(model._row(record, True))[0], rel=1e-12
+        model.evaluator.raw(model._row(GOOD, True))[0], rel=1e-12
     )
 
 
