@@ -80,12 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"hardcover {__version__}")
     verbs_of = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    run = verbs_of.add_parser(
+    run = _verb(
+        verbs_of,
         "run",
-        help="the main job: data, features, train, explain, release",
-        description="Run the stages of a case in the order of their datasets, and end with a wheel.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "the main job: data, features, train, explain, release",
+        "Run the stages of a case in the order of their datasets, and end with a wheel.",
+        EXAMPLES,
     )
     run.add_argument("case", nargs="*", metavar="CASE", help="cases to run (default: all)")
     faces = run.add_mutually_exclusive_group()
@@ -113,12 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--no-prove", action="store_true", help="do not compare the faces at the end")
     run.add_argument("--no-verify", action="store_true", help="do not compare versions with their hashes")
     run.set_defaults(face="notebook")
-    lineage = verbs_of.add_parser(
+    lineage = _verb(
+        verbs_of,
         "lineage",
-        help="where a version came from, what was made of it, what a run did",
-        description="Show the tree of a version, the record of a run, or the wheels that hold a raw file.",
-        epilog=LINEAGE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "where a version came from, what was made of it, what a run did",
+        "Show the tree of a version, the record of a run, or the wheels that hold a raw file.",
+        LINEAGE_EXAMPLES,
     )
     lineage.add_argument(
         "what", metavar="DATASET[@VERSION]|RUN|SHA256", help="the first digits of a run or hash will do"
@@ -128,12 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument(
         "--send", metavar="URL", help="send OpenLineage events, which --json prints, to an endpoint"
     )
-    prove = verbs_of.add_parser(
+    prove = _verb(
+        verbs_of,
         "prove",
-        help="compare notebook, module, pipeline and wheel, to the bit",
-        description="Let every face of a case answer the same rows and compare features, scores and labels by bits.",
-        epilog=PROVE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "compare notebook, module, pipeline and wheel, to the bit",
+        "Let every face of a case answer the same rows and compare features, scores and labels by bits.",
+        PROVE_EXAMPLES,
     )
     prove.add_argument("case", metavar="CASE")
     prove.add_argument(
@@ -145,12 +145,12 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument("--rows", type=int, default=10_000, metavar="N", help="generated rows (default 10000)")
     prove.add_argument("--seed", type=int, default=1, metavar="N", help="of the generated rows (default 1)")
     prove.add_argument("--html", type=Path, metavar="FILE", help="also write the page here")
-    release = verbs_of.add_parser(
+    release = _verb(
+        verbs_of,
         "release",
-        help="the newest wheel for other platforms",
-        description="Put a case's newest wheel into dist/, with its kernel compiled for each platform that is asked for.",
-        epilog=RELEASE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "the newest wheel for other platforms",
+        "Put a case's newest wheel into dist/, with its kernel compiled for each platform that is asked for.",
+        RELEASE_EXAMPLES,
     )
     release.add_argument("case", metavar="CASE")
     release.add_argument(
@@ -161,12 +161,12 @@ def _parser() -> argparse.ArgumentParser:
         help="linux-x86_64, linux-aarch64, musl-x86_64, musl-aarch64, macos-arm64, windows-x86_64 (default: this one)",
     )
     release.add_argument("--env", metavar="ENV", help="a folder of conf/")
-    reproduce = verbs_of.add_parser(
+    reproduce = _verb(
+        verbs_of,
         "reproduce",
-        help="run a past run again, from its commit, and compare every output",
-        description="Check out a run's commit, install its lock file, pin what it read, run, and compare by bytes.",
-        epilog="example:\n  hardcover reproduce d0f66511    the first digits of the run's id will do",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "run a past run again, from its commit, and compare every output",
+        "Check out a run's commit, install its lock file, pin what it read, run, and compare by bytes.",
+        "example:\n  hardcover reproduce d0f66511    the first digits of the run's id will do",
     )
     reproduce.add_argument("run", metavar="RUN")
     verbs_of.add_parser("verify", help="compare all versions with their manifests")
@@ -175,6 +175,16 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--json", action="store_true", help="the result as JSON on standard output")
         verb.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
+
+
+def _verb(verbs_of: Any, name: str, purpose: str, description: str, examples: str) -> argparse.ArgumentParser:
+    return verbs_of.add_parser(
+        name,
+        help=purpose,
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _assignment(text: str) -> tuple[str, Any]:

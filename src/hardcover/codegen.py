@@ -64,11 +64,8 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
             read = [f"if type({mine}) is not str:", "    return None", f"{mine} = _levels_{number}[{mine}]"]
         else:
             low, high = _bound(rule.get("minimum")), _bound(rule.get("maximum"))
-            within = f"{low} <= {mine} <= {high}" if low and high else f"-_infinity < {mine} < _infinity"
-            if low and not high:
-                within = f"{low} <= {mine} < _infinity"
-            if high and not low:
-                within = f"-_infinity < {mine} <= {high}"
+            above, below = f"{low} <=" if low else "-_infinity <", f"<= {high}" if high else "< _infinity"
+            within = f"{above} {mine} {below}"
             read = [
                 f"if type({mine}) is not float:",
                 f"    if type({mine}) is not int:",

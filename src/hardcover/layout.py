@@ -91,8 +91,8 @@ def write(arrays: dict[str, tuple[str, Any]], metadata: dict[str, str]) -> bytes
 def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     """Give each array of ``runtime.forest.ARRAYS``."""
     splits, count = len(trees.feature), int((2 * trees.leaves - 1).sum())
-    place, tree = _places(trees)
     child = _child_ids(trees)
+    place, tree = _places(trees, child)
     slot, rank, columns = _slots(trees)
     node = np.zeros(count, np.uint64)
     node[place[:splits]] = (
@@ -101,7 +101,7 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     at = place[splits:].astype(np.uint64)
     node[place[splits:]] = np.uint64(LEAF << 16) + (at << np.uint64(32))
     value, leaf, cover = np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64)
-    own = np.repeat(np.cumsum(trees.leaves) - trees.leaves, trees.leaves)
+    own = np.repeat(_firsts(trees.leaves), trees.leaves)
     linear = len(trees.linear_offset) > 0
     of_leaves = trees.linear_constant if linear else trees.leaf_value
     value[place[splits:]] = of_leaves
@@ -120,25 +120,25 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     return {**made, **_linear(trees, place[splits:], count)}
 
 
+def _firsts(counts: np.ndarray) -> np.ndarray:
+    """Say where each tree's share starts."""
+    return np.cumsum(counts) - counts
+
+
 def _child_ids(trees: Trees) -> np.ndarray:
     """Give children as numbers of splits, then leaves, of all trees: shape (2, splits)."""
-    first_split = np.repeat(np.cumsum(trees.leaves - 1) - (trees.leaves - 1), trees.leaves - 1)
-    first_leaf = np.repeat(np.cumsum(trees.leaves) - trees.leaves, trees.leaves - 1) + len(trees.feature)
+    first_split = np.repeat(_firsts(trees.leaves - 1), trees.leaves - 1)
+    first_leaf = np.repeat(_firsts(trees.leaves), trees.leaves - 1) + len(trees.feature)
     both = np.stack([trees.left, trees.right])
     return np.where(both >= 0, first_split + both, first_leaf + ~both)
 
 
-def _places(trees: Trees) -> tuple[np.ndarray, np.ndarray]:
+def _places(trees: Trees, child: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Place all splits and leaves: trees in turn, level by level, siblings side by side. Also where each tree starts."""
     splits, leaves = len(trees.feature), len(trees.leaf_value)
-    child = _child_ids(trees)
     sizes = 2 * trees.leaves - 1
     start = np.concatenate([[0], np.cumsum(sizes)])
-    first_split, first_leaf = (
-        np.cumsum(trees.leaves - 1) - (trees.leaves - 1),
-        np.cumsum(trees.leaves) - trees.leaves,
-    )
-    front = np.where(trees.leaves > 1, first_split, splits + first_leaf)
+    front = np.where(trees.leaves > 1, _firsts(trees.leaves - 1), splits + _firsts(trees.leaves))
     owner = np.arange(len(trees.leaves))
     seen = np.zeros(splits + leaves, bool)
     levels, owners = [], []

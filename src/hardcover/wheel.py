@@ -109,9 +109,10 @@ def build(
     features_module: ModuleType,
     files: dict[str, bytes],
     manifest: dict,
-    target: str | None = None,
 ) -> bytes:
-    """Build the wheel ``casebook_<case>``; the same input gives the same bytes.
+    """Build the wheel ``casebook_<case>`` for this machine; the same input gives the same bytes.
+
+    Without a compiler, it has no kernel and is for any platform.
 
     Parameters
     ----------
@@ -126,8 +127,6 @@ def build(
         The contents of ``runtime.model.FILES``.
     manifest
         What ``model.about`` gives besides the name, version and digests.
-    target
-        As ``compiler.kernel`` takes it. For this machine without a compiler, the wheel has no kernel and is for any platform.
 
     Raises
     ------
@@ -170,10 +169,8 @@ def build(
         "py.typed": b"",
     }
     try:
-        compiled = compiler.kernel(target)
+        compiled = compiler.kernel()
     except ReleaseError:
-        if target is not None:
-            raise
         return _pack(members, "any", **names)
     return _pack(_with_kernel(members, compiled), compiled.tag, **names)
 

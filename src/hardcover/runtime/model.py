@@ -97,19 +97,16 @@ class Model:
         except FileNotFoundError:
             return None
 
-    def _read(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
-
     def _demand_digest(self, path: Path, content: bytes | mmap.mmap) -> None:
         if hashlib.sha256(content).hexdigest() != self.about["files"].get(path.name):
             raise arrays.DamagedRelease(f"{path} is not the file that was released; install the wheel again")
 
     def _checked(self, name: str) -> bytes:
         path = self._folder / name
-        content = self._read(path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
         self._demand_digest(path, content)
         return content
 
@@ -141,7 +138,7 @@ class Model:
         if file and not self._plain:
             from .kernel import Kernel, NoKernel
 
-            self._demand_digest(self._folder / file, self._read(self._folder / file))
+            self._checked(file)
             try:
                 return Kernel(Forest(*self._arrays, check=False), str(self._folder / file))
             except NoKernel:
