@@ -45,11 +45,32 @@ def test_a_table_has_keys_target_and_inputs_in_the_models_order():
         (lambda width: width * math.nan, "feature 'made' is NaN for all 2 rows"),
         (lambda widht: widht, "needs 'widht'.*did you mean 'width'"),
         (lambda broken: broken, "needs 'broken', which is neither a column nor a feature"),
-        (lambda width: width.no_such_thing, "feature 'made' fails: AttributeError"),
-        (lambda width: np.zeros(7), "feature 'made' fails: ValueError"),
+        (
+            lambda width: width.no_such_thing,
+            "feature 'made' cannot be computed: '.no_such_thing' looks at a whole column",
+        ),
+        (lambda width: undefined(width), "feature 'made' fails: NameError"),  # noqa: F821
+        (lambda width: np.zeros(7), "feature 'made' cannot be computed: it returns ndarray"),
     ],
 )
 def test_a_function_that_gives_nothing_usable_is_refused_by_name(function, complaint):
+    with pytest.raises(FeatureError, match=complaint):
+        features.table_of(CLEAN, SCHEMA, {"made": function}, ["numpy"])
+
+
+def _helper(width):
+    return np.log1p(width)
+
+
+@pytest.mark.parametrize(
+    ("function", "complaint"),
+    [
+        (lambda width: np.log1p(width), "uses numpy.*hardcover.runtime.functions.*libraries: .numpy."),
+        (lambda width: _helper(width), "uses numpy"),
+        (lambda width: pd.to_numeric(width), "uses pandas.*Use the standard library"),
+    ],
+)
+def test_a_library_that_a_case_does_not_accept_is_refused_by_name(function, complaint):
     with pytest.raises(FeatureError, match=complaint):
         features.table_of(CLEAN, SCHEMA, {"made": function})
 

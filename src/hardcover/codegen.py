@@ -4,18 +4,23 @@ What ``runtime.records`` and ``runtime.features`` do step by step for any schema
 not plainly right is left to them: they say what is wrong, or find that it is right after all.
 """
 
+import ast
 import math
+from pathlib import Path
 from types import ModuleType
 
-from hardcover.runtime import features
+from hardcover.runtime import features, functions
 from hardcover.runtime.records import Fields
 
 _HEAD = '''"""Made at release from schema.json and features.py: a raw record checked and turned into the model's inputs."""
 
 from struct import Struct
 
-from . import features as _features
+from . import features as _module
+from .runtime.features import discover, with_ieee_math
+from .runtime.scalars import Level, Number
 
+_features = with_ieee_math(discover(_module))
 _pack = Struct("={count}d").pack
 _names = frozenset({names!r})
 _nan = float("nan")
@@ -54,13 +59,14 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
     variables = {
         name: f"{name}_" if name.isidentifier() else f"v{number}" for number, name in enumerate(names)
     }
+    named = {name: f"Number({variable})" for name, variable in variables.items()}
     lines, head = [], _HEAD.format(count=len(inputs), names=sorted(fields.properties))
     for number, (name, rule) in enumerate(fields.properties.items()):
         mine, required = variables[name], name in fields.required
         if name in fields.levels:
-            head += (
-                f"_levels_{number} = { ({level: float(code) for code, level in enumerate(rule['enum'])})!r}\n"
-            )
+            codes = {level: float(code) for code, level in enumerate(rule["enum"])}
+            head += f"_levels_{number} = {codes!r}\n_names_{number} = {rule['enum']!r}\n"
+            named[name] = f"Level({mine}, _names_{number})"
             read = [f"if type({mine}) is not str:", "    return None", f"{mine} = _levels_{number}[{mine}]"]
         else:
             low, high = _bound(rule.get("minimum")), _bound(rule.get("maximum"))
@@ -88,13 +94,62 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
         left, right = variables[rule["left"]], variables[rule["right"]]
         holds = f"{left} {rule['operator']} {right} or {left} != {left} or {right} != {right}"
         lines += [f"if not ({holds}):", "    return None"]
+    plain = _plain_functions(module)
     for step in steps:
-        given = ", ".join(variables[parameter] for parameter in step.parameters)
-        lines.append(f"{variables[step.name]} = float(_features.{step.name}({given}))")
+        head += f"_feature_{step.name} = _features[{step.name!r}]\n"
+        given = ", ".join((variables if step.name in plain else named)[name] for name in step.parameters)
+        lines.append(f"{variables[step.name]} = float(_feature_{step.name}({given}))")
     lines.append(f"return _pack({', '.join(variables[name] for name in inputs)})")
     body = "".join(f"        {line}\n" for line in lines)
     # Whatever it is, the other way finds it again and says it better.
     return f"{head}{_FUNCTION.format(count=len(inputs))}{body}    except Exception:\n        return None\n"
+
+
+def _plain_functions(module: ModuleType) -> set[str]:
+    """Find the functions of a module that give the same bits for Python's floats as for a ``Number``, which is slower.
+
+    They are those with nothing but arithmetic that either agrees or raises: no powers, which can become complex, no
+    comparisons, which give integers, no calls but of ``abs``, of ``math`` and of functions that are plain themselves.
+    """
+    tree = (
+        ast.parse(Path(module.__file__).read_text(encoding="utf-8")).body
+        if hasattr(module, "__file__")
+        else []
+    )
+    defined = {
+        part.name: part for part in tree if isinstance(part, ast.FunctionDef) and not part.decorator_list
+    }
+    found, size = set(), -1
+    while len(found) > size:
+        size = len(found)
+        found |= {name for name, part in defined.items() if _is_plain(part, module, found)}
+    return found
+
+
+_PLAIN = (
+    ast.arguments, ast.arg, ast.Expr, ast.Assign, ast.AugAssign, ast.Return, ast.BinOp, ast.UnaryOp, ast.Name, ast.Constant,
+    ast.Attribute, ast.Call, ast.expr_context, ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd,
+)  # fmt: skip
+
+
+def _is_plain(function: ast.FunctionDef, module: ModuleType, plain: set[str]) -> bool:
+    def is_callable(called: ast.expr) -> bool:
+        if isinstance(called, ast.Name):
+            known = called.id == "abs" and not hasattr(module, "abs")
+            value = getattr(module, called.id, None)
+            return (
+                known
+                or called.id in plain
+                or getattr(value, "__module__", "") in ("math", functions.__name__)
+            )
+        base = getattr(module, getattr(getattr(called, "value", None), "id", ""), None)
+        return base is math or base is functions
+
+    parts = [part for statement in function.body for part in ast.walk(statement)]
+    return not function.args.defaults and all(
+        isinstance(part, _PLAIN) and (not isinstance(part, ast.Call) or is_callable(part.func))
+        for part in parts
+    )
 
 
 def _bound(value: float | None) -> str:

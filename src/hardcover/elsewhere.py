@@ -9,27 +9,8 @@ from typing import Any
 
 from hardcover.errors import ReleaseError
 
-_SCORE = """
-import json, sys
-forbidden = {{"pandas", "lightgbm", "mlflow", "kedro", "sklearn", "pickle"}}
-from {package} import model
-model.predict(json.load(open("record.json")), explain=model.explains)
-loaded = forbidden & set(sys.modules)
-import numpy
-columns = dict(numpy.load("columns.npz"))
-inputs = numpy.load("inputs.npy")
-# numpy imports pickle for its own files; what comes after is ours.
-before = set(sys.modules)
-rows, differences = model.selftest()
-scores = model.predict_many(columns, validate=False)
-input_scores = model.score_inputs(inputs)
-reasons = model.explain_inputs(inputs[:100]) if model.explains else numpy.zeros((0, 0))
-loaded |= forbidden & (set(sys.modules) - before)
-print(json.dumps({{"scores": scores.tolist(), "input_scores": input_scores.tolist(), "reasons": reasons.tolist(),
-                   "golden": rows, "differences": differences, "modules": sorted(loaded),
-                   "evaluator": type(model.evaluator).__name__,
-                   "python": sys.version.split()[0], "numpy": numpy.__version__}}))
-"""
+# What runs in the environment, as a file beside this one.
+_CHECK = "programs/check_wheel.py"
 
 
 def score(wheel: bytes, name: str, columns: dict, record: dict, inputs: Any) -> dict:
@@ -65,13 +46,14 @@ def score(wheel: bytes, name: str, columns: dict, record: dict, inputs: Any) -> 
         np.savez(Path(folder) / "columns.npz", **columns)
         np.save(Path(folder) / "inputs.npy", inputs)
         (Path(folder) / "record.json").write_text(json.dumps(record), encoding="utf-8")
-        script = _SCORE.format(package=name.partition("-")[0])
-        answer = json.loads(call([python, "-I", "-c", script], "score with the wheel", folder))
+        program = str(Path(__file__).parent / _CHECK)
+        command = [python, "-I", program, name.partition("-")[0]]
+        answer = json.loads(call(command, "score with the wheel", folder))
     if answer["modules"]:
         raise ReleaseError(
             f"the wheel loads {answer['modules']}",
             name,
-            "Keep them out of the features notebook.",
+            "Keep them out of the features notebook; hardcover.runtime.functions has what features need.",
         )
     return answer
 
@@ -119,5 +101,7 @@ def call(command: list[str], purpose: str, folder: str | Path, **options: Any) -
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, **options)
     if done.returncode:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-5:])
-        raise ReleaseError(f"cannot {purpose}: {last}", " ".join(command[:4]), "See the lines above.")
+        raise ReleaseError(
+            f"cannot {purpose}: {last}", Path(command[0]).name, "Mend what the last line names."
+        )
     return done.stdout

@@ -25,44 +25,7 @@ import __main__
 from hardcover import faces
 faces.write_features(__main__, {folder!r})
 """
-IN_WHEEL = """
-import json, sys
-import {package}
-model, way = {package}.model, sys.argv[1]
-if way == "without kernel":
-    model = {package}.Model(model._folder, {package}.features, plain=True)
-subject = json.load(open("subject.json"))
-columns, inputs, explained = subject["columns"], subject["inputs"], subject["explained"]
-if way == "numpy":
-    import numpy as np
-    arrays = {{name: np.array([np.nan if value is None else value for value in column]) if name not in subject["texts"]
-              else np.array(column) for name, column in columns.items()}}
-    table = model.inputs_of(arrays, validate=False)
-    rows = np.concatenate([table, np.array(inputs, dtype=np.float64).reshape(-1, table.shape[1])])
-    raw, score = model.score_inputs(rows, raw=True).tolist(), model.score_inputs(rows).tolist()
-    reasons = model.explain_inputs(rows[explained]).tolist() if model.explains else []
-    table = table.T.tolist()
-else:
-    table = []
-    for row in zip(*columns.values()):
-        record = dict(zip(columns, row))
-        # As predict() does: the code made at release where it is sure, else what works for any schema.
-        inputs_of_row = None if way == "without kernel" else model._row_of(record)
-        table.append(memoryview(inputs_of_row or model._row(record, False)).cast("d").tolist())
-    rows = [*table, *inputs]
-    raw = [model.evaluator.raw(row) for row in rows]
-    if way == "without kernel":
-        score = [model.evaluator.convert(values)[0] for values in raw]
-    else:
-        score = [model.evaluator.predict(row)[0] for row in rows]
-    raw = [values[0] for values in raw]
-    reasons = [model._explain(rows[number]) for number in explained] if model.explains else []
-    table = list(map(list, zip(*table)))
-    assert "numpy" not in sys.modules
-threshold = model.about["threshold"]
-json.dump({{"features": dict(zip(model.inputs, table)), "raw": raw, "score": score,
-           "label": [value >= threshold for value in score], "reasons": reasons}}, open("answers.json", "w"))
-"""
+PROGRAM = "programs/answer_rows.py"
 
 
 class Subject(NamedTuple):
@@ -282,16 +245,23 @@ def wheel_without_numpy(subject: Subject) -> dict:
 
 
 def wheel_without_kernel(subject: Subject) -> dict:
-    """Install the wheel alone; each row is computed by itself, and the model evaluated in plain Python."""
-    return _in_wheel(subject, "without kernel")
+    """Install the wheel and what its features need; each row is computed by itself, the model evaluated in plain Python."""
+    return _in_wheel(subject, "without kernel", *wheels.requirements_of(subject.wheel))
+
+
+def left_out(wheel: bytes) -> dict[str, str]:
+    """Return the faces that a wheel does not have, each with why."""
+    why = "its features use numpy"
+    return {"wheel without numpy": why} if wheels.requirements_of(wheel) else {}
 
 
 def _in_wheel(subject: Subject, way: str, *requirements: str) -> dict:
     _write(subject)
     name = wheels.file_name(subject.wheel)
     python = elsewhere.install(subject.wheel, name, subject.folder, *requirements)
-    script = IN_WHEEL.format(package=wheels.package_of(subject.wheel))
-    elsewhere.call([python, "-I", "-c", script, way], f"score with the wheel ({way})", subject.folder)
+    program = str(Path(__file__).parent / PROGRAM)
+    command = [python, "-I", program, wheels.package_of(subject.wheel), way]
+    elsewhere.call(command, f"score with the wheel ({way})", subject.folder)
     return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
 
 

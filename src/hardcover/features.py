@@ -1,8 +1,9 @@
 """The pipeline around a features module: columns in, the model's table out."""
 
 import inspect
-from collections.abc import Callable
-from types import ModuleType
+import sys
+from collections.abc import Callable, Iterator
+from types import CodeType, FunctionType, ModuleType
 
 import numpy as np
 import pandas as pd
@@ -12,28 +13,39 @@ from hardcover import fingerprints
 from hardcover.errors import FeatureError
 from hardcover.runtime import features as runtime
 from hardcover.runtime.records import Fields
+from hardcover.runtime.scalars import NotElementwise
 
+MEND = "Mend it in the features notebook."
 discover = runtime.discover
 
 
 def create_pipeline(module: ModuleType) -> Pipeline:
     """Make the pipeline that computes the features of ``module``, a notebook's ``__main__`` included.
 
-    Its node reads ``clean`` and ``schema`` and gives ``features``, the table of ``table_of``, and
-    ``feature_plan``, which says how it was made.
+    Its node reads ``clean``, ``schema`` and the parameter ``features`` and returns ``features``, the table of ``table_of``,
+    and ``feature_plan``, which says how it was made.
     """
     functions = discover(module)
 
-    def compute_features(clean: pd.DataFrame, schema: dict) -> tuple[pd.DataFrame, dict]:
-        return table_of(clean, schema, functions)
+    def compute_features(clean: pd.DataFrame, schema: dict, features: dict) -> tuple[pd.DataFrame, dict]:
+        return table_of(clean, schema, functions, features["libraries"])
 
     return pipeline(
-        [node(compute_features, ["clean", "schema"], ["features", "feature_plan"], name="compute_features")],
+        [
+            node(
+                compute_features,
+                ["clean", "schema", "params:features"],
+                ["features", "feature_plan"],
+                name="compute_features",
+            )
+        ],
         tags="features",
     )
 
 
-def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) -> tuple[pd.DataFrame, dict]:
+def table_of(
+    clean: pd.DataFrame, schema: dict, functions: dict[str, Callable], libraries: list[str] | None = None
+) -> tuple[pd.DataFrame, dict]:
     """Compute the model's inputs for each clean row.
 
     Parameters
@@ -44,6 +56,8 @@ def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) 
         JSON Schema of the inputs, as ``schema.to_json_schema`` gives it.
     functions
         The feature functions by name.
+    libraries
+        What they may use besides the standard library and ``hardcover.runtime``: ``["numpy"]`` or nothing.
 
     Returns
     -------
@@ -55,8 +69,11 @@ def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) 
     Raises
     ------
     FeatureError
-        When a function's parameters name nothing, it fails, or it gives NaN for every row.
+        When a function's parameters name nothing, it uses a library that a wheel will not have, looks at more than its row,
+        fails, or returns NaN for every row.
     """
+    for name, function in functions.items():
+        _refuse_libraries(name, function, {"hardcover", *(libraries or ())})
     fields = Fields(schema)
     values, rows = fields.encode_many(clean[list(fields.properties)], validate=False)
     try:
@@ -65,10 +82,13 @@ def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) 
         raise FeatureError(str(error), "", "Rename the parameter in the features notebook.") from error
     for step in steps:
         try:
-            runtime.compute_many([step], values, rows)
+            runtime.compute_many([step], values, rows, fields.levels)
+        except NotElementwise as error:
+            where = "node compute_features"
+            raise FeatureError(f"feature {step.name!r} cannot be computed: {error}", where, MEND) from error
         except Exception as error:
             what = f"feature {step.name!r} fails: {type(error).__name__}: {error}"
-            raise FeatureError(what, "node compute_features", "Mend it in the features notebook.") from error
+            raise FeatureError(what, "node compute_features", MEND) from error
         if np.isnan(values[step.name]).all():
             what = f"feature {step.name!r} is NaN for all {rows} rows"
             inputs = ", ".join(step.parameters)
@@ -90,3 +110,41 @@ def table_of(clean: pd.DataFrame, schema: dict, functions: dict[str, Callable]) 
         },
     }
     return table, plan
+
+
+def _refuse_libraries(feature: str, function: Callable, accepted: set[str]) -> None:
+    foreign = sorted(set(_packages_used(function)) - accepted - sys.stdlib_module_names)
+    if foreign == ["numpy"]:
+        fix = (
+            "Take log1p, where, clip and others from hardcover.runtime.functions, which need no numpy; or accept that services "
+            "install it: 'features: {libraries: [numpy]}' in conf/base/."
+        )
+        raise FeatureError(f"feature {feature!r} uses numpy", "node compute_features", fix)
+    if foreign:
+        fix = "Use the standard library and hardcover.runtime.functions; a wheel has nothing else."
+        raise FeatureError(f"feature {feature!r} uses {', '.join(foreign)}", "node compute_features", fix)
+
+
+def _packages_used(function: Callable) -> Iterator[str]:
+    """Yield the top-level packages that a function and its module's helpers take names from."""
+    waiting, seen = [function], set()
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, FunctionType) or each in seen:
+            continue
+        seen.add(each)
+        for name in _names_in(each.__code__):
+            value = each.__globals__.get(name)
+            if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+                waiting.append(value)
+            elif isinstance(value, ModuleType):
+                yield value.__name__.partition(".")[0]
+            elif module := getattr(value, "__module__", None):
+                yield module.partition(".")[0]
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)

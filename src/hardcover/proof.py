@@ -199,6 +199,7 @@ def lines(proof: dict) -> list[str]:
     return [
         f"{proof['case']}: {count}",
         *table,
+        *(f"{name}: left out, since {why}" for name, why in proof.get("left_out", {}).items()),
         *(_said(difference) for difference in proof["differences"][:20]),
         verdict,
     ]

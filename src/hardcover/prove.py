@@ -84,6 +84,8 @@ def prove(
         catalog = context.catalog
         with tempfile.TemporaryDirectory(prefix="hardcover-proof-") as scratch:
             subject, record = _subject(case, package, catalog, session, env, rows, seed, Path(scratch))
+            left_out = faces.left_out(subject.wheel)
+            chosen = {name: face for name, face in chosen.items() if name not in left_out}
             answers, seconds = _ask(chosen, subject, say)
         found = {
             "format": proof.FORMAT,
@@ -95,6 +97,7 @@ def prove(
                 "explained": len(subject.explained),
                 "seed": seed,
             },
+            "left_out": left_out,
             "wheel": wheel.file_name(subject.wheel),
             "versions": {name: facts["version"] for name, facts in sorted(catalog.loaded.items())},
             **{key: value for key, value in provenance.checkout().items() if key in CHECKOUT},

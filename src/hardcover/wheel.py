@@ -14,6 +14,7 @@ import re
 import sys
 import tempfile
 import zipfile
+from importlib.metadata import version as version_of
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
@@ -29,9 +30,12 @@ _INIT = '''"""The released model of the case {case}: ``from {package} import mod
 
 from pathlib import Path
 
-from . import features
-from .row import row_of
 from .runtime import InvalidRecord, Model, Prediction, Reason
+from .runtime.features import load
+
+features = load(__name__, Path(__file__).parent)
+
+from .row import row_of  # noqa: E402
 
 __all__ = ["InvalidRecord", "Model", "Prediction", "Reason", "model"]
 __version__ = "{version}"
@@ -134,6 +138,10 @@ def build(
         When the build fails.
     """
     package, features_source = f"casebook_{case}", Path(features_module.__file__).read_bytes()
+    foreign = _imported(features_source) - sys.stdlib_module_names - {"numpy", "hardcover"}
+    if foreign:
+        fix = "Import them in a cell of the features notebook that is not exported."
+        raise ReleaseError(f"the features import {', '.join(sorted(foreign))}", features_module.__name__, fix)
     if arrays.parse(files["model.safetensors"])[1]["outputs"] != "1":
         raise ReleaseError(
             "a model with several outputs gives no one score", package, "Release one with one."
@@ -212,8 +220,8 @@ def _as_json(facts: dict | list) -> bytes:
 
 def _pack(members: dict[str, bytes], platform: str, case: str, package: str, version: str) -> bytes:
     # Without a need for numpy, a service installs nothing else.
-    needs = '["numpy>=1.26"]' if "numpy" in _imported(members["features.py"]) else "[]"
-    names = {"case": case, "package": package, "version": version, "dependencies": needs}
+    needs = ["numpy>=1.26"] if "numpy" in _imported(members["features.py"]) else []
+    names = {"case": case, "package": package, "version": version, "dependencies": json.dumps(needs)}
     with tempfile.TemporaryDirectory(prefix="hardcover-wheel-") as folder:
         for name, content in sorted(members.items()):
             path = Path(folder) / package / name
@@ -242,6 +250,15 @@ def _imported(source: bytes) -> set[str]:
         elif isinstance(part, ast.ImportFrom) and part.module:
             names.add(part.module.partition(".")[0])
     return names
+
+
+def requirements_of(wheel: bytes) -> list[str]:
+    """Return what a wheel needs besides Python, pinned to the versions that are installed here."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(metadata).decode()
+    needed = re.findall(r"^Requires-Dist: ([\w.-]+)(?!.*extra ==)", text, re.M)
+    return [f"{name}=={version_of(name)}" for name in needed]
 
 
 def file_name(wheel: bytes) -> str:

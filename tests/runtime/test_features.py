@@ -1,7 +1,11 @@
 """Features: resolved by name, and the same bits for one row and for many."""
 
 import math
+import shutil
+import subprocess
+import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,9 +26,9 @@ def same(ours: float, theirs: float) -> bool:
 def check_both_ways(functions: dict, rows: list[dict[str, float]]) -> None:
     steps = features.resolve(functions, rows[0])
     columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    together = features.compute_many(steps, dict(columns), len(rows))
+    together = features.compute_many(steps, dict(columns), len(rows), {})
     for number, row in enumerate(rows):
-        alone = features.compute(steps, dict(row))
+        alone = features.compute(steps, dict(row), {})
         for name in functions:
             assert same(alone[name], float(together[name][number])), (name, row)
 
@@ -57,7 +61,7 @@ def test_features_are_ordered_by_what_they_need():
     steps = features.resolve(functions, ["a"])
 
     assert [step.name for step in steps] == ["b", "c"]
-    assert features.compute(steps, {"a": 1.0})["c"] == 3.0
+    assert features.compute(steps, {"a": 1.0}, {})["c"] == 3.0
 
 
 @pytest.mark.parametrize(
@@ -85,3 +89,36 @@ def test_a_modules_own_public_functions_are_its_features():
     )
 
     assert list(features.discover(module)) == ["a", "b"]
+
+
+def test_math_in_a_feature_answers_for_every_float_and_the_module_keeps_its_own():
+    module = types.ModuleType("made")
+    source = "import math\nfrom math import log as ln\ndef _half(x): return math.sqrt(x) / 2\n"
+    exec(source + "def root(x): return _half(x)\ndef logarithm(x): return ln(x)", vars(module))
+
+    check_both_ways(features.discover(module), [{"x": x} for x in (4.0, 0.0, -0.0, -1.0, math.inf, math.nan)])
+    assert module.math is math
+    with pytest.raises(ValueError, match=r"domain|nonnegative"):
+        module.root(-1.0)
+
+
+def test_a_releases_features_import_the_releases_own_runtime(tmp_path, monkeypatch):
+    package = tmp_path / "released"
+    shutil.copytree(
+        Path(features.__file__).parent, package / "runtime", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (package / "__init__.py").write_text(
+        "from pathlib import Path\nfrom .runtime.features import load\nfeatures = load(__name__, Path(__file__).parent)\n"
+    )
+    (package / "features.py").write_text(
+        "from hardcover.runtime.functions import log1p\nimport hardcover.runtime.functions as f\nfrom hardcover.runtime import functions\n"
+        "def a(x): return log1p(x) + f.exp(x) + functions.sqrt(x)\n"
+    )
+    program = (
+        "import sys; sys.modules['hardcover'] = None\n"
+        "from released import features; print(features.log1p.__module__, features.functions.__name__, features.a(0.0))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.split()[1:] == ["released.runtime.functions", "1.0"]

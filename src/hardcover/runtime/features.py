@@ -1,15 +1,22 @@
 """Features as plain functions: a function's name is the feature, its parameters are columns or features.
 
-The functions take floats and float64 arrays alike. Arithmetic gives the same bits for both; powers, exponentials
-and logarithms may not, since numpy has its own for arrays. A release tests golden rows both ways and is refused where
-they differ.
+The functions are called for one row, with ``scalars.Number`` and ``scalars.Level``, or for all rows at once, with
+``columns.Column``. Both give the same bits. A function that cannot take columns, such as one with an ``if``, is called row by
+row.
 """
 
+import builtins
 import difflib
-import warnings
-from collections.abc import Callable, Iterable, Mapping
-from types import FunctionType, ModuleType
+import math
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import NamedTuple
+
+from . import functions as elementwise
+from .scalars import Level, NotElementwise, Number
 
 
 class UnresolvedFeature(ValueError):
@@ -22,6 +29,27 @@ class Step(NamedTuple):
     name: str
     function: Callable
     parameters: tuple[str, ...]
+
+
+def load(package: str, folder: Path) -> ModuleType:
+    """Import the ``features.py`` of a release, in which ``hardcover`` means the release's own package.
+
+    The file is the one of the project, unchanged: ``from hardcover.runtime.functions import log1p`` finds the copy in the wheel,
+    whether or not Hardcover is installed, by an ``__import__`` of the module's own
+    (https://docs.python.org/3/reference/executionmodel.html#builtins-and-restricted-execution).
+    """
+    module = ModuleType(f"{package}.features")
+    module.__file__, module.__package__ = str(folder / "features.py"), package
+
+    def imported(name, space=None, local=None, names=(), level=0):
+        if level == 0 and name.partition(".")[0] == "hardcover":
+            name = package + name.removeprefix("hardcover")
+        return builtins.__import__(name, space, local, names, level)
+
+    vars(module)["__builtins__"] = {**vars(builtins), "__import__": imported}
+    sys.modules[module.__name__] = module
+    exec(SourceFileLoader(module.__name__, module.__file__).get_code(module.__name__), vars(module))
+    return module
 
 
 def discover(module: ModuleType) -> dict[str, Callable]:
@@ -39,8 +67,42 @@ def discover(module: ModuleType) -> dict[str, Callable]:
     }
 
 
+def with_ieee_math(functions: Mapping[str, Callable]) -> dict[str, Callable]:
+    """Return the functions with a ``math`` that takes columns and answers for every float.
+
+    ``math`` and what was imported from it are replaced in the functions' globals, for the helpers in their module, too. The
+    module itself stays as it is.
+    """
+    spaces: dict[int, dict] = {}
+    return {
+        name: _in_space(function, _with_ieee_math(function.__globals__, spaces))
+        if isinstance(function, FunctionType)
+        else function
+        for name, function in functions.items()
+    }
+
+
+def _with_ieee_math(names: dict, spaces: dict[int, dict]) -> dict:
+    if id(names) not in spaces:
+        found = spaces[id(names)] = dict(names)
+        for name, value in names.items():
+            if value is math:
+                found[name] = elementwise
+            elif isinstance(value, BuiltinFunctionType) and value.__module__ == "math":
+                found[name] = elementwise.ieee(value)
+            elif isinstance(value, FunctionType) and value.__globals__ is names:
+                found[name] = _in_space(value, found)
+    return spaces[id(names)]
+
+
+def _in_space(function: FunctionType, space: dict) -> FunctionType:
+    made = FunctionType(function.__code__, space, None, function.__defaults__, function.__closure__)
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
 def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[Step]:
-    """Order the features so that each comes after those it needs.
+    """Order the features so that each comes after those it needs, and give their functions a ``math`` for every float.
 
     Raises
     ------
@@ -56,7 +118,7 @@ def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[S
     # Not needed for a first answer, and slow to import.
     import inspect
 
-    columns = set(columns)
+    columns, functions = set(columns), with_ieee_math(functions)
     parameters = {name: tuple(inspect.signature(function).parameters) for name, function in functions.items()}
     for name, needed in parameters.items():
         if name in columns:
@@ -82,41 +144,55 @@ def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[S
     return list(steps.values())
 
 
-def compute(steps: list[Step], values: dict[str, float]) -> dict[str, float]:
-    """Add each feature to ``values`` for one row of floats; NaN stands for missing."""
+def compute(
+    steps: list[Step], values: dict[str, float], levels: Mapping[str, Sequence[str]]
+) -> dict[str, float]:
+    """Add each feature to ``values`` for one row of floats; NaN stands for missing.
+
+    ``levels`` has the names of those columns that are categories. A feature that raises an ``ArithmeticError`` or a
+    ``ValueError`` is missing.
+    """
+    given = {
+        name: Level(value, levels[name]) if name in levels else Number(value)
+        for name, value in values.items()
+    }
     for name, function, parameters in steps:
-        arguments = [values[parameter] for parameter in parameters]
-        try:
-            result = function(*arguments)
-        except (ArithmeticError, ValueError):
-            result = _as_array(function, arguments)
-        if isinstance(result, complex):
-            result = _as_array(function, arguments)
-        values[name] = float(result)
+        given[name] = _one(function, [given[parameter] for parameter in parameters])
+        values[name] = float(given[name])
     return values
 
 
-def _as_array(function: Callable, arguments: list[float]) -> float:
-    # Python raises where an array gives inf or NaN (1.0 / 0.0), and leaves the reals where it gives NaN
-    # ((-8.0) ** 0.5); the array's answer is the one that the model was trained on.
+def _one(function: Callable, arguments: Sequence[Number]) -> Number:
     try:
-        import numpy as np
-    except ImportError as error:
-        what = f"feature {function.__name__!r} of {arguments} leaves the real numbers, which needs numpy; install it"
-        raise ImportError(what) from error
+        result = function(*arguments)
+    except (ArithmeticError, ValueError):
+        return Number(math.nan)
+    if isinstance(result, complex):
+        return Number(math.nan)
+    try:
+        return Number(result)
+    except (TypeError, ValueError) as error:
+        raise NotElementwise(f"it returns {result!r:.60}, which is no number") from error
 
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        return float(np.asarray(function(*(np.array([argument]) for argument in arguments)))[0])
 
-
-def compute_many(steps: list[Step], values: dict, rows: int) -> dict:
-    """Add each feature to ``values`` for float64 arrays of shape (rows,)."""
+def compute_many(steps: list[Step], values: dict, rows: int, levels: Mapping[str, Sequence[str]]) -> dict:
+    """Add each feature to ``values`` for float64 arrays of shape (rows,), to the same bits as ``compute``."""
     import numpy as np
 
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+    from .columns import Column, NeedsRows
+
+    with np.errstate(all="ignore"):
         for name, function, parameters in steps:
-            result = np.asarray(function(*(values[parameter] for parameter in parameters)), dtype=np.float64)
-            values[name] = np.broadcast_to(result, (rows,))
+            given = [Column(values[parameter], levels.get(parameter)) for parameter in parameters]
+            try:
+                result = function(*given)
+            except (NeedsRows, ArithmeticError, ValueError):
+                table = zip(*(column.rows() for column in given), strict=True)
+                found = (_one(function, row) for row in table)
+                values[name] = np.fromiter(found, np.float64, rows)
+                continue
+            if not isinstance(result, Column | float | int | np.number | np.bool_):
+                raise NotElementwise(f"it returns {type(result).__name__}, not a number a row")
+            array = result.array if isinstance(result, Column) else np.float64(result)
+            values[name] = np.ascontiguousarray(np.broadcast_to(array, (rows,)))
     return values

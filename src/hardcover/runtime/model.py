@@ -217,7 +217,7 @@ class Model:
         return Prediction(score, score >= threshold, version, reasons[:top], base)
 
     def _row(self, record: Mapping[str, object], validate: bool) -> bytes:
-        values = features.compute(self._steps, self._fields.encode(record, validate))
+        values = features.compute(self._steps, self._fields.encode(record, validate), self._fields.levels)
         return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
     def predict_many(self, columns, *, validate: bool = True):
@@ -260,7 +260,7 @@ class Model:
         np = _numpy()
 
         values, rows = self._fields.encode_many(columns, validate)
-        values = features.compute_many(self._steps, values, rows)
+        values = features.compute_many(self._steps, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in self.inputs])
 
     def score_inputs(self, inputs, raw: bool = False):
