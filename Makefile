@@ -47,5 +47,5 @@ lab: $(READY)    ## JupyterLab on the notebooks
 	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis dist mlartifacts mlflow.db* benchmarks/results
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis dist environments mlartifacts mlflow.db* benchmarks/results
 	find data -mindepth 2 -not -name .gitkeep -delete

@@ -4,13 +4,12 @@ A case is a subpackage with ``data`` and ``features`` modules; the modules of ``
 """
 
 import importlib
-import json
 from collections.abc import Hashable
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
-from hardcover import definitions, settings
+from hardcover import exported, settings
 from hardcover.errors import HardcoverError
 
 SHARED = "model"
@@ -42,48 +41,16 @@ def stages(case: str, package: str) -> list[StageSource]:
     root = settings.project_root() / NOTEBOOKS
     found = [path for folder in (case, SHARED) for path in sorted((root / folder).glob("[0-9]*_*.ipynb"))]
     return [
-        StageSource(path.stem.partition("_")[2], path, f"{package}.{export_target(path)}") for path in found
+        StageSource(path.stem.partition("_")[2], path, f"{package}.{exported.export_target(path)}")
+        for path in found
     ]
 
 
-def export_target(notebook: Path) -> str:
-    """Give the module that a notebook exports to, from its ``#| default_exp`` cell.
-
-    Raises
-    ------
-    HardcoverError
-        When the notebook is not JSON or has no such cell.
-    """
-    try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    except (OSError, ValueError, KeyError) as error:
-        raise HardcoverError("not a readable notebook", str(notebook), "Restore it from git.") from error
-    lines = [line.strip() for cell in cells for line in "".join(cell["source"]).splitlines()]
-    targets = [
-        line.removeprefix("#| default_exp").strip() for line in lines if line.startswith("#| default_exp")
-    ]
-    if not targets:
-        raise HardcoverError(
-            "the notebook exports no module", str(notebook), "Add a cell '#| default_exp case.stage'."
-        )
-    return targets[0]
-
-
-def in_sync(stage: StageSource) -> bool:
-    """Say whether a stage's notebook defines what its exported module does; imports neither."""
-    notebook = json.loads(stage.notebook.read_text(encoding="utf-8"))
-    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
-    module, written = definitions.space_of(stage.module), definitions.of_notebook(cells)
-    exported = definitions.of_notebook(cell for cell in cells if cell.startswith("#| export"))
-    names = {*module.statements} - {"__all__"} if module else set()
-    if module is None or {*exported.statements} != names or exported.imports != module.imports:
-        return False
-    return all(
-        [module.normal(part) for part in statements]
-        == [written.normal(part) for part in written.statements.get(name, [])]
-        for name, statements in module.statements.items()
-        if name != "__all__"
-    )
+def check_exported(names: list[str], package: str) -> None:
+    """Refuse to run modules of cases that are not what their notebooks say; see ``exported.check``."""
+    root = settings.project_root() / NOTEBOOKS
+    folders = dict.fromkeys([*names, SHARED])
+    exported.check((path for name in folders for path in sorted((root / name).glob("*.ipynb"))), package)
 
 
 def stage_pipeline(stage: StageSource, case: str):

@@ -16,7 +16,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-from kedro.framework.context import KedroContext
+from kedro.framework.context import CatalogCommandsMixin, KedroContext
 from kedro.io import AbstractDataset, AbstractVersionedDataset, CachedDataset, DataCatalog, DatasetError
 from kedro.io.core import Version
 
@@ -28,7 +28,7 @@ LARGE = 50_000_000
 _verified: dict[Path, dict] = {}
 
 
-class VersionedCatalog(DataCatalog):
+class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
     """Load the newest committed version of a dataset; commit what is saved, within a run at its end.
 
     Within one run, a node reads what an earlier node of the same run saved. To everyone else it does not exist

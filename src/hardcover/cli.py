@@ -111,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--force", action="store_true", help="run every node, changed or not")
     run.add_argument("--why", action="store_true", help="say of each node why it ran, or that it was reused")
     run.add_argument("--no-prove", action="store_true", help="do not compare the faces at the end")
+    run.add_argument("--export", action="store_true", help="export the notebooks to their modules first")
     run.add_argument("--no-verify", action="store_true", help="do not compare versions with their hashes")
     run.set_defaults(face="notebook")
     lineage = _verb(

@@ -212,17 +212,23 @@ def of_notebook(cells: Iterable[str]) -> Space:
 
 @lru_cache(maxsize=8)
 def _notebook(cells: tuple[str, ...]) -> Space:
+    sources = (cell if _is_python(cell) else _without_magics(cell) for cell in cells)
+    return Space(MAIN, "", [source for source in sources if _is_python(source)])
+
+
+def _is_python(source: str) -> bool:
+    try:
+        symtable.symtable(source, "<cell>", "exec")
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _without_magics(cell: str) -> str:
+    # Slow to import, and few cells have any.
     from IPython.core.inputtransformer2 import TransformerManager
 
-    found = []
-    for cell in cells:
-        source = TransformerManager().transform_cell(cell)
-        try:
-            symtable.symtable(source, "<cell>", "exec")
-        except (SyntaxError, ValueError):
-            continue
-        found.append(source)
-    return Space(MAIN, "", found)
+    return TransformerManager().transform_cell(cell)
 
 
 def _main() -> Space | None:

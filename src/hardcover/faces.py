@@ -47,8 +47,8 @@ class Subject(NamedTuple):
         The fields that are text.
     schema, plan, model, threshold, wheel
         Of the version that is proven: JSON Schema, feature plan, LightGBM's text, and the wheel's bytes.
-    features_module, package
-        The exported module of the features, and the package that cases are in.
+    features_module, libraries, package
+        The exported module of the features, what they may use besides the standard library, and the package of the cases.
     """
 
     case: str
@@ -65,6 +65,7 @@ class Subject(NamedTuple):
     threshold: float
     wheel: bytes
     features_module: str
+    libraries: list[str]
     package: str
 
 
@@ -147,7 +148,7 @@ def write_features(module: Any, folder: str) -> None:
 
     subject = _read(Path(folder))
     frame = _frame(subject.columns, subject.texts, subject.schema["x-target"])
-    table, _ = features.table_of(frame, subject.schema, features.discover(module))
+    table, _ = features.table_of(frame, subject.schema, features.discover(module), subject.libraries)
     table[subject.plan["inputs"]].to_parquet(Path(folder) / FEATURES)
 
 
@@ -227,7 +228,8 @@ def _pipeline(subject: Subject) -> dict:
     (compute,) = (node.func for node in nodes if f"{subject.case}.features" in node.outputs)
     root = Path(settings.read("data.root"))
     schema = json.loads(_newest(root, subject.case, "03_primary", "schema.json").read_text(encoding="utf-8"))
-    table, _ = compute(_frame(subject.columns, subject.texts, schema["x-target"]), schema)
+    chosen = {"libraries": subject.libraries}
+    table, _ = compute(_frame(subject.columns, subject.texts, schema["x-target"]), schema, chosen)
     model = _newest(root, subject.case, "06_models", "model.txt").read_text(encoding="utf-8")
     return answers(table, subject, model)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
-from hardcover import lock, origins, provenance, settings, tracking, wheel
+from hardcover import lock, origins, provenance, settings, tracking
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
@@ -36,9 +36,10 @@ class HardcoverHooks:
     def after_context_created(self, context: Any):
         """Refuse unknown names before anything starts, and let one process at a time set up the tracking store."""
         _print_own_errors_plainly()
-        settings.check_environment(context.env)
+        settings.enter(context.env)
         check_parameters(context.config_loader)
         with lock.hold("tracking"):
+            tracking.client()
             return (yield)
 
     @hook_impl(tryfirst=True)
@@ -49,13 +50,21 @@ class HardcoverHooks:
             raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
         self._held.enter_context(lock.alone())
         catalog.in_run = True
+        # Kedro and kedro-mlflow note the runner as it prints, with its address in memory.
+        run_params["runner"] = run_params["runner"].partition(" object at ")[0].lstrip("<")
         self._session = session_facts(
             FACE.get(), run_params["env"], run_params["pipeline_names"], run_params["runtime_params"]
         )
 
     @hook_impl(tryfirst=True)
-    def before_node_run(self, node: Any, catalog: Any) -> None:
-        """Note what the node computes from, while its inputs are what it reads."""
+    def before_node_run(self, node: Any, catalog: Any, inputs: dict[str, Any]) -> None:
+        """Note what the node computes from, while its inputs are what it reads; keep large parameters from MLflow."""
+        # Kedro gives its hooks a copy, of which kedro-mlflow logs each parameter in a transaction of its own. Tables of
+        # tables, such as column mappings, have hundreds of parts, and the run's record has them.
+        for name in [
+            name for name, value in inputs.items() if name.startswith("params:") and _is_nested(value)
+        ]:
+            del inputs[name]
         origins.origin_of(node, catalog)
         catalog.reasons.setdefault(node.name, [EVERY])
 
@@ -79,14 +88,19 @@ class HardcoverHooks:
 
             manifests = catalog.commit(facts_of)
             made = {name for name, manifest in manifests.items() if name not in catalog.reused}
-            tracking.log(catalog, manifests, made)
+            tracking.log(catalog, manifests, made, self._session)
             record_session(run, self._session, pipeline, catalog, manifests)
 
     @hook_impl(tryfirst=True)
     def on_pipeline_error(self, catalog: Any) -> None:
-        """Discard what the run saved."""
+        """Discard what the run saved, and name the run for what it is."""
         with self._held:
             catalog.discard()
+            tracking.name_failed(self._session["pipelines"], self._session["face"])
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, dict) and any(isinstance(part, dict) for part in value.values())
 
 
 def _silence_others() -> None:
@@ -165,7 +179,7 @@ def session_facts(face: str, env: str | None, pipelines: list[str] | None, param
 
 
 def record_session(run: str, session: dict, pipeline: Any, catalog: Any, manifests: dict[str, dict]) -> None:
-    """Write what a session did into the record of its run, and let a released wheel land."""
+    """Write what a session did into the record of its run."""
     nodes = {
         node.name: {
             "state": "ran" if node.name in catalog.reasons else "reused",
@@ -186,10 +200,6 @@ def record_session(run: str, session: dict, pipeline: Any, catalog: Any, manifes
     }
     facts = {"nodes": nodes, "outputs": outputs, "inputs": inputs, "ended": _now()}
     provenance.record(run, {**session, **facts})
-    for name in manifests:
-        lands = (getattr(catalog[name], "metadata", None) or {}).get("lands")
-        if lands:
-            wheel.land(catalog.load(f"{name.rpartition('.')[0]}.{lands}"))
     global _last_run
     _last_run = run
 

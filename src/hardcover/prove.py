@@ -19,9 +19,10 @@ from hardcover import (
     lock,
     proof,
     provenance,
+    publish,
     settings,
     stage,
-    storage,
+    tracking,
     versions,
     wheel,
 )
@@ -59,9 +60,9 @@ def prove(
     Returns
     -------
     dict
-        The proof: ``passed``, ``faces`` with their hashes and seconds, ``differences``, the rows, and what was proven. It
-        is saved with its page as ``proof`` and ``proof_page``, and a wheel that passed lands with it, unless ``only``
-        some faces were compared.
+        The proof: ``passed``, ``faces`` with their hashes and seconds, ``differences``, the rows, and what was proven. Unless
+        ``only`` some faces were compared, it is saved with its page as ``proof`` and ``proof_page``; where it passed, the model
+        is promoted if it beat the champion, and the wheel is published with its proof, which ``published`` says.
 
     Raises
     ------
@@ -106,12 +107,12 @@ def prove(
         for name, face in found["faces"].items():
             face["seconds"] = round(seconds.get(name, 0.0), 1)
         if not only:
-            _save(case, catalog, found, subject.wheel)
+            found["published"] = _save(case, catalog, found, subject.wheel, say)
     return found
 
 
 def proven(case: str) -> dict | None:
-    """Give the newest proof of a case if it passed and is about the newest wheel; else None."""
+    """Return the newest proof of a case if it passed, is about the newest wheel, and that wheel is published; else None."""
     root = Path(settings.read("data.root"))
     places = root / "08_reporting" / case / "proof.json", root / "06_models" / case / "release.whl"
     newest = [place / version for place in places if (version := versions.latest(place))]
@@ -121,18 +122,10 @@ def proven(case: str) -> dict | None:
     if about != versions.manifest_of(newest[1])["content"]:
         return None
     found = json.loads((newest[0] / "proof.json").read_text(encoding="utf-8"))
-    if not found["passed"]:
+    pointer = publish.current(case)
+    if not found["passed"] or pointer is None or pointer["wheel"] != found["wheel"]:
         return None
-    _ship((newest[1] / "release.whl").read_bytes(), found)
-    return found
-
-
-def _ship(built: bytes, found: dict) -> None:
-    """Let a wheel land with its proof in it."""
-    content = json.dumps(found, indent=1, sort_keys=True).encode()
-    proven, path = wheel.with_proof(built, content), Path(settings.read("release.dist")) / found["wheel"]
-    if not path.is_file() or path.read_bytes() != proven:
-        storage.write_atomically(path, proven)
+    return {**found, "published": pointer}
 
 
 def _session(case: str) -> dict:
@@ -177,6 +170,7 @@ def _subject(case, package, catalog, session, env, rows, seed, folder) -> tuple[
         threshold,
         built,
         catalog.load(f"params:{case}.features_module"),
+        catalog.load(f"params:{case}.features")["libraries"],
         package,
     )
     kept = features[features["split"] == "holdout"]
@@ -210,7 +204,8 @@ def _ask(chosen: dict[str, Callable], subject: faces.Subject, say: Callable) -> 
         return {name: future.result() for name, future in asked.items()}, seconds
 
 
-def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
+def _save(case: str, catalog: Any, found: dict, built: bytes, say: Callable) -> dict | None:
+    """Save a proof and tell the tracking server; where it passed, promote and publish. Returns the pointer, if any."""
     inputs = {
         name: {"version": facts["version"], "content": facts["content"]}
         for name, facts in catalog.loaded.items()
@@ -220,34 +215,25 @@ def _save(case: str, catalog: Any, found: dict, built: bytes) -> None:
         "node": "prove",
         "inputs": inputs,
         "run": made_by,
-        "face": None,
+        "face": "proof",
         **{key: found[key] for key in CHECKOUT},
     }
     catalog.in_run = True
     catalog.save(f"{case}.proof", found)
     catalog.save(f"{case}.proof_page", proof.page(found))
     manifests = catalog.commit(lambda _: facts)
-    if found["passed"]:
-        _ship(built, found)
-    _tell_mlflow(
-        made_by,
-        [catalog.folder_of(name) / manifest["version"] for name, manifest in manifests.items()],
-        found,
-    )
-
-
-def _tell_mlflow(run: str | None, folders: list[Path], found: dict) -> None:
-    from mlflow.exceptions import MlflowException
-
-    from hardcover import tracking
-
+    files = [
+        catalog.folder_of(name) / manifest["version"] / file
+        for name, manifest in manifests.items()
+        for file in manifest["files"]
+    ]
+    say("telling the tracking server", transient=True)
     with lock.hold("tracking"):
-        client, _ = tracking.client()
-    try:
-        client.set_tag(run, "proof", "passed" if found["passed"] else "failed")
-    except MlflowException:
-        # The wheel's run belongs to another tracking store, or none was used.
-        return
-    for folder in folders:
-        for path in folder.glob("proof.*"):
-            client.log_artifact(run, str(path), "proof")
+        tracking.log_proof(made_by, found["passed"], files)
+        if not found["passed"]:
+            return None
+        registered = catalog.load(f"{case}.registration_report")
+        decision = tracking.promote(registered, found["wheel"], found["commit"])
+    return publish.publish(
+        case, built, found, {"run": made_by, "commit": found["commit"], "registry": decision}
+    )

@@ -1,6 +1,7 @@
 """The main job: a case's stages in order, through their notebooks or as one Kedro pipeline."""
 
 import gc
+import getpass
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hardcover import cases, drafts, lock, settings
+from hardcover import cases, drafts, exported, lock, settings
 from hardcover.errors import HardcoverError, Stopped, UnknownName
 
 PACKAGE = "casebook"
@@ -37,9 +38,10 @@ def run(
     params: dict[str, Any],
     force: bool = False,
     prove: bool = False,
+    export: bool = False,
     say: Any = print,
 ) -> list[dict]:
-    """Run cases, only what changed in them, and give a summary of each.
+    """Run cases, only what changed in them, and return a summary of each.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def run(
         Whether to run every node, changed or not.
     prove
         Whether to compare the faces at the end, unless nothing ran since they were; not with ``stages``.
+    export
+        Whether to export the notebooks first. Without, a notebook that defines other things than its module is refused.
     say
         Called with lines of progress.
 
@@ -74,13 +78,17 @@ def run(
     names = names or known
     if data and len(names) > 1:
         raise HardcoverError("--data goes with one case", f"cases: {', '.join(names)}", "Name the case.")
-    settings.check_environment(env)
+    settings.enter(env)
     by_case = {name: _params_of(name, params, data, names) for name in names}
     for name in names:
         offered = [stage.name for stage in cases.stages(name, PACKAGE)]
         for stage in stages:
             if stage not in offered:
                 raise UnknownName("stage", stage, offered, f"case {name!r}")
+    if export:
+        say("exporting the notebooks", transient=True)
+        exported.export()
+    cases.check_exported(names, PACKAGE)
     through, results = _through_notebooks if face == "notebook" else _as_pipeline, []
     # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
     gc.disable()
@@ -90,12 +98,12 @@ def run(
             run_id = through(name, stages, env, by_case[name], force, say)
             facts = summary(name, run_id)
             if prove and not stages:
-                facts["proof"] = _proof(name, env, facts["nodes"], say)
+                facts["proof"] = _prove(name, env, facts["nodes"], say)
             results.append({**facts, "seconds": round(time.monotonic() - begin, 1)})
     return results
 
 
-def _proof(case: str, env: str | None, nodes: dict[str, dict], say: Any) -> dict:
+def _prove(case: str, env: str | None, nodes: dict[str, dict], say: Any) -> dict:
     from hardcover import prove
 
     if all(node["state"] == "reused" for node in nodes.values()) and (found := prove.proven(case)):
@@ -158,7 +166,7 @@ def _through_notebooks(
                 for source in [source for source, needs in waiting.items() if not needs & unfinished]:
                     del waiting[source]
                     catalog = stage.open_context(env, _overrides(case, params)).catalog
-                    if not force and cases.in_sync(source) and runner.up_to_date(parts[source], catalog):
+                    if not force and runner.up_to_date(parts[source], catalog):
                         book.reuse(source.name, parts[source], catalog)
                         say(f"{titles[source]}: nothing changed, reused")
                         continue
@@ -191,9 +199,10 @@ class _Book:
 
         with lock.hold("tracking"):
             self._client, experiment = tracking.client()
-        tags = {"case": self.case, "face": "notebook"}
+        tags = {"case": self.case, "face": "notebook", "mlflow.user": getpass.getuser()}
+        tags["mlflow.source.name"] = "hardcover run"
         self.run = self._client.create_run(
-            experiment, run_name=f"{self.case} notebooks", tags=tags
+            experiment, run_name=f"{self.case} notebook", tags=tags
         ).info.run_id
         stamp = f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{self.run[:8]}"
         self._reports = Path(settings.read("data.root")) / "08_reporting" / self.case / stamp
@@ -213,6 +222,8 @@ class _Book:
         self._background.shutdown()
         status = "FINISHED" if kind is None else "KILLED" if kind is KeyboardInterrupt else "FAILED"
         self._client.set_terminated(self.run, status)
+        if kind is not None:
+            self._client.update_run(self.run, name=f"{self.case} notebook {status.lower()}")
         drafts.clean(Path(settings.read("data.root")))
         if kind is None:
             for report in self._written:
@@ -326,10 +337,6 @@ def summary(case: str, run_id: str) -> dict:
             found[stem] = outputs[f"{case}.{stem}"]["version"]
             path = root / layer / case / name / found[stem] / name
             facts[stem] = json.loads(path.read_text(encoding="utf-8"))
-    if "release_report" in facts:
-        facts["release_report"]["path"] = str(
-            Path(settings.read("release.dist")) / facts["release_report"]["wheel"]
-        )
     nodes = {name: node for session in sessions for name, node in session["nodes"].items()}
     states = {name: {"state": node["state"], "reasons": node["reasons"]} for name, node in nodes.items()}
     return {**facts, "versions": found, "nodes": states}

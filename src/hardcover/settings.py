@@ -1,6 +1,7 @@
-"""The operator's settings: ``settings.ini`` at the project's root, each key overridable by environment.
+"""The operator's settings: ``settings.ini`` at the project's root, each key overridable by a variable.
 
-``HARDCOVER_<SECTION>_<KEY>`` wins over the file. Names that are not declared here are errors.
+``HARDCOVER_<SECTION>_<KEY>`` wins over the file. Names that are not declared here are errors. Each Kedro environment besides
+``local`` keeps its data, wheels and registry in a folder of its own, ``environments/<name>``: relative paths are taken from there.
 """
 
 import configparser
@@ -25,6 +26,30 @@ DEFAULTS = {
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
 # Set for the kernels of one run by ``hardcover run``; not settings.
 RESERVED = {"HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK", "HARDCOVER_FORCE"}
+
+
+HOME = "local"
+_environment: str | None = None
+
+
+def enter(environment: str | None) -> str:
+    """Make a Kedro environment this process's own; None is the one of ``KEDRO_ENV``, else ``local``. Returns its name.
+
+    Raises
+    ------
+    UnknownName
+        When it is no folder of ``conf/``.
+    """
+    global _environment
+    _environment = environment or os.environ.get("KEDRO_ENV") or HOME
+    check_environment(_environment)
+    return _environment
+
+
+def home() -> Path:
+    """Return the folder that this environment's relative paths start from."""
+    name = _environment or os.environ.get("KEDRO_ENV") or HOME
+    return project_root() if name == HOME else project_root() / "environments" / name
 
 
 @cache
@@ -71,7 +96,9 @@ def check_environment(name: str | None) -> None:
 
 
 def read(key: str) -> str:
-    """Give the value of ``section.key``; paths come back absolute, relative ones taken from the project.
+    """Return the value of ``section.key``; paths come back absolute.
+
+    Relative ones of the file are taken from ``home()``, those of a variable from the project.
 
     Raises
     ------
@@ -81,12 +108,19 @@ def read(key: str) -> str:
     values = _all()
     if key not in values:
         raise UnknownName("setting", key, values)
-    value = values[key]
+    value, start = values[key], project_root() if _variable(key) in os.environ else home()
     if key in PATHS and "://" not in value:
-        return str((project_root() / value).resolve())
+        return str((start / value).resolve())
     if value.startswith("sqlite:///") and not value.startswith("sqlite:////"):
-        return f"sqlite:///{(project_root() / value.removeprefix('sqlite:///')).resolve()}"
+        path = (start / value.removeprefix("sqlite:///")).resolve()
+        # SQLite does not make folders.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return f"sqlite:///{path}"
     return value
+
+
+def _variable(key: str) -> str:
+    return f"HARDCOVER_{key.replace('.', '_').upper()}"
 
 
 def apart(folder: Path) -> dict[str, str]:
@@ -116,7 +150,7 @@ def _all() -> dict[str, str]:
         if key not in DEFAULTS:
             raise UnknownName("setting", key, DEFAULTS, str(file))
     values |= found
-    by_variable = {f"HARDCOVER_{key.replace('.', '_').upper()}": key for key in DEFAULTS}
+    by_variable = {_variable(key): key for key in DEFAULTS}
     for variable, value in os.environ.items():
         if variable in by_variable:
             values[by_variable[variable]] = value

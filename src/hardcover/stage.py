@@ -46,8 +46,7 @@ def open_context(env: str | None, overrides: dict[str, Any] | None) -> Versioned
     """
     root = settings.project_root()
     bootstrap_project(root)
-    env = env or os.environ.get("KEDRO_ENV")
-    settings.check_environment(env)
+    env = settings.enter(env)
     loader = project.settings.CONFIG_LOADER_CLASS(
         conf_source=str(root / project.settings.CONF_SOURCE),
         env=env,
@@ -92,7 +91,7 @@ class Stage:
     """
 
     def __init__(self, case: str, env: str | None = None, params: dict[str, Any] | None = None):
-        self.case, self.env = case, env
+        self.case, self.env = case, settings.enter(env)
         self._overrides = {case: nested(params or {})} if params else {}
         # A notebook shows results; the progress of nodes is for operators.
         logging.getLogger("kedro").setLevel(logging.WARNING)
@@ -140,6 +139,7 @@ class Stage:
         HardcoverError
             Whatever a node refused; then nothing is kept.
         """
+        settings.enter(self.env)
         name = f"{self.case}.notebook"
         whole = of_case(stages, self.case)
         force = force or os.environ.get(FORCE) == "1"

@@ -6,6 +6,7 @@ and logs parameters.
 """
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,9 @@ from hardcover import settings
 # MLflow's thread that reports usage asks libc for the environment while kedro-mlflow changes it, which now and then is a
 # segmentation fault; and nobody here agreed to be counted. MLflow starts it when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+
+UNPROVEN = ", proof failed"
 
 
 def run_id() -> str | None:
@@ -31,15 +35,17 @@ def abandon() -> None:
         sys.modules["mlflow"].end_run("KILLED")
 
 
-def log(catalog: Any, manifests: dict[str, dict], made: set[str]) -> None:
-    """Log committed datasets to the open run; without a run, do nothing.
+def log(catalog: Any, manifests: dict[str, dict], made: set[str], session: dict) -> None:
+    """Log committed datasets to the open run and name it after case, face and result; without a run, do nothing.
 
     Parameters
     ----------
     catalog, manifests
-        The run's catalog, and the manifests of what it gave, made or reused.
+        The run's catalog, and the manifests of what it saved, made or reused.
     made
         The datasets that this run made; files of the others are with the run that did.
+    session
+        Says the ``face``, the ``commit`` and whether the checkout was ``dirty``.
     """
     if run_id() is None:
         return
@@ -60,6 +66,94 @@ def log(catalog: Any, manifests: dict[str, dict], made: set[str]) -> None:
             folder = catalog.folder_of(name) / manifest["version"]
             for file in manifest["files"]:
                 mlflow.log_artifact(str(folder / file), name.replace(".", "/"))
+    commit = (
+        f"{session['commit']}{' with changes' if session['dirty'] else ''}" if session["commit"] else None
+    )
+    found = {"mlflow.source.git.commit": session["commit"], "git_commit": commit}
+    for name in manifests:
+        if name.endswith(".release_report"):
+            found["wheel"] = catalog.load(name)["wheel"]
+    cases = "+".join(sorted({name.partition(".")[0] for name in manifests}))
+    found["mlflow.runName"] = run_name(cases, session["face"])
+    mlflow.set_tags({name: value for name, value in found.items() if value})
+
+
+def run_name(cases: str, face: str) -> str:
+    """Name the open run: ``maintenance pipeline AP 0.930``; before there is a model, without its figure."""
+    from mlflow import MlflowClient
+
+    figure = MlflowClient().get_run(run_id()).data.metrics.get("holdout.average_precision")
+    return f"{cases} {face}" if figure is None else f"{cases} {face} AP {figure:.3f}"
+
+
+def name_failed(pipelines: list[str] | None, face: str) -> None:
+    """Name the open run as failed; without a run, do nothing."""
+    if run_id() is not None:
+        cases = "+".join(sorted({name.partition(".")[0] for name in pipelines or ()})) or "all"
+        sys.modules["mlflow"].set_tag("mlflow.runName", f"{cases} {face} failed")
+
+
+def log_proof(run: str | None, passed: bool, files: list[Path]) -> None:
+    """Tell a finished run whether its wheel was proven; a failed proof makes it a failed run.
+
+    Does nothing where the run is not in this tracking store.
+    """
+    from mlflow.exceptions import MlflowException
+
+    connection, _ = client()
+    try:
+        name = connection.get_run(run).info.run_name.removesuffix(UNPROVEN)
+    except MlflowException:
+        return
+    connection.set_tag(run, "proof", "passed" if passed else "failed")
+    # Unlike set_terminated, this keeps when the run ended; a later proof that passes undoes it.
+    connection.update_run(run, "FINISHED" if passed else "FAILED", name if passed else name + UNPROVEN)
+    for file in files:
+        connection.log_artifact(run, str(file), "proof")
+
+
+def promote(registered: dict, wheel: str, commit: str | None) -> str:
+    """Make a proven model the champion if it beat the champion that it was compared with.
+
+    Parameters
+    ----------
+    registered
+        The report of the train stage: ``model``, ``version``, ``average_precision``, whether it is ``better``, the champion's
+        version that it was compared ``against`` (None: there was none), and the ``decision`` in words.
+    wheel, commit
+        The proven wheel's file name, and the commit of its code; the registry shows them with the version.
+
+    Returns
+    -------
+    str
+        The decision in words.
+    """
+    from mlflow.exceptions import MlflowException
+
+    connection, _ = client()
+    name, version, figure = registered["model"], registered["version"], registered["average_precision"]
+    try:
+        champion = connection.get_registered_model(name).aliases.get("champion")
+        facts = {
+            "average_precision": f"{figure:.4f}",
+            "wheel": wheel,
+            "git_commit": commit or "none",
+            "proof": "passed",
+        }
+        for key, value in facts.items():
+            connection.set_model_version_tag(name, version, key, value)
+        description = f"AP {figure:.3f} on the holdout, {wheel}, commit {(commit or 'none')[:8]}"
+        connection.update_model_version(name, version, description)
+        if not registered["better"]:
+            return registered["decision"]
+        if str(champion) not in (str(registered["against"]), version):
+            return (
+                f"stays challenger: version {champion} became champion meanwhile; run the train stage again"
+            )
+        connection.set_registered_model_alias(name, "champion", version)
+    except MlflowException:
+        return "this tracking store does not have the version, so nothing was promoted"
+    return f"promoted to champion: {registered['decision']}"
 
 
 def _log_inputs(loaded: dict[str, dict]) -> None:
@@ -109,13 +203,20 @@ def client():
     import mlflow
     from mlflow import MlflowClient
 
+    # Each of a fresh store's tables is announced otherwise.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
     mlflow.set_tracking_uri(settings.read("tracking.uri"))
     connection = MlflowClient()
     name = settings.read("tracking.experiment")
     found = connection.get_experiment_by_name(name)
     if found:
         return connection, found.experiment_id
-    return connection, connection.create_experiment(name, artifact_location=artifact_location())
+    place = artifact_location()
+    made = connection.create_experiment(name, artifact_location=place)
+    # In a local store of our own, MLflow's empty default experiment would stand beside it and be opened by mistake.
+    if place and not connection.search_runs(["0"], max_results=1):
+        connection.delete_experiment("0")
+    return connection, made
 
 
 def artifact_location() -> str | None:

@@ -26,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
         dict(options.param),
         options.force,
         settings.read("run.prove") == "yes" and not options.no_prove,
-        say=say,
+        options.export,
+        say,
     )
     clear()
     if options.json:
@@ -157,9 +158,9 @@ def prove(options: argparse.Namespace) -> int:
 
 
 def release(options: argparse.Namespace) -> int:
-    """Let a case's newest wheel land for each platform that is asked for."""
-    from hardcover import cases, compiler, stage, wheel
-    from hardcover.errors import UnknownName
+    """Say where a case's proven wheel is, and put its counterparts for other platforms beside it."""
+    from hardcover import cases, compiler, prove, publish, stage, wheel
+    from hardcover.errors import ReleaseError, UnknownName
 
     for kind, name, known in (
         ("case", options.case, cases.names()),
@@ -168,16 +169,22 @@ def release(options: argparse.Namespace) -> int:
         if name not in known:
             raise UnknownName(kind, name, list(known))
     newest = stage.open_context(options.env, None).catalog.load(f"{options.case}.wheel")
-    landed = {}
-    for target in options.target or [None]:
+    found = prove.proven(options.case)
+    if found is None:
+        fix = f"Run: hardcover prove {options.case}. A wheel is published with its proof."
+        raise ReleaseError(
+            f"the newest wheel of {options.case!r} is not proven", wheel.file_name(newest), fix
+        )
+    paths = {} if options.target else {"this machine": Path(found["published"]["path"])}
+    for target in options.target:
         # Zig compiles a platform's C library at the first time, which can take a minute.
-        say(f"building the wheel for {target or 'this machine'}", transient=True)
-        landed[target or "this machine"] = wheel.land(wheel.for_target(newest, target) if target else newest)
+        say(f"building the wheel for {target}", transient=True)
+        paths[target] = publish.add(wheel.for_target(newest, target))
     clear()
     if options.json:
-        print(json.dumps({name: str(path) for name, path in landed.items()}, indent=2))
+        print(json.dumps({name: str(path) for name, path in paths.items()}, indent=2))
         return 0
-    for name, path in landed.items():
+    for name, path in paths.items():
         print(f"{name:<16}{path} ({path.stat().st_size:,} bytes)")
     return 0
 
@@ -253,15 +260,16 @@ def _table(facts: dict) -> list[str]:
         logistic, constant = base["logistic_regression"], base["constant"]
         lines = f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
         rows.append(("baseline", lines))
+    published = (facts.get("proof") or {}).get("published")
     if facts.get("registration_report"):
         registered = facts["registration_report"]
-        rows.append(
-            ("registry", f"{registered['model']} version {registered['version']}, {registered['decision']}")
-        )
+        decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
+        rows.append(("registry", f"{registered['model']} version {registered['version']}, {decision}"))
     if facts.get("release_report"):
         release = facts["release_report"]
         bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
-        rows.append(("wheel", f"{release['path']} ({bits})"))
+        held = f"{release['wheel']}, not published: run hardcover prove {facts['case']}"
+        rows.append(("wheel", f"{published['path'] if published else held} ({bits})"))
     if facts.get("proof"):
         from hardcover import proof
 

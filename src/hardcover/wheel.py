@@ -21,7 +21,7 @@ from typing import Any
 
 from kedro.io import AbstractVersionedDataset, Version
 
-from hardcover import codegen, compiler, elsewhere, runtime, settings, storage
+from hardcover import codegen, compiler, elsewhere, runtime
 from hardcover.errors import ReleaseError
 from hardcover.runtime import arrays
 from hardcover.runtime.model import FILES, KERNELS, PROOF
@@ -267,26 +267,6 @@ def file_name(wheel: bytes) -> str:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
         tag = re.search(r"^Tag: (\S+)$", archive.read(metadata).decode(), re.M).group(1)
     return f"{metadata.partition('.dist-info')[0]}-{tag}.whl"
-
-
-def land(wheel: bytes) -> Path:
-    """Copy a wheel under its own name to where releases land; gives the path.
-
-    A wheel of the same content that is there already stays, since it may carry its proof.
-    """
-    path = Path(settings.read("release.dist")) / file_name(wheel)
-    if not path.is_file() or _members(path.read_bytes()) != _members(wheel):
-        storage.write_atomically(path, wheel)
-    return path
-
-
-def _members(wheel: bytes) -> dict[str, bytes] | None:
-    try:
-        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
-            found = {name: archive.read(name) for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError):
-        return None
-    return {name: content for name, content in found.items() if not name.endswith((PROOF, "/RECORD"))}
 
 
 def with_proof(wheel: bytes, proof: bytes) -> bytes:

@@ -18,6 +18,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
 from sklearn.compose import make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
@@ -28,7 +29,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from hardcover import quantise
 
@@ -161,7 +162,10 @@ def baselines_of(
     holdout, truth = part_of(features, feature_plan, "holdout")
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     encode = OneHotEncoder(handle_unknown="ignore")
-    prepare = make_column_transformer((encode, categories), remainder=StandardScaler())
+    # Trees take what is missing or infinite as it is; a linear model needs a number.
+    finite = FunctionTransformer(lambda values: np.where(np.isfinite(values), values, np.nan))
+    numbers = make_pipeline(finite, SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    prepare = make_column_transformer((encode, categories), remainder=numbers)
     logistic = make_pipeline(prepare, LogisticRegression(max_iter=1000)).fit(inputs, target)
     scores = {
         "constant": np.full(len(truth), target.mean()),
@@ -242,7 +246,7 @@ def draw(
 def compare(
     champion: lgb.Booster, predictions: pd.DataFrame, features: pd.DataFrame, feature_plan: dict
 ) -> tuple[bool, str]:
-    """Say whether the challenger's average precision on the holdout is above the champion's, and how they did."""
+    """Return whether the challenger's average precision on the holdout is above the champion's, and both in words."""
     missing = sorted(set(champion.feature_name()) - set(feature_plan["inputs"]))
     if missing:
         return False, f"stays challenger: the champion needs {', '.join(missing)} and cannot be compared"
@@ -250,18 +254,18 @@ def compare(
     truth = predictions[feature_plan["target"]]
     theirs = average_precision_score(truth, champion.predict(holdout))
     ours = average_precision_score(truth, predictions["score"])
-    better = bool(ours > theirs)
-    verdict = "promoted to champion" if better else "stays challenger"
-    return better, f"{verdict}: average precision {ours:.4f}, the champion's {theirs:.4f} on the same holdout"
+    figures = f"average precision {ours:.4f}, the champion's {theirs:.4f} on the same holdout"
+    return (True, figures) if ours > theirs else (False, f"stays challenger: {figures}")
 
 # %% ../../../notebooks/model/03_train.ipynb #champion
-def champion_of(name: str) -> lgb.Booster | None:
-    """Fetch the champion from the registry of the open MLflow run; None where there is none."""
+def champion_of(name: str) -> tuple[str | None, lgb.Booster | None]:
+    """Fetch the champion's version and model from the registry of the open MLflow run; None where there is none."""
     import mlflow.lightgbm
     from mlflow import MlflowClient
 
-    champions = MlflowClient().get_registered_model(name).aliases
-    return mlflow.lightgbm.load_model(f"models:/{name}@champion") if "champion" in champions else None
+    version = MlflowClient().get_registered_model(name).aliases.get("champion")
+    model = mlflow.lightgbm.load_model(f"models:/{name}@champion") if version else None
+    return None if version is None else str(version), model
 
 # %% ../../../notebooks/model/03_train.ipynb #log-model
 def log_model(name: str, model: str, inputs: pd.DataFrame, score: np.ndarray) -> str:
@@ -289,21 +293,19 @@ def register(
     predictions: pd.DataFrame,
     metrics: dict,
 ) -> dict:
-    """Register the model as challenger, and promote it to champion if it beats the champion.
+    """Register the model as challenger and compare it with the champion; it is promoted when its wheel is proven.
 
-    Not pure: it reads and writes the model registry. Gives the registered model, its version and the decision.
+    Not pure: it reads and writes the model registry. Returns the registered model, its version, whether it is `better` than the
+    version it was compared `against`, and the decision in words.
     """
-    from mlflow import MlflowClient
-
     holdout = features.loc[features["split"] == "holdout", feature_plan["inputs"]]
     version = log_model(name, model, holdout, predictions["score"].to_numpy())
-    better, decision = True, "promoted to champion: there was none"
-    if (champion := champion_of(name)) is not None:
+    better, decision = True, "there was none"
+    against, champion = champion_of(name)
+    if champion is not None:
         better, decision = compare(champion, predictions, features, feature_plan)
-    if better:
-        MlflowClient().set_registered_model_alias(name, "champion", version)
-    figure = metrics["holdout"]["average_precision"]
-    return {"model": name, "version": version, "decision": decision, "average_precision": figure}
+    facts = {"better": better, "against": against, "decision": decision}
+    return {"model": name, "version": version, "average_precision": metrics["holdout"]["average_precision"], **facts}
 
 # %% ../../../notebooks/model/03_train.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:
