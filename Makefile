@@ -6,6 +6,8 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 READY := .venv/.ready
+# JupyterLab refuses root unless told; in a container there is often nobody else.
+ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 export KEDRO_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export UV_PYTHON_DOWNLOADS := never
@@ -43,8 +45,9 @@ bench: $(READY)  ## measure side by side with peers; tables in benchmarks/result
 soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_codegen.py tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
 
-lab: $(READY)    ## JupyterLab on the notebooks
-	$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
+lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' outputs from now on
+	git config filter.notebook.clean "$(BIN)/python src/hardcover/programs/clean_notebook.py"
+	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
 	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis dist environments mlartifacts mlflow.db* benchmarks/results

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from hardcover import __version__, verbs
+from hardcover import __version__, settings, verbs
 from hardcover.errors import HardcoverError
 
 EXAMPLES = """examples:
@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   hardcover run maintenance --pipeline                   the same without notebooks
   hardcover run maintenance --env ci                     small and fast
   hardcover run maintenance --param maintenance.simulator.rows=5000 --stage data features
+  hardcover run --export                                 export edited notebooks to their modules first
   hardcover run --why                                    what ran or was reused, and why
   hardcover run --force                                  everything anew
 """
@@ -26,8 +27,13 @@ PROVE_EXAMPLES = """examples:
   hardcover prove maintenance --face module --face wheel     only these two
   hardcover prove maintenance --rows 100000 --seed 7 --json
 """
+LIST_EXAMPLES = """examples:
+  hardcover list                          the last runs: their ids are what lineage and reproduce take
+  hardcover list versions --limit 50
+  hardcover list cases
+"""
 RELEASE_EXAMPLES = """examples:
-  hardcover release maintenance                              the newest wheel once more into dist/
+  hardcover release maintenance                              where the proven wheel is
   hardcover release maintenance --target linux-aarch64       the same for another platform
   hardcover release maintenance --target linux-x86_64 macos-arm64 windows-x86_64
 """
@@ -45,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; gives the exit code: 0 well, 1 on any failure and on Ctrl-C, 2 on wrong usage."""
     options = _parser().parse_args(arguments)
     try:
-        return getattr(verbs, options.verb)(options)
+        if options.env:
+            settings.enter(options.env)
+        return getattr(verbs, options.verb.replace("list", "listing"))(options)
     except BrokenPipeError:
         # Whoever read our output, such as head, has enough of it; Python would complain once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,7 +107,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--data", nargs="+", default=[], metavar="PATH", help="raw CSV or Parquet files")
     run.add_argument("--stage", nargs="+", default=[], metavar="STAGE", help="only these stages")
-    run.add_argument("--env", metavar="ENV", help="a folder of conf/: local (default), ci, production")
     run.add_argument(
         "--param",
         action="append",
@@ -124,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     lineage.add_argument(
         "what", metavar="DATASET[@VERSION]|RUN|SHA256", help="the first digits of a run or hash will do"
     )
+    lineage.add_argument("--all", action="store_true", help="all lines of the trees, not the first 30")
     lineage.add_argument("--html", type=Path, metavar="FILE", help="also write a picture that loads nothing")
     lineage.add_argument("--mermaid", action="store_true", help="print a Mermaid flowchart")
     lineage.add_argument(
@@ -140,9 +148,6 @@ def _parser() -> argparse.ArgumentParser:
     prove.add_argument(
         "--face", action="append", metavar="FACE", help="only this face; may be given several times"
     )
-    prove.add_argument(
-        "--env", metavar="ENV", help="a folder of conf/ (default: the one that the model was made with)"
-    )
     prove.add_argument("--rows", type=int, default=10_000, metavar="N", help="generated rows (default 10000)")
     prove.add_argument("--seed", type=int, default=1, metavar="N", help="of the generated rows (default 1)")
     prove.add_argument("--html", type=Path, metavar="FILE", help="also write the page here")
@@ -150,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         verbs_of,
         "release",
         "the newest wheel for other platforms",
-        "Put a case's newest wheel into dist/, with its kernel compiled for each platform that is asked for.",
+        "Say where a case's proven wheel is, and put its counterparts for other platforms beside it.",
         RELEASE_EXAMPLES,
     )
     release.add_argument("case", metavar="CASE")
@@ -161,7 +166,6 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PLATFORM",
         help="linux-x86_64, linux-aarch64, musl-x86_64, musl-aarch64, macos-arm64, windows-x86_64 (default: this one)",
     )
-    release.add_argument("--env", metavar="ENV", help="a folder of conf/")
     reproduce = _verb(
         verbs_of,
         "reproduce",
@@ -170,9 +174,21 @@ def _parser() -> argparse.ArgumentParser:
         "example:\n  hardcover reproduce d0f66511    the first digits of the run's id will do",
     )
     reproduce.add_argument("run", metavar="RUN")
+    listing = _verb(
+        verbs_of,
+        "list",
+        "runs, versions or cases, newest first",
+        "List runs with what they did, versions with what made them, or cases with what is released.",
+        LIST_EXAMPLES,
+    )
+    listing.add_argument("what", nargs="?", choices=("runs", "versions", "cases"), default="runs")
+    listing.add_argument(
+        "--limit", type=int, default=20, metavar="N", help="lines at most (default 20; 0: all)"
+    )
     verbs_of.add_parser("verify", help="compare all versions with their manifests")
     verbs_of.add_parser("clean", help="remove what killed runs left behind")
     for verb in verbs_of.choices.values():
+        verb.add_argument("--env", metavar="ENV", help="a folder of conf/: local (default), ci, production")
         verb.add_argument("--json", action="store_true", help="the result as JSON on standard output")
         verb.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

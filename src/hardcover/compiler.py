@@ -138,4 +138,7 @@ def _compiled(command: list[str], file: str, source: dict[str, bytes]) -> Path:
 
 @cache
 def _version(*command: str) -> str:
-    return subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
+    # Zig leaves an object file where it is called, even for this.
+    with tempfile.TemporaryDirectory(prefix="hardcover-kernel-") as scratch:
+        options = {"cwd": scratch, "capture_output": True, "text": True, "check": False}
+        return subprocess.run([*command, "--version"], **options).stdout

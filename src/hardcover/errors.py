@@ -106,18 +106,20 @@ class StageFailed(HardcoverError):
     Attributes
     ----------
     stage, cell, source, report
-        The stage, the number and source of the failing cell, and the path of the executed copy.
+        The stage, the number and source of the failing cell, and the path of the executed copy. The source is empty, and not
+        shown, where the error is one of ours, which says all by itself.
     """
 
     def __init__(self, stage: str, error: str, cell: int, source: str, report: str, traceback: str = ""):
         self.stage, self.error, self.cell, self.source = stage, error, cell, source
         self.report, self.traceback = report, traceback
         lines = source.strip().splitlines()
-        shown = "\n".join(f"    {line[:100]}" for line in lines[-8:])
+        shown = "".join(f"\n    {line[:100]}" for line in lines[-8:])
+        cell_text = f"\n  the cell:{shown}" if shown else ""
         super().__init__(
-            f"{error.rstrip('.')}",
+            error.rstrip("."),
             f"stage {stage!r}, cell {cell}",
-            f"\n  the cell:\n{shown}\n  the executed copy: {report}",
+            f"{cell_text}\n  the executed copy: {report}",
         )
 
 

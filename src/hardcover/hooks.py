@@ -14,9 +14,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
+from kedro.framework import project
 from kedro.framework.hooks import hook_impl
 
-from hardcover import lock, origins, provenance, settings, tracking
+from hardcover import exported, lock, origins, provenance, settings, tracking
 from hardcover.catalog import VersionedCatalog
 from hardcover.errors import HardcoverError, UnknownName
 
@@ -48,6 +49,9 @@ class HardcoverHooks:
         if not isinstance(catalog, VersionedCatalog):
             fix = "Use hardcover.IncrementalRunner, SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
             raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
+        if FACE.get() == "pipeline":
+            root = settings.project_root()
+            exported.check(sorted((root / "notebooks").glob("[!_.]*/*.ipynb")), project.PACKAGE_NAME)
         self._held.enter_context(lock.alone())
         catalog.in_run = True
         # Kedro and kedro-mlflow note the runner as it prints, with its address in memory.

@@ -72,16 +72,13 @@ class Lineage:
         return found
 
     def outputs(self, item: Item) -> list[Item]:
-        """Give what was made from a version, or from the same content committed at another time."""
+        """Return what was made from just this version; a raw file may have had several names.
+
+        Versions of equal content are not joined: a feature plan is the same for any data, and wheels of other data would seem to
+        hold a raw file. Where a result was reused, its manifest says from which versions it was made.
+        """
         same = [item]
-        if item in self.manifests:
-            content = self.manifests[item]["content"]
-            same = [
-                other
-                for other in self.manifests
-                if other.dataset == item.dataset and self.manifests[other]["content"] == content
-            ]
-        elif item.is_file:
+        if item.is_file:
             same = [other for other in self._outputs if other.is_file and other.version == item.version]
         return sorted({output for other in same for output in self._outputs.get(other, [])})
 
@@ -103,14 +100,17 @@ class Lineage:
         return sorted(found)
 
     def wheels(self, items: Iterable[Item]) -> list[tuple[Item, str]]:
-        """Give the wheels that were made of any of the items, each with its name."""
+        """Return the wheels that were made of any of the items, each with its name; of one wheel, the newest version."""
         from hardcover import wheel
 
         reached = [item for item in self.reach(items, self.outputs) if item in self.folders]
         files = [
             (item, self.folders[item] / name) for item in reached for name in self.manifests[item]["files"]
         ]
-        return [(item, wheel.file_name(path.read_bytes())) for item, path in files if path.suffix == ".whl"]
+        found = {
+            wheel.file_name(path.read_bytes()): item for item, path in sorted(files) if path.suffix == ".whl"
+        }
+        return [(item, name) for name, item in found.items()]
 
     def reach(self, items: Iterable[Item], step) -> list[Item]:
         """Follow ``inputs`` or ``outputs`` as far as they lead; gives the items themselves, too, nearest first."""
@@ -135,7 +135,9 @@ class Lineage:
             else ""
         )
         by = f"node {facts['node']}" if facts.get("node") else "by hand"
-        return f"{item} ({size}{by}, {facts.get('face')}, run {str(facts.get('run'))[:8]}{commit})"
+        face = f", {facts['face']}" if facts.get("face") else ""
+        run = f", run {facts['run'][:8]}" if facts.get("run") else ""
+        return f"{item} ({size}{by}{face}{run}{commit})"
 
     def tree(self, item: Item, step) -> list[str]:
         """Draw what ``step`` leads to, line by line; what was shown before is not followed again."""

@@ -71,8 +71,11 @@ def alone() -> Iterator[None]:
     """
     with hold() as first:
         if first:
-            for folder in drafts.clean(Path(settings.read("data.root"))):
-                logger.warning("removed %s, left by a stopped run", folder)
+            removed = drafts.clean(Path(settings.read("data.root")))
+            if removed:
+                logger.warning(
+                    "removed %d leftovers of a stopped run, such as %s", len(removed), removed[0].parent.name
+                )
         yield
 
 

@@ -72,11 +72,10 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
         raise
     except papermill.PapermillExecutionError as error:
         # Our own errors say it all; the class's name would add nothing.
-        message = error.evalue if hasattr(errors, error.ename) else f"{error.ename}: {error.evalue}"
-        trace = "\n".join(error.traceback)
-        raise StageFailed(
-            stage, message.strip(), error.cell_index + 1, error.source, str(copy), trace
-        ) from error
+        ours = hasattr(errors, error.ename)
+        message = error.evalue if ours else f"{error.ename}: {error.evalue}"
+        source, trace = "" if ours else error.source, "\n".join(error.traceback)
+        raise StageFailed(stage, message.strip(), error.cell_index + 1, source, str(copy), trace) from error
 
 
 def _cells(notebook: Path) -> list:

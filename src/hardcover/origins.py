@@ -8,7 +8,7 @@ from typing import Any
 from kedro.io import CachedDataset, MemoryDataset
 from kedro.pipeline.node import Node
 
-from hardcover import fingerprints, storage, versions
+from hardcover import fingerprints, settings, storage, versions
 from hardcover.catalog import VersionedCatalog, manifest_of
 from hardcover.errors import HardcoverError, some
 
@@ -94,13 +94,13 @@ def _files_named(value: Any) -> dict[str, str]:
     if isinstance(value, list | tuple):
         return {path: digest for inner in value for path, digest in _files_named(inner).items()}
     if isinstance(value, str) and _is_file(value):
-        return {value: storage.digest(Path(value))}
+        return {value: storage.digest(settings.from_project(value))}
     return {}
 
 
 def _is_file(text: str) -> bool:
     try:
-        return bool(text) and Path(text).is_file()
+        return bool(text) and settings.from_project(text).is_file()
     except (OSError, ValueError):
         # Too long for a path, or below a folder that may not be looked into.
         return False

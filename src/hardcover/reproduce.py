@@ -135,9 +135,9 @@ def _pin(asked: dict, data: Path) -> None:
     for name, facts in asked["made"].items():
         folder = _folder(name, facts["version"])
         for path, digest in (versions.manifest_of(folder).get("reads") or {}).items() if folder else ():
-            if not Path(path).is_file():
+            if not settings.from_project(path).is_file():
                 gone.append(f"the raw file {path}")
-            elif storage.digest(Path(path)) != digest:
+            elif storage.digest(settings.from_project(path)) != digest:
                 gone.append(f"the raw file {path} as it was (SHA-256 {digest[:12]})")
     if gone:
         gone = sorted(set(gone))

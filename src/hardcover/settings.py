@@ -123,6 +123,11 @@ def _variable(key: str) -> str:
     return f"HARDCOVER_{key.replace('.', '_').upper()}"
 
 
+def from_project(path: str | Path) -> Path:
+    """Return a path that a parameter names; a relative one is taken from the project, whatever the working directory."""
+    return project_root() / path
+
+
 def apart(folder: Path) -> dict[str, str]:
     """Give the environment of a process that keeps everything it makes in a folder of its own."""
     return {

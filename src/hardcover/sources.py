@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from hardcover import settings
 from hardcover.errors import SourceError, closest, some
 from hardcover.storage import digest
 from hardcover.units import UNITS
@@ -151,7 +152,7 @@ def collect(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict]]:
         When a file cannot be read or is given twice.
     """
     tables, files = [], []
-    for path in map(Path, paths):
+    for path in map(settings.from_project, paths):
         table = read_table(path)
         name = path.name
         if name in [file["name"] for file in files]:
@@ -185,11 +186,18 @@ def match_layout(file: dict, layouts: Mapping[str, dict]) -> str:
         fitting = [name for name in layouts if not missing[name]]
         return max(fitting, key=lambda name: len(present(layouts[name], file)))
     spare = [column for column in file["columns"] if column not in map(_column, layouts[best].values())]
+    if 2 * len(missing[best]) > len(layouts[best]):
+        raise SourceError(
+            f"no layout fits: the nearest, {best!r}, lacks {len(missing[best])} of its {len(layouts[best])} columns; the file "
+            f"has {some(map(repr, file['columns']), 12)}",
+            file["name"],
+            "Add a layout of it under 'layouts' in conf/local/, or in conf/base/ to share it; the README shows one.",
+        )
     found = [f"column {column!r} is missing{_nearest(column, spare)}" for column in missing[best]]
     raise SourceError(
         "; ".join(found[:10]) + (f"; and {len(found) - 10} more" if len(found) > 10 else ""),
         f"{file['name']}, read by layout {best!r}",
-        "Rename it in the file, or map it under 'layouts' in conf/base/.",
+        "Rename it in the file, or map it under 'layouts' in conf/local/ (conf/base/ to share it).",
     )
 
 
@@ -258,7 +266,7 @@ def convert(
                 f"column {_column(rule)!r} is not numeric: {int(wrong.sum())} of {given} values, such as "
                 f"{some([repr(text) for text in texts[wrong].head(3)])}",
                 where,
-                "Deliver numbers, or map another column under 'layouts' in conf/base/.",
+                "Deliver numbers, or map another column under 'layouts' in conf/local/ (conf/base/ to share it).",
             )
         notes = name + " " + texts[wrong].map(repr) + " is not a number; "
         unreadable.loc[wrong] = unreadable.loc[wrong] + notes

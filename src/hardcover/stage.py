@@ -5,10 +5,11 @@ import html
 import logging
 import os
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hardcover import lock, provenance, settings, tracking
+from hardcover import completion, lock, provenance, settings, tracking, versions
 from hardcover.errors import UnknownName
 
 # Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
@@ -97,6 +98,7 @@ class Stage:
         logging.getLogger("kedro").setLevel(logging.WARNING)
         context = open_context(env, self._overrides or None)
         self._catalog, self._parameters = context.catalog, context.params
+        completion.offer(type(self))
         if case not in self._parameters:
             raise UnknownName(
                 "case", case, [name for name, value in self._parameters.items() if isinstance(value, dict)]
@@ -110,9 +112,39 @@ class Stage:
             runtime_params=self._overrides or None,
         )
 
-    def load(self, name: str) -> Any:
-        """Load the newest committed version of a dataset of this case."""
-        return self._catalog.load(f"{self.case}.{name}")
+    def load(self, name: str, version: str | None = None) -> Any:
+        """Load a dataset of this case: the newest committed version, or the one with this name.
+
+        Raises
+        ------
+        UnknownName
+            When there is no such dataset; offers the closest.
+        VersionError
+            When there is no such committed version.
+        """
+        if f"{self.case}.{name}" not in self._catalog:
+            raise UnknownName("dataset", name, self.datasets(), f"case {self.case!r}")
+        return self._catalog.load(f"{self.case}.{name}", version)
+
+    def datasets(self) -> dict[str, dict]:
+        """Return this case's datasets by name, with the manifest of the newest version of each; empty where there is none."""
+        patterns = [name.partition("}.")[2] for name in self._catalog.config_resolver.list_patterns()]
+        found: dict[str, dict] = {name: {} for name in patterns if name and "{" not in name}
+        for folder in versions.datasets(Path(settings.read("data.root"))):
+            newest = versions.latest(folder)
+            manifest = versions.manifest_of(folder / newest) if newest else {}
+            case, _, name = manifest.get("dataset", "").rpartition(".")
+            if case == self.case:
+                found[name] = manifest
+        return dict(sorted(found.items()))
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            [
+                f"case {self.case!r}, environment {self.env!r}",
+                *(f"  {name:<24} {_described(manifest)}" for name, manifest in self.datasets().items()),
+            ]
+        )
 
     def parameter(self, name: str) -> Any:
         """Give a parameter of this case, such as ``"costs"``, after all overrides.
@@ -177,6 +209,31 @@ class Stage:
     def folder(self, name: str) -> Path:
         """Give the folder of a dataset's newest committed version."""
         return self._catalog.committed_folder(f"{self.case}.{name}")
+
+
+def _described(manifest: dict) -> str:
+    if not manifest:
+        return "no version yet"
+    made = datetime.strptime(manifest["version"], "%Y-%m-%dT%H.%M.%S.%fZ").replace(tzinfo=UTC)
+    rows = f"{manifest['rows']:>8,} rows" if "rows" in manifest else f"{'':>13}"
+    return f"{manifest['version']}  {rows}  {age_of(made)}"
+
+
+def age_of(moment: datetime) -> str:
+    """Return how long ago a moment was, in words.
+
+    Examples
+    --------
+    >>> from datetime import timedelta
+    >>> age_of(datetime.now(UTC) - timedelta(minutes=90))
+    '1 hour ago'
+    """
+    seconds = int((datetime.now(UTC) - moment).total_seconds())
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
 
 
 class StageRun:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from hardcover import settings
 
+# Of a tree and of wheels, unless all are asked for; together with the headings at most 30.
+MOST_LINES, MOST_WHEELS = 20, 6
+
 
 def run(options: argparse.Namespace) -> int:
     """Do the main job."""
@@ -123,23 +126,40 @@ def lineage(options: argparse.Namespace) -> int:
         print(graph.mermaid(edges))
         return 0
     if run:
-        print("\n".join(_run_lines(run)))
+        lines = _run_lines(run)
     else:
+        lines = []
         for item in items:
-            print(
-                "\n".join(
-                    [
-                        "made from",
-                        *found.tree(item, found.inputs),
-                        "went into",
-                        *found.tree(item, found.outputs),
-                    ]
-                )
-            )
+            lines += [
+                "made from",
+                *found.tree(item, found.inputs),
+                "went into",
+                *found.tree(item, found.outputs),
+            ]
+    if not options.all and len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"… and {len(lines) - MOST_LINES} more lines; --all shows them"]
     wheels = found.wheels(items)
     print("wheels" if wheels else "no wheel holds it")
-    for item, wheel in wheels:
+    for item, wheel in wheels[: None if options.all else MOST_WHEELS]:
         print(f"  {wheel}  {found.describe(item)}")
+    if len(wheels) > MOST_WHEELS and not options.all:
+        print(f"  … and {len(wheels) - MOST_WHEELS} more; --all shows them")
+    print("\n".join(lines))
+    return 0
+
+
+def listing(options: argparse.Namespace) -> int:
+    """List runs, versions or cases, newest first."""
+    from hardcover import listing as lists
+
+    rows = lists.LISTS[options.what]()
+    shown = rows[: options.limit or None]
+    if options.json:
+        print(json.dumps(shown, indent=2))
+        return 0
+    print("\n".join(lists.lines(options.what, shown)))
+    if len(rows) > len(shown):
+        print(f"… and {len(rows) - len(shown)} more; --limit 0 shows all")
     return 0
 
 
@@ -241,44 +261,84 @@ def _whys(nodes: dict[str, dict]) -> list[str]:
 
 
 def _table(facts: dict) -> list[str]:
-    rows = [("case", facts["case"])]
-    source, data = facts.get("source"), facts.get("data_report")
-    if source:
-        rows.append(("source", source["description"]))
-    if data:
-        kept = f"{data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
-        rows.append(("rows", f"{data['rows']} raw = {kept}"))
-    metrics = facts.get("metrics")
-    if metrics:
-        holdout, interval = metrics["holdout"], metrics["interval"]
-        between = f"[{interval['average_precision']['low']:.3f}, {interval['average_precision']['high']:.3f}]"
-        folds = metrics["cross_validation"]
-        rows.append(("average precision", f"{holdout['average_precision']:.3f} {between} on the holdout"))
-        spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
-        rows.append(("  in folds", f"{spread}, {folds['folds']} folds"))
-        base = metrics["baseline"]
-        logistic, constant = base["logistic_regression"], base["constant"]
-        lines = f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
-        rows.append(("baseline", lines))
-    published = (facts.get("proof") or {}).get("published")
-    if facts.get("registration_report"):
-        registered = facts["registration_report"]
-        decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
-        rows.append(("registry", f"{registered['model']} version {registered['version']}, {decision}"))
-    if facts.get("release_report"):
-        release = facts["release_report"]
-        bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
-        held = f"{release['wheel']}, not published: run hardcover prove {facts['case']}"
-        rows.append(("wheel", f"{published['path'] if published else held} ({bits})"))
-    if facts.get("proof"):
-        from hardcover import proof
-
-        rows += [
-            ("proof" if not number else "", line) for number, line in enumerate(proof.lines(facts["proof"]))
-        ]
-    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())))
-    ran = [name for name, node in facts["nodes"].items() if node["state"] == "ran"]
-    rows.append(("nodes", f"{len(ran)} ran, {len(facts['nodes']) - len(ran)} reused"))
-    rows.append(("run", facts["run"]))
-    rows.append(("time", f"{facts['seconds']:.0f} s"))
+    """Return the summary's lines; a report that lacks what a line says makes that line say so, and no other."""
+    rows = []
+    for name, report, line in _LINES:
+        if report is not None and not facts.get(report):
+            continue
+        try:
+            text = line(facts)
+        except (KeyError, TypeError, ValueError) as error:
+            text = f"({report} has no {error})"
+        rows += [(name if not number else "", part) for number, part in enumerate(text.splitlines())]
     return [f"{name:<18} {value}" for name, value in rows]
+
+
+def _rows_line(facts: dict) -> str:
+    data = facts["data_report"]
+    return f"{data['rows']} raw = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
+
+
+def _holdout_line(facts: dict) -> str:
+    holdout, interval = facts["metrics"]["holdout"], facts["metrics"]["interval"]["average_precision"]
+    return (
+        f"{holdout['average_precision']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}] on the holdout"
+    )
+
+
+def _folds_line(facts: dict) -> str:
+    folds = facts["metrics"]["cross_validation"]
+    spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
+    return f"{spread}, {folds['folds']} folds"
+
+
+def _baseline_line(facts: dict) -> str:
+    base = facts["metrics"]["baseline"]
+    logistic, constant = base["logistic_regression"], base["constant"]
+    return f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
+
+
+def _published(facts: dict) -> dict | None:
+    return (facts.get("proof") or {}).get("published")
+
+
+def _registry_line(facts: dict) -> str:
+    registered, published = facts["registration_report"], _published(facts)
+    decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
+    return f"{registered['model']} version {registered['version']}, {decision}"
+
+
+def _wheel_line(facts: dict) -> str:
+    release, published = facts["release_report"], _published(facts)
+    bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
+    held = f"{release['wheel']}, not published: run hardcover prove {facts['case']}"
+    return f"{published['path'] if published else held} ({bits})"
+
+
+def _proof_line(facts: dict) -> str:
+    from hardcover import proof
+
+    return "\n".join(proof.lines(facts["proof"]))
+
+
+def _nodes_line(facts: dict) -> str:
+    ran = sum(node["state"] == "ran" for node in facts["nodes"].values())
+    return f"{ran} ran, {len(facts['nodes']) - ran} reused"
+
+
+# Of each line its name, the report that it needs, and what it says.
+_LINES = (
+    ("case", None, lambda facts: facts["case"]),
+    ("source", "source", lambda facts: facts["source"]["description"]),
+    ("rows", "data_report", _rows_line),
+    ("average precision", "metrics", _holdout_line),
+    ("  in folds", "metrics", _folds_line),
+    ("baseline", "metrics", _baseline_line),
+    ("registry", "registration_report", _registry_line),
+    ("wheel", "release_report", _wheel_line),
+    ("proof", "proof", _proof_line),
+    ("nodes", None, _nodes_line),
+    ("run", None, lambda facts: facts["run"]),
+    ("time", None, lambda facts: f"{facts['seconds']:.0f} s"),
+    ("report", "page", lambda facts: facts["page"]),
+)

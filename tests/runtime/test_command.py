@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 
 import pytest
@@ -40,6 +43,65 @@ def test_each_line_is_answered_or_refused(folder, monkeypatch, capsys):
     assert {reason["feature"] for reason in found[0]["reasons"]} == set(INPUTS)
     assert "is not JSON" in found[1]["problems"][0]["message"]
     assert found[2]["problems"][0]["field"] == "torque"
+
+
+def test_an_id_comes_back_with_its_answer_or_its_refusal(folder, monkeypatch, capsys):
+    lines = [
+        json.dumps({**GOOD, "order": 7}),
+        json.dumps({**GOOD, "torque": "high", "order": "a"}),
+        json.dumps(GOOD),
+    ]
+
+    code, found = answers(folder, monkeypatch, capsys, lines, "--key", "order")
+
+    assert code == 1
+    assert [answer["order"] for answer in found] == [7, "a", None]
+    assert "score" in found[0]
+    assert found[1]["problems"] == [{"field": "torque", "message": "'high' is a str, not a number"}]
+
+
+@pytest.mark.parametrize("key", ["torque", "score"])
+def test_an_id_that_is_an_input_or_an_answer_is_wrong_usage(folder, monkeypatch, capsys, key):
+    with pytest.raises(SystemExit) as stopped:
+        answers(folder, monkeypatch, capsys, [], "--key", key)
+
+    assert stopped.value.code == 2
+    assert f"--key {key}: this is an input of the model" in capsys.readouterr().err
+
+
+def test_the_command_tells_its_version(folder, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(Model(folder, module), "casebook_small", ["--version"])
+
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out.startswith("casebook_small 0.1.0+m")
+
+
+def test_a_reader_that_has_enough_ends_the_command_quietly(folder):
+    program = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from casebook_small import model; from casebook_small.runtime.command import main\n"
+        "sys.exit(main(model, 'casebook_small', ['predict']))"
+    )
+    line = json.dumps(GOOD)
+    command = f"yes '{line}' | head -n 20000 | {sys.executable} -c \"$PROGRAM\" {folder.parent} | head -n 1"
+    done = subprocess.run(
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PROGRAM": program},
+    )
+
+    assert "score" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, True, "all"])
+def test_a_number_of_records_to_remember_that_makes_no_sense_is_refused(folder, count):
+    with pytest.raises(ValueError, match="give a number of records"):
+        Model(folder, module).remember(count)
 
 
 def test_a_damaged_release_is_not_the_clients_fault(folder, monkeypatch, capsys):

@@ -3,19 +3,35 @@
 import argparse
 import json
 import math
+import os
 import sys
 
+from .arrays import DamagedRelease
 from .model import Model, Prediction
 from .records import InvalidRecord, Problem
 
 
 def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
-    """Run one verb; gives the exit code: 0 well, 1 a refused record or a failed self-test, 2 wrong usage."""
+    """Run one verb; returns the exit code: 0 well, 1 a refused record or a failed self-test, 2 wrong usage."""
+    try:
+        code = _main(model, name, arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # The reader, such as head, closed the pipe; redirect stdout so that the final flush does not fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(model: Model, name: str, arguments: list[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=f"Score records with the released model {name}.",
-        epilog=f"example: python -m {name} predict --explain 3 < rows.jsonl > scores.jsonl",
+        epilog=f"examples:\n  python -m {name} predict --explain 3 < rows.jsonl > scores.jsonl\n"
+        f"  python -m {name} predict --key order < orders.jsonl     each answer repeats its record's order",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"{name} {_version(model)}")
     parser.add_argument(
         "verb",
         choices=["predict", "selftest", "about", "schema"],
@@ -31,10 +47,16 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
         metavar="N",
         help="with predict: reasons, the N strongest or all; they and base_value add up to the raw score",
     )
+    parser.add_argument(
+        "--key", metavar="FIELD", help="with predict: a field that is no input and comes back with the answer"
+    )
     options = parser.parse_args(arguments)
     verb = options.verb
+    taken = {*Prediction._fields, "line", "problems"}
+    if options.key is not None and (options.key in taken or options.key in model.schema["properties"]):
+        parser.error(f"--key {options.key}: this is an input of the model or a field of its answers")
     if verb == "predict":
-        return _predict(model, options.explain)
+        return _predict(model, options.explain, options.key)
     if verb == "selftest":
         rows, differences = model.selftest()
         print(*differences, f"{rows} golden rows, {len(differences)} differences", sep="\n")
@@ -44,13 +66,23 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _predict(model: Model, reasons: int | None) -> int:
+def _version(model: Model) -> str:
+    try:
+        return model.about["version"]
+    except DamagedRelease as error:
+        return f"unknown: {error}"
+
+
+def _predict(model: Model, reasons: int | None, key: str | None) -> int:
     refused = 0
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
             continue
+        given: dict = {}
         try:
             record = json.loads(line)
+            if key is not None and isinstance(record, dict):
+                given = {key: record.pop(key, None)}
         except (ValueError, RecursionError) as error:
             answer = [Problem("record", f"is not JSON: {error}")]
         else:
@@ -62,11 +94,15 @@ def _predict(model: Model, reasons: int | None) -> int:
             answer = _as_json(answer)
         else:
             refused += 1
-            answer = {"line": number, "problems": [problem._asdict() for problem in answer]}
-        print(json.dumps(answer))
+            answer = {"line": number, "problems": [_problem_as_json(problem) for problem in answer]}
+        print(json.dumps({**given, **answer}))
     if refused:
         print(f"{refused} records refused; see their lines", file=sys.stderr)
     return 1 if refused else 0
+
+
+def _problem_as_json(problem: Problem) -> dict:
+    return {name: value for name, value in problem._asdict().items() if value is not None}
 
 
 def _as_json(prediction: Prediction) -> dict:

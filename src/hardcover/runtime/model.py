@@ -165,7 +165,15 @@ class Model:
         return self.evaluator.predict
 
     def remember(self, count: int) -> None:
-        """Keep the scores of up to ``count`` different records, the least recently used dropped; 0 keeps none."""
+        """Keep the scores of up to ``count`` different records, the least recently used dropped; 0 keeps none.
+
+        Raises
+        ------
+        ValueError
+            When ``count`` is no whole number, or negative.
+        """
+        if type(count) is not int or count < 0:
+            raise ValueError(f"remember({count!r}): give a number of records, 0 or more")
         self._score = lru_cache(count)(self.evaluator.predict) if count else self.evaluator.predict
 
     @cached_property
