@@ -76,6 +76,17 @@ def pipelines(package: str) -> dict:
     return found
 
 
+def stage_of_nodes(package: str) -> dict[str, str]:
+    """Return the stage of each node of all cases, in the order in which stages run."""
+    from hardcover import stage  # noqa: F401  (readies Kedro for this project)
+
+    found = {}
+    for case in names():
+        parts = {source.name: stage_pipeline(source, case) for source in stages(case, package)}
+        found |= {node.name: name for name in in_order(parts) for node in parts[name].nodes}
+    return found
+
+
 def needs(parts: dict, name: Hashable) -> set:
     """Give the other pipelines whose datasets a pipeline reads."""
     read = parts[name].inputs()

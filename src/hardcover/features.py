@@ -64,7 +64,8 @@ def table_of(
     tuple
         A table with ``record``, ``split``, ``machine`` if there is one, the target, and the inputs as float64, a
         category as its position in the schema's ``enum``. And the plan: the inputs' names in the model's order,
-        which of them are categories, the target, and each function's parameters, docstring and code hash.
+        which of them are categories and their levels, how to label their axes, the target, and each function's parameters,
+        docstring and code hash.
 
     Raises
     ------
@@ -99,6 +100,8 @@ def table_of(
     plan = {
         "inputs": inputs,
         "categorical": list(fields.levels),
+        "levels": fields.levels,
+        "labels": {name: _label(name, fields.properties.get(name), functions.get(name)) for name in inputs},
         "target": schema["x-target"],
         "functions": {
             name: {
@@ -110,6 +113,14 @@ def table_of(
         },
     }
     return table, plan
+
+
+def _label(name: str, field: dict | None, function: Callable | None) -> str:
+    """Name an axis: a raw column with its unit, a feature by the first sentence of its docstring."""
+    if field is not None:
+        return f"{name}, {field['x-unit']}" if "x-unit" in field else name
+    first = (inspect.getdoc(function) or "").split("\n")[0].partition(". ")[0].rstrip(".")
+    return f"{name}: {first[:80]}" if first else name
 
 
 def _refuse_libraries(feature: str, function: Callable, accepted: set[str]) -> None:

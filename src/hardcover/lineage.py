@@ -3,7 +3,6 @@
 A version is written ``dataset@version``; a raw file that a parameter named is written ``file@sha256``.
 """
 
-import html
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -199,63 +198,3 @@ def mermaid(edges: Iterable[tuple[Item, Item]]) -> str:
     boxes = [f'  {name}["{item.dataset}<br/>{item.version[:23]}"]' for item, name in ids.items()]
     arrows = [f"  {ids[source]} --> {ids[item]}" for source, item in edges]
     return "\n".join(["flowchart LR", *boxes, *arrows])
-
-
-WIDTH, HEIGHT, ACROSS, DOWN = 210, 40, 260, 56
-
-
-def page(title: str, lineage: Lineage, edges: list[tuple[Item, Item]], marked: Iterable[Item]) -> str:
-    """Draw arrows as one HTML file that loads nothing: a picture, and a table of what each version is."""
-    places = _places(edges)
-    marked = set(marked)
-    across = max((column for column, _ in places.values()), default=0) + 1
-    down = max((row for _, row in places.values()), default=0) + 1
-    lines, boxes = [], []
-    for source, item in edges:
-        (x, y), (to_x, to_y) = _corner(places[source]), _corner(places[item])
-        start, end = f"{x + WIDTH},{y + HEIGHT / 2}", f"{to_x},{to_y + HEIGHT / 2}"
-        bend = (x + WIDTH + to_x) / 2
-        lines.append(f'<path d="M{start} C{bend},{y + HEIGHT / 2} {bend},{to_y + HEIGHT / 2} {end}"/>')
-    for item, place in places.items():
-        x, y = _corner(place)
-        kind = "file" if item.is_file else "marked" if item in marked else "version"
-        boxes.append(
-            f'<g class="{kind}"><title>{html.escape(lineage.describe(item))}</title>'
-            f'<rect x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
-            f'<text x="{x + 8}" y="{y + 17}">{html.escape(item.dataset)}</text>'
-            f'<text x="{x + 8}" y="{y + 32}" class="small">{html.escape(item.version[:27])}</text></g>'
-        )
-    rows = "".join(f"<li>{html.escape(lineage.describe(item))}</li>" for item in sorted(places))
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>
-body {{ font: 14px system-ui, sans-serif; margin: 2em; color: #222 }} svg text {{ font: 12px system-ui, sans-serif }}
-svg .small {{ font-size: 10px; fill: #666 }} path {{ fill: none; stroke: #aaa }} rect {{ fill: #fff; stroke: #888 }}
-.file rect {{ fill: #fdf3dc }} .marked rect {{ stroke: crimson; stroke-width: 2 }} li {{ margin: .2em 0 }}
-</style><h1>{html.escape(title)}</h1>
-<svg width="{across * ACROSS}" height="{down * DOWN + 10}" role="img">{"".join(lines)}{"".join(boxes)}</svg>
-<ul>{rows}</ul></html>
-"""
-
-
-def _corner(place: tuple[int, int]) -> tuple[int, int]:
-    return place[0] * ACROSS + 5, place[1] * DOWN + 5
-
-
-def _places(edges: list[tuple[Item, Item]]) -> dict[Item, tuple[int, int]]:
-    """Put each item one column right of the rightmost that it was made from."""
-    sources: dict[Item, list[Item]] = {}
-    for source, item in edges:
-        sources.setdefault(item, []).append(source)
-        sources.setdefault(source, [])
-    columns: dict[Item, int] = {}
-
-    def column(item: Item) -> int:
-        if item not in columns:
-            columns[item] = max((column(source) + 1 for source in sources[item]), default=0)
-        return columns[item]
-
-    rows: dict[int, int] = {}
-    places = {}
-    for item in sorted(sources, key=lambda item: (column(item), item)):
-        places[item] = (column(item), rows.setdefault(column(item), 0))
-        rows[column(item)] += 1
-    return places

@@ -1,13 +1,14 @@
 """Execute stage notebooks headlessly, keep the executed copy and a self-contained report of each."""
 
+import html
 import logging
 import re
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hardcover import errors
+from hardcover import errors, pages
 from hardcover.errors import HardcoverError, StageFailed
 
 Progress = Callable[[int, int, float], None]
@@ -84,30 +85,64 @@ def _cells(notebook: Path) -> list:
     return nbformat.read(notebook, as_version=4).cells
 
 
+TEMPLATES, TEMPLATE = Path(__file__).parent / "templates", "templates/report/index.html.j2"
+
+
 def to_html(copy: Path) -> Path:
-    """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere."""
+    """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere.
+
+    Code is folded, headings have a table of contents, of the parameters the ones in force are shown, and what a run that went well
+    wrote to its log is left out.
+    """
     import nbformat
     from nbconvert import HTMLExporter
+    from pygments.formatters import HtmlFormatter
 
     # It would remark on each picture without an alternative text.
     logger = logging.getLogger("hardcover.reports")
     logger.setLevel(logging.ERROR)
     exporter = HTMLExporter(
-        log=logger,
-        embed_images=True,
-        require_js_url="",
-        jquery_url="",
-        mathjax_url="",
-        mermaid_js_url="",
-        widget_renderer_url="",
+        log=logger, embed_images=True, extra_template_basedirs=[str(TEMPLATES)], template_name="report"
     )
     notebook = nbformat.read(copy, as_version=4)
-    for cell in notebook.cells:
-        # Directives of nbdev are for its exporter; as Markdown they would be headings.
-        cell.source = re.sub(r"\A(#\|.*\n)+", "", cell.source)
+    notebook.cells = list(_shown(notebook.cells))
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": copy.stem}})
-    # With an empty address the template still writes the tag.
-    body = re.sub(r"<script[^>]*src=\"[^\"]*\"[^>]*></script>", "", body)
+    title, *headings = re.findall(r'<h([12]) id="([^"]*)">(.*?)<a', body)
+    items = "".join(
+        f'<li><a href="#{anchor}">{text}</a></li>' for level, anchor, text in headings if level == "2"
+    )
+    contents = f"<nav><b>Contents</b><ul>{items}</ul></nav>" if items else ""
+    body = body.replace("</h1>", f"</h1>{contents}", 1)
+    css = HtmlFormatter().get_style_defs(".highlight") + REPORT_CSS
     report = copy.with_suffix(".html")
-    report.write_text(body, encoding="utf-8")
+    report.write_text(pages.page(html.unescape(title[2]), body, css), encoding="utf-8")
     return report
+
+
+REPORT_CSS = """
+.highlight { background: #f5f6f7 } a.anchor-link { display: none } .jp-OutputArea-output pre { background: none; padding: .2rem 0 }
+.jp-Cell { margin: .5rem 0 } .jp-OutputArea-output { overflow-x: auto } table.dataframe td, table.dataframe th { text-align: right }
+"""
+
+
+def _shown(cells: list) -> Iterator:
+    failed = any(output.output_type == "error" for cell in cells for output in cell.get("outputs", []))
+    before = None
+    injected = any("injected-parameters" in cell.metadata.get("tags", []) for cell in cells)
+    for cell in cells:
+        if injected and "parameters" in cell.metadata.get("tags", []):
+            continue
+        # Directives of nbdev are for its exporter; as Markdown they would be headings.
+        cell.source = re.sub(r"\A(#\|.*\n?)+", "", cell.source)
+        if not failed and cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        if not cell.source.strip():
+            continue
+        # Neighbours that show nothing are folded together.
+        if before is not None and cell.cell_type == "code" == before.cell_type and not before.outputs:
+            cell.source = f"{before.source}\n\n\n{cell.source}"
+        elif before is not None:
+            yield before
+        before = cell
+    if before is not None:
+        yield before

@@ -1,12 +1,11 @@
 """The comparison of faces by bits: what differs first, and by how much; as a table and as a page."""
 
 import html
-import json
 import math
 import struct
 from collections.abc import Callable
 
-from hardcover import storage
+from hardcover import pages, storage
 
 FORMAT = "hardcover.proof/2"
 QUANTITIES = ("features", "raw", "score", "label")
@@ -215,21 +214,51 @@ def _said(difference: dict) -> str:
     )
 
 
+WHAT_FACES_ARE = {
+    "notebook": "the notebooks, executed by papermill",
+    "module": "the exported module, imported in a fresh process",
+    "pipeline": "the Kedro pipeline, run in a fresh data folder",
+    "wheel": "the wheel, installed with numpy and nothing else; all rows at once",
+    "wheel without numpy": "the wheel, installed alone; row by row",
+    "wheel without kernel": "the wheel with its model in plain Python; row by row",
+}
+
+
 def page(proof: dict) -> str:
-    """Give the proof as one HTML file that loads nothing."""
-    color = "#1a7f37" if proof["passed"] else "crimson"
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}</td>{''.join(f'<td><code>{face[quantity][:16]}</code></td>' for quantity in (*QUANTITIES, 'reasons'))}"
-        f"<td>{face['seconds']}</td></tr>"
+    """Return the proof as one HTML file that loads nothing."""
+    rows = [
+        [
+            f"<b>{html.escape(name)}</b><br><span class='soft'>{html.escape(WHAT_FACES_ARE.get(name, ''))}</span>",
+            *(f"<code>{face[quantity][:8]}</code>" for quantity in (*QUANTITIES, "reasons")),
+            str(face.get("seconds", "")),
+        ]
         for name, face in proof["faces"].items()
+    ]
+    verdict = lines(proof)[-1]
+    counts = proof["rows"]
+    differences = "".join(f"<li>{html.escape(_said(difference))}</li>" for difference in proof["differences"])
+    left_out = "".join(
+        f"<p>Left out: {html.escape(name)}, since {html.escape(why)}.</p>"
+        for name, why in proof.get("left_out", {}).items()
     )
-    items = "".join(f"<li>{html.escape(_said(difference))}</li>" for difference in proof["differences"])
-    facts = html.escape(
-        json.dumps({key: proof[key] for key in ("rows", "wheel", "versions", "commit", "python")}, indent=1)
+    versions = "".join(
+        f"<li>{html.escape(name)} <code>{version}</code></li>" for name, version in proof["versions"].items()
     )
-    return f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Proof of {proof["case"]}</title><style>
-body {{ font: 15px system-ui, sans-serif; margin: 2em; color: #222 }} td, th {{ padding: .3em 1em; text-align: left }}
-</style><h1>Proof of {html.escape(proof["case"])}: <span style="color:{color}">{lines(proof)[-1]}</span></h1>
-<table><tr><th>face</th><th>features</th><th>raw score</th><th>score</th><th>label</th><th>reasons</th><th>seconds</th></tr>{rows}</table>
-<ul>{items}</ul><pre>{facts}</pre></html>
-"""
+    commit = f"{proof['commit'] or 'none'}{' with changes' if proof.get('dirty') else ''}"
+    facts = [
+        ("wheel", proof["wheel"]),
+        ("commit", commit),
+        ("Python", proof["python"]),
+        ("machine", proof.get("platform")),
+    ]
+    body = f"""<h1>Proof of {html.escape(proof["case"])}: <span class="{"good" if proof["passed"] else "bad"}">{verdict}</span></h1>
+<p>A <i>face</i> is a way to get an answer from this model: as a notebook, a module, a pipeline or a wheel. Each face answered the same
+{counts["holdout"] + counts["generated"] + counts["inputs"]:,} rows: {counts["holdout"]:,} of the holdout, which no training saw, {counts["generated"]:,} generated ones, with missing,
+extreme and unknown values, and {counts["inputs"]:,} on and beside every threshold of the model.</p>
+<p>A <i>hash</i> below stands for all answers in a column, bit by bit: two equal hashes mean that not one bit of one answer differs.
+Reasons, the Shapley values of {counts["explained"]:,} rows, are compared by bits among the wheel's faces, and with LightGBM's own within 1e-10.</p>
+{pages.table(["face", "features", "raw score", "score", "label", "reasons", "seconds"], rows, [6])}
+{left_out}{f"<h2>What differs</h2><ul>{differences}</ul>" if differences else ""}
+<h2>What was proven</h2>{pages.facts((name, html.escape(str(value))) for name, value in facts)}
+<details><summary>{len(proof["versions"])} versions that were read</summary><ul>{versions}</ul></details>"""
+    return pages.page(f"Proof of {proof['case']}", body)

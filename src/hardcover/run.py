@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +98,20 @@ def run(
             facts = summary(name, run_id)
             if prove and not stages:
                 facts["proof"] = _prove(name, env, facts["nodes"], say)
-            results.append({**facts, "seconds": round(time.monotonic() - begin, 1)})
+            facts["seconds"] = round(time.monotonic() - begin, 1)
+            results.append({**facts, "page": str(_front_page(facts))})
     return results
+
+
+def _front_page(facts: dict) -> Path | None:
+    """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
+    from hardcover import front_page
+
+    known = front_page.newest(facts["case"])
+    reused = all(node["state"] == "reused" for node in facts["nodes"].values())
+    if known and reused and not facts.get("proof", {}).get("fresh"):
+        return known
+    return front_page.write(facts)
 
 
 def _prove(case: str, env: str | None, nodes: dict[str, dict], say: Any) -> dict:
@@ -109,7 +120,7 @@ def _prove(case: str, env: str | None, nodes: dict[str, dict], say: Any) -> dict
     if all(node["state"] == "reused" for node in nodes.values()) and (found := prove.proven(case)):
         return found
     say("comparing the faces", transient=True)
-    return prove.prove(case, PACKAGE, env, say=say)
+    return {**prove.prove(case, PACKAGE, env, say=say), "fresh": True}
 
 
 def _params_of(case: str, params: dict[str, Any], data: list[str], names: list[str]) -> dict[str, Any]:
@@ -194,7 +205,7 @@ class _Book:
         self._reused: list[tuple] = []
 
     def __enter__(self) -> "_Book":
-        from hardcover import tracking
+        from hardcover import front_page, tracking
         from hardcover.stage import FORCE
 
         with lock.hold("tracking"):
@@ -204,8 +215,7 @@ class _Book:
         self.run = self._client.create_run(
             experiment, run_name=f"{self.case} notebook", tags=tags
         ).info.run_id
-        stamp = f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{self.run[:8]}"
-        self._reports = Path(settings.read("data.root")) / "08_reporting" / self.case / stamp
+        self._reports = front_page.folder_of(self.case, self.run)
         self._background, self._written = ThreadPoolExecutor(1), []
         self._surroundings = _environment(
             HARDCOVER_RUN_ID=self.run, **{lock.INHERITED: "run"}, **({FORCE: "1"} if self.force else {})

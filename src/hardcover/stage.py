@@ -1,6 +1,5 @@
 """What a stage's notebook talks to: the catalog, the parameters, and the run of its own pipeline."""
 
-import base64
 import html
 import logging
 import os
@@ -9,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hardcover import completion, lock, provenance, settings, tracking, versions
+from hardcover import completion, lock, pages, provenance, settings, tracking, versions
 from hardcover.errors import UnknownName
 
 # Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
@@ -237,27 +236,31 @@ def age_of(moment: datetime) -> str:
 
 
 class StageRun:
-    """What a run of a stage committed; in a notebook it shows versions and pictures."""
+    """What a run of a stage committed; in a notebook it shows the versions, and the pictures that ``show`` chose."""
 
     def __init__(self, stage: Stage, names: list[str]):
         self.versions = {name: stage.folder(name) for name in names}
+        self._shown: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return "\n".join(f"{name}  {folder.name}" for name, folder in self.versions.items())
 
+    def show(self, *names: str) -> "StageRun":
+        """Choose the pictures that a notebook shows under this run's versions, such as ``"calibration_figure"``."""
+        self._shown = names
+        return self
+
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td style='text-align:left'>{html.escape(name)}</td><td>{folder.name}</td></tr>"
+            f"<tr><td>{html.escape(name)}</td><td>{folder.name}</td></tr>"
             for name, folder in self.versions.items()
         )
-        pictures = [path for folder in self.versions.values() for path in sorted(folder.glob("*.png"))]
+        paths = [path for name in self._shown for path in sorted(self.versions[name].glob("*.png"))]
         images = "".join(
-            f"<figure><figcaption>{path.stem}</figcaption>"
-            f"<img style='max-width:100%' src='data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}'>"
-            "</figure>"
-            for path in pictures
+            f"<figure><img src='{pages.embedded(path)}' alt='{path.stem}'></figure>" for path in paths
         )
-        return f"<table><tr><th>dataset</th><th>committed version</th></tr>{rows}</table>{images}"
+        table = f"<table><tr><th>dataset</th><th>committed version</th></tr>{rows}</table>"
+        return f"{images}<details><summary>{len(self.versions)} committed versions</summary>{table}</details>"
 
 
 def nested(params: dict[str, Any]) -> dict[str, Any]:

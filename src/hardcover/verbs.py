@@ -104,7 +104,11 @@ def lineage(options: argparse.Namespace) -> int:
         items = found.holding(name.removeprefix("sha256:"))
     edges = found.edges(items)
     if options.html:
-        page = graph.page(f"Lineage of {name}", found, edges, items)
+        from hardcover import cases, lineage_page
+        from hardcover.run import PACKAGE, importable
+
+        importable()
+        page = lineage_page.page(f"Lineage of {name}", found, edges, items, cases.stage_of_nodes(PACKAGE))
         options.html.write_text(page, encoding="utf-8")
         say(f"wrote {options.html}")
     if options.json or options.send:

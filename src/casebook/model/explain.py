@@ -7,7 +7,7 @@ uses; a cause in the machine is for an engineer to judge."""
 
 # %% auto #0
 __all__ = ['shapley_values', 'explain', 'as_explanation', 'take_figure', 'same_jitter', 'draw_overview', 'draw_dependence',
-           'draw_errors', 'create_pipeline']
+           'draw_waterfall', 'draw_errors', 'create_pipeline']
 
 # %% ../../../notebooks/model/04_explain.ipynb #imports
 from collections.abc import Iterator
@@ -20,6 +20,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
 
+from hardcover import pictures
 from hardcover.errors import DataError
 
 # %% ../../../notebooks/model/04_explain.ipynb #values
@@ -54,14 +55,22 @@ def explain(features: pd.DataFrame, feature_plan: dict, model: str) -> tuple[pd.
 
 # %% ../../../notebooks/model/04_explain.ipynb #explanation
 def as_explanation(explanations: pd.DataFrame, features: pd.DataFrame, feature_plan: dict):
-    """Put values, base value and inputs of the holdout into a `shap.Explanation`."""
+    """Put values, base value and inputs of the holdout into a `shap.Explanation`, categories by name."""
     import shap
 
     names = feature_plan["inputs"]
-    inputs = features.loc[features["split"] == "holdout", names].to_numpy(np.float64)
+    inputs = features.loc[features["split"] == "holdout", names]
+    shown = inputs.astype(object)
+    for name, levels in feature_plan["levels"].items():
+        known = dict(enumerate(levels))
+        shown[name] = [known.get(code, "missing") for code in inputs[name]]
     base = explanations["base_value"].to_numpy()
     return shap.Explanation(
-        explanations[names].to_numpy(), base_values=base, data=inputs, feature_names=names
+        explanations[names].to_numpy(),
+        base_values=base,
+        data=inputs.to_numpy(np.float64),
+        display_data=shown.to_numpy(),
+        feature_names=names,
     )
 
 # %% ../../../notebooks/model/04_explain.ipynb #current-figure
@@ -84,6 +93,7 @@ def same_jitter() -> Iterator[None]:
         np.random.set_state(state)
 
 # %% ../../../notebooks/model/04_explain.ipynb #overview
+@pictures.styled
 def draw_overview(
     explanations: pd.DataFrame, features: pd.DataFrame, feature_plan: dict
 ) -> tuple[Figure, Figure]:
@@ -91,13 +101,23 @@ def draw_overview(
     import shap
 
     explanation, count = as_explanation(explanations, features, feature_plan), len(feature_plan["inputs"])
-    with same_jitter():
-        shap.plots.beeswarm(explanation, max_display=count, show=False)
-    beeswarm = take_figure(8, 0.45 * count + 1)
-    shap.plots.bar(explanation, max_display=count, show=False)
-    return beeswarm, take_figure(7, 0.4 * count + 1)
+    with same_jitter(), pictures.shap_colors():
+        shap.plots.beeswarm(explanation, max_display=count, color=pictures.LOW_TO_HIGH, show=False)
+        plt.xlabel("Shapley value: change of the raw score, log-odds")
+        beeswarm = take_figure(8, 0.45 * count + 1)
+        shap.plots.bar(explanation, max_display=count, show=False)
+        plt.xlabel("mean |Shapley value|, log-odds")
+        bar = take_figure(7, 0.4 * count + 1)
+    pictures.caption(
+        beeswarm,
+        "Each dot is a holdout row. To the right, the input raised its score; red is a large value of the input.",
+    )
+    return beeswarm, pictures.caption(
+        bar, "How far each input moves a score, on average over the holdout rows."
+    )
 
 # %% ../../../notebooks/model/04_explain.ipynb #dependence
+@pictures.styled
 def draw_dependence(
     explanations: pd.DataFrame, features: pd.DataFrame, feature_plan: dict, explanation: dict
 ) -> Figure:
@@ -105,34 +125,52 @@ def draw_dependence(
     import shap
 
     values = as_explanation(explanations, features, feature_plan)
+    values.display_data = None
     strength = np.abs(values.values).mean(axis=0)
     strongest = np.argsort(-strength)[: explanation["dependence"]]
-    figure, axes = plt.subplots(len(strongest), 1, figsize=(7, 2.8 * len(strongest)), squeeze=False)
+    figure, axes = plt.subplots(len(strongest), 1, figsize=(7, 3.2 * len(strongest)), squeeze=False)
     for place, number in zip(axes[:, 0], strongest, strict=True):
         with same_jitter():
-            shap.plots.scatter(values[:, int(number)], color=values, ax=place, show=False)
+            shap.plots.scatter(
+                values[:, int(number)], color=values, cmap=pictures.LOW_TO_HIGH, ax=place, show=False
+            )
+        name = feature_plan["inputs"][number]
+        levels = feature_plan["levels"].get(name)
+        if levels:
+            place.set_xticks(range(len(levels)), levels)
+        place.set_xlabel(feature_plan["labels"][name], fontsize=11)
+        place.set_ylabel("Shapley value, log-odds", fontsize=11)
     figure.tight_layout()
-    plt.close(figure)
-    return figure
+    sentence = "Each dot is a holdout row: how far the input moved its score, by the input's size. The colour is a second input."
+    return pictures.caption(figure, sentence)
+
+# %% ../../../notebooks/model/04_explain.ipynb #waterfall
+def draw_waterfall(row, title: str) -> Figure:
+    """Draw how a row's inputs lead from the base value, at the bottom, to its raw score."""
+    import shap
+
+    with pictures.shap_colors():
+        shap.plots.waterfall(row, max_display=12, show=False)
+    plt.title(title)
+    sentence = "From the mean raw score E[f(x)], below, each input moves this row to its own, f(x); values are log-odds."
+    return pictures.caption(take_figure(8, 5), sentence)
 
 # %% ../../../notebooks/model/04_explain.ipynb #errors
+@pictures.styled
 def draw_errors(
     explanations: pd.DataFrame, features: pd.DataFrame, feature_plan: dict, predictions: pd.DataFrame
 ) -> tuple[Figure, Figure]:
     """Draw a waterfall for the most confident miss and for the most confident false alarm."""
-    import shap
-
     values = as_explanation(explanations, features, feature_plan)
     truth = predictions[feature_plan["target"]].to_numpy()
     score = predictions["score"].to_numpy()
     missed = int(np.argmin(np.where(truth == 1, score, np.inf)))
     alarm = int(np.argmax(np.where(truth == 0, score, -np.inf)))
-    figures = []
-    for row, title in ((missed, "Missed"), (alarm, "False alarm")):
-        shap.plots.waterfall(values[row], max_display=12, show=False)
-        plt.title(f"{title}: record {predictions['record'][row]}, score {score[row]:.4f}")
-        figures.append(take_figure(8, 5))
-    return tuple(figures)
+    titles = [
+        f"{title}: record {predictions['record'][row]}, score {score[row]:.4f}"
+        for row, title in ((missed, "Missed"), (alarm, "False alarm"))
+    ]
+    return draw_waterfall(values[missed], titles[0]), draw_waterfall(values[alarm], titles[1])
 
 # %% ../../../notebooks/model/04_explain.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:

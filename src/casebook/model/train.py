@@ -7,8 +7,8 @@ text, byte for byte. One target with two classes; other kinds of models are not 
 
 # %% auto #0
 __all__ = ['part_of', 'boost', 'fit', 'threshold_of', 'cost_of', 'draw_costs', 'draw_calibration', 'figures_of', 'intervals_of',
-           'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare', 'champion_of',
-           'log_model', 'register', 'create_pipeline']
+           'linear_model', 'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare',
+           'champion_of', 'log_model', 'register', 'create_pipeline']
 
 # %% ../../../notebooks/model/03_train.ipynb #imports
 import lightgbm as lgb
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
+from sklearn.base import BaseEstimator
 from sklearn.compose import make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -31,7 +32,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from hardcover import quantise
+from hardcover import pictures, quantise
 
 # %% ../../../notebooks/model/03_train.ipynb #part
 def part_of(features: pd.DataFrame, feature_plan: dict, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -85,34 +86,36 @@ def cost_of(target: np.ndarray, score: np.ndarray, threshold: float, costs: dict
     return float(missed.mean() * costs["missed_failure"] + needless.mean() * costs["needless_stop"])
 
 # %% ../../../notebooks/model/03_train.ipynb #cost-figure
+@pictures.styled
 def draw_costs(target: np.ndarray, score: np.ndarray, threshold: float, costs: dict) -> Figure:
     """Draw the mean cost of every threshold, and the one that was derived."""
     candidates = np.geomspace(1e-4, 1, 200)
     figure, axis = plt.subplots(figsize=(7, 3))
     axis.semilogx(
-        candidates, [cost_of(target, score, candidate, costs) for candidate in candidates], color="0.2"
+        candidates, [cost_of(target, score, candidate, costs) for candidate in candidates], color=pictures.INK
     )
-    axis.axvline(threshold, color="crimson", label=f"from the costs: {threshold:.3f}")
-    axis.axvline(0.5, color="0.7", linestyle=":", label="0.5")
-    axis.set(xlabel="threshold", ylabel="EUR a row", title="Cost by threshold, validation rows")
+    axis.axvline(threshold, color=pictures.ACCENT, label=f"from the costs: {threshold:.3f}")
+    axis.axvline(0.5, color=pictures.FAINT, linestyle=":", label="0.5")
+    axis.set(xlabel="threshold (probability)", ylabel="mean cost, EUR a row", title="Cost by threshold")
     axis.legend()
-    plt.close(figure)
-    return figure
+    sentence = "What stopping a machine from each threshold on would cost on the validation rows. The red line follows from the costs alone."
+    return pictures.caption(figure, sentence)
 
 # %% ../../../notebooks/model/03_train.ipynb #calibration
-def draw_calibration(target: np.ndarray, score: np.ndarray, bins: int = 12) -> Figure:
+@pictures.styled
+def draw_calibration(target: np.ndarray, score: np.ndarray, part: str, bins: int = 12) -> Figure:
     """Draw the share of failures against the mean score, in bins that halve in size towards high scores."""
     order = np.argsort(score)
     # Most scores are tiny; halving bins from the left give the interesting right end its own points.
     edges = np.unique(len(order) - (len(order) / 2.0 ** np.arange(bins)).astype(int))
     groups = [group for group in np.split(order, edges[1:]) if len(group) >= 5]
     means = [(score[group].mean(), target[group].mean()) for group in groups]
-    figure, axis = plt.subplots(figsize=(4, 4))
-    axis.plot([1e-4, 1], [1e-4, 1], color="0.7")
-    axis.loglog(*np.clip(np.array(means).T, 1e-4, 1), "o-", color="crimson")
-    axis.set(xlabel="mean score", ylabel="share of failures", title="Calibration, holdout rows")
-    plt.close(figure)
-    return figure
+    figure, axis = plt.subplots(figsize=(4.5, 4.5))
+    axis.plot([1e-4, 1], [1e-4, 1], color=pictures.FAINT)
+    axis.loglog(*np.clip(np.array(means).T, 1e-4, 1), "o-", color=pictures.ACCENT)
+    axis.set(xlabel="mean score (probability)", ylabel="share of failures", title="Calibration")
+    sentence = f"Each dot is a bin of {part} rows. On the diagonal, failures are as frequent as the score says; both axes are logarithmic."
+    return pictures.caption(figure, sentence)
 
 # %% ../../../notebooks/model/03_train.ipynb #figures
 def figures_of(target: np.ndarray, score: np.ndarray, threshold: float, costs: dict) -> dict[str, float]:
@@ -153,20 +156,27 @@ def intervals_of(
         for name in table
     }
 
-# %% ../../../notebooks/model/03_train.ipynb #baseline
-def baselines_of(
-    features: pd.DataFrame, feature_plan: dict, threshold: float, costs: dict
-) -> dict[str, dict]:
-    """Fit a constant and a logistic regression on the training rows; gives their figures on the holdout."""
-    inputs, target = part_of(features, feature_plan, "train")
-    holdout, truth = part_of(features, feature_plan, "holdout")
+# %% ../../../notebooks/model/03_train.ipynb #linear-model
+def linear_model(feature_plan: dict) -> BaseEstimator:
+    """Make a logistic regression on scaled numbers and categories as columns of their own."""
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     encode = OneHotEncoder(handle_unknown="ignore")
     # Trees take what is missing or infinite as it is; a linear model needs a number.
     finite = FunctionTransformer(lambda values: np.where(np.isfinite(values), values, np.nan))
-    numbers = make_pipeline(finite, SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    numbers = make_pipeline(
+        finite, SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
+    )
     prepare = make_column_transformer((encode, categories), remainder=numbers)
-    logistic = make_pipeline(prepare, LogisticRegression(max_iter=1000)).fit(inputs, target)
+    return make_pipeline(prepare, LogisticRegression(max_iter=1000))
+
+# %% ../../../notebooks/model/03_train.ipynb #baseline
+def baselines_of(
+    features: pd.DataFrame, feature_plan: dict, threshold: float, costs: dict
+) -> dict[str, dict]:
+    """Fit a constant and a logistic regression on the training rows; returns their figures on the holdout."""
+    inputs, target = part_of(features, feature_plan, "train")
+    holdout, truth = part_of(features, feature_plan, "holdout")
+    logistic = linear_model(feature_plan).fit(inputs, target)
     scores = {
         "constant": np.full(len(truth), target.mean()),
         "logistic_regression": logistic.predict_proba(holdout)[:, 1],
@@ -214,17 +224,22 @@ def evaluate(
     return metrics, predictions
 
 # %% ../../../notebooks/model/03_train.ipynb #precision-recall
+@pictures.styled
 def draw_precision_recall(target: np.ndarray, score: np.ndarray, threshold: float) -> Figure:
     """Draw precision against recall, with the point that the threshold chooses."""
     precision, recall, thresholds = precision_recall_curve(target, score)
     chosen = np.searchsorted(thresholds, threshold).clip(max=len(thresholds) - 1)
-    figure, axis = plt.subplots(figsize=(4, 4))
-    axis.step(recall, precision, where="post", color="0.2")
-    axis.plot(recall[chosen], precision[chosen], "o", color="crimson", label=f"threshold {threshold:.3f}")
-    axis.set(xlabel="recall", ylabel="precision", title="Holdout", xlim=(0, 1.02), ylim=(0, 1.02))
+    figure, axis = plt.subplots(figsize=(4.5, 4.5))
+    axis.step(recall, precision, where="post", color=pictures.INK)
+    label = f"threshold {threshold:.3f}"
+    axis.plot(recall[chosen], precision[chosen], "o", color=pictures.ACCENT, label=label)
+    axis.set(
+        xlabel="recall: share of failures that are caught", ylabel="precision: share of stops that are right"
+    )
+    axis.set(title="Precision and recall", xlim=(0, 1.02), ylim=(0, 1.02))
     axis.legend()
-    plt.close(figure)
-    return figure
+    sentence = "Each point of the line is a threshold on the holdout rows; the dot is the one in use."
+    return pictures.caption(figure, sentence)
 
 # %% ../../../notebooks/model/03_train.ipynb #draw
 def draw(
@@ -238,7 +253,7 @@ def draw(
     found = predictions["score"].to_numpy()
     return (
         draw_costs(target, score, threshold, costs),
-        draw_calibration(truth, found),
+        draw_calibration(truth, found, "holdout"),
         draw_precision_recall(truth, found, threshold),
     )
 
@@ -305,7 +320,12 @@ def register(
     if champion is not None:
         better, decision = compare(champion, predictions, features, feature_plan)
     facts = {"better": better, "against": against, "decision": decision}
-    return {"model": name, "version": version, "average_precision": metrics["holdout"]["average_precision"], **facts}
+    return {
+        "model": name,
+        "version": version,
+        "average_precision": metrics["holdout"]["average_precision"],
+        **facts,
+    }
 
 # %% ../../../notebooks/model/03_train.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:

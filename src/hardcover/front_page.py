@@ -1,0 +1,187 @@
+"""The front page of a run: what was asked, what came out, whether it is proven, and where everything is."""
+
+import html
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hardcover import pages, proof, provenance, settings
+
+NAME = "index.html"
+# What a reader looks at first.
+PICTURES = ("precision_recall_figure", "calibration_figure", "cost_figure", "beeswarm_figure")
+
+
+def folder_of(case: str, run: str) -> Path:
+    """Return the folder of a run's reports, which is named by its start and id; a new one where it has none."""
+    reports = Path(settings.read("data.root")) / "08_reporting" / case
+    found = sorted(reports.glob(f"*-{run[:8]}"))
+    return found[0] if found else reports / f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{run[:8]}"
+
+
+def newest(case: str) -> Path | None:
+    """Return the newest front page of a case; None where there is none."""
+    reports = Path(settings.read("data.root")) / "08_reporting" / case
+    return max(reports.glob(f"*/{NAME}"), default=None)
+
+
+def write(facts: dict) -> Path:
+    """Write the front page of a run.
+
+    Parameters
+    ----------
+    facts
+        What ``run.summary`` collected, with ``seconds`` and, where the faces were compared, ``proof``.
+
+    Returns
+    -------
+    Path
+        ``data/08_reporting/<case>/<start>-<run>/index.html``.
+    """
+    folder = folder_of(facts["case"], facts["run"])
+    folder.mkdir(parents=True, exist_ok=True)
+    sessions = provenance.read(facts["run"])["sessions"]
+    outputs = {name: found for session in sessions for name, found in session["outputs"].items()}
+    parts = [
+        f"<h1>{html.escape(facts['case'])}: {_headline(facts)}</h1>",
+        _stages(folder),
+        "<h2>What was asked</h2>",
+        pages.facts(_asked(facts, sessions[0])),
+        *_figures(facts),
+        _pictures(facts["case"], outputs),
+        *_proof(facts, outputs, folder),
+        "<h2>What it was made of</h2>",
+        pages.facts(_origin(facts, sessions[0])),
+        _versions(outputs),
+    ]
+    (folder / NAME).write_text(pages.page(f"Run of {facts['case']}", "\n".join(parts)), encoding="utf-8")
+    return folder / NAME
+
+
+def _headline(facts: dict) -> str:
+    try:
+        figure, interval = facts["metrics"]["holdout"], facts["metrics"]["interval"]["average_precision"]
+        text = f"average precision {figure['average_precision']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
+    except KeyError:
+        return "a run"
+    if "proof" not in facts:
+        return f"{text}, <span class='soft'>not proven</span>"
+    passed = facts["proof"]["passed"]
+    return f"{text}, <span class='{'good' if passed else 'bad'}'>{'proven' if passed else 'the faces differ'}</span>"
+
+
+def _stages(folder: Path) -> str:
+    links = [
+        f'<li><a href="{path.name}">{html.escape(path.stem.partition("_")[2])}</a></li>'
+        for path in sorted(folder.glob("[0-9]*_*.html"))
+    ]
+    return f"<nav><b>The stages, executed</b><ul>{''.join(links)}</ul></nav>" if links else ""
+
+
+def _asked(facts: dict, session: dict) -> Iterator[tuple[str, str]]:
+    yield "source", html.escape(facts.get("source", {}).get("description", "none was read"))
+    report = facts.get("data_report")
+    if report:
+        yield (
+            "rows",
+            f"{report['rows']:,} raw = {report['clean']:,} clean + {report['quarantined']:,} quarantined",
+        )
+        yield "split", html.escape(str(report["split_by"]))
+    yield "environment", html.escape(session["env"] or settings.HOME)
+    yield (
+        "parameters",
+        f"<code>{html.escape(json.dumps(session['params']))}</code>"
+        if session["params"]
+        else "those of conf/",
+    )
+    ran = sum(node["state"] == "ran" for node in facts["nodes"].values())
+    yield "nodes", f"{ran} ran, {len(facts['nodes']) - ran} reused, {facts['seconds']:.0f} s"
+
+
+def _figures(facts: dict) -> Iterator[str]:
+    metrics = facts.get("metrics")
+    if not metrics:
+        return
+    baselines = metrics.get("baseline", {})
+    rows = []
+    for name, value in metrics["holdout"].items():
+        interval = metrics.get("interval", {}).get(name)
+        between = f"[{interval['low']:.4g}, {interval['high']:.4g}]" if interval else ""
+        others = [f"{found[name]:.4g}" for found in baselines.values()]
+        rows.append([name.replace("_", " "), f"<b>{value:.4g}</b>", between, *others])
+    head = ["metric, holdout rows", "model", "interval", *(name.replace("_", " ") for name in baselines)]
+    yield "<h2>Figures</h2>"
+    yield pages.table(head, rows, range(1, len(head)))
+    folds = metrics.get("cross_validation", {})
+    if "average_precision_mean" in folds:
+        spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
+        yield f"<p class='soft'>Average precision in {folds['folds']} folds over all rows: {spread}. Intervals are bootstrapped.</p>"
+    yield "<h2>Decision</h2>"
+    yield (
+        f"<p>The label is true from a score of <b>{metrics['threshold']:.4g}</b> on, which follows from the costs in "
+        f"<code>conf/</code>. On the holdout this catches {metrics['holdout']['recall']:.0%} of the positives, and "
+        f"{metrics['holdout']['precision']:.0%} of its alarms are right.</p>"
+    )
+    if facts.get("registration_report"):
+        registered = facts["registration_report"]
+        published = (facts.get("proof") or {}).get("published")
+        decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
+        yield f"<p>Registry: {html.escape(registered['model'])} version {registered['version']}, {html.escape(decision)}.</p>"
+
+
+def _pictures(case: str, outputs: dict) -> str:
+    root, found = Path(settings.read("data.root")) / "08_reporting" / case, []
+    for name in PICTURES:
+        if f"{case}.{name}" in outputs:
+            path = root / f"{name}.png" / outputs[f"{case}.{name}"]["version"] / f"{name}.png"
+            if path.is_file():
+                alt = name.removesuffix("_figure").replace("_", " ")
+                found.append(f'<figure><img src="{pages.embedded(path)}" alt="{alt}"></figure>')
+    return f'<h2>Pictures</h2><div class="pictures">{"".join(found)}</div>' if found else ""
+
+
+def _proof(facts: dict, outputs: dict, folder: Path) -> Iterator[str]:
+    yield "<h2>Proof and wheel</h2>"
+    found = facts.get("proof")
+    if not found:
+        yield f"<p>The faces were not compared; <code>hardcover prove {html.escape(facts['case'])}</code> does that.</p>"
+        return
+    verdict = proof.lines(found)[-1]
+    yield (
+        f"<p class='{'good' if found['passed'] else 'bad'}'>{len(found['faces'])} ways to get an answer from this model gave "
+        f"{found['rows']['holdout'] + found['rows']['generated'] + found['rows']['inputs']:,} rows: {html.escape(verdict)}.</p>"
+    )
+    page = newest_proof_page(facts["case"])
+    if page:
+        yield f'<p><a href="{os.path.relpath(page, folder)}">What was compared, with which hashes</a></p>'
+    if found.get("published"):
+        path = html.escape(found["published"]["path"])
+        yield pages.facts(
+            [("wheel", f"<code>{path}</code>"), ("install", f"<code>pip install {path}</code>")]
+        )
+
+
+def newest_proof_page(case: str) -> Path | None:
+    """Return the newest page of a case's proofs; None where there is none."""
+    pages_of = Path(settings.read("data.root")) / "08_reporting" / case / "proof.html"
+    return max(pages_of.glob("*/proof.html"), default=None)
+
+
+def _origin(facts: dict, session: dict) -> Iterator[tuple[str, str]]:
+    commit = f"{session['commit'] or 'none'}{' with changes' if session['dirty'] else ''}"
+    yield "run", f"<code>{facts['run']}</code>"
+    yield "commit", f"<code>{commit}</code>"
+    yield "face", html.escape(session["face"])
+    yield "again", f"<code>hardcover reproduce {facts['run'][:8]}</code>"
+    if settings.read("tracking.uri").startswith("sqlite:"):
+        address = f"http://127.0.0.1:5000/#/experiments/1/runs/{facts['run']}?workflowType=machine_learning"
+        yield "in MLflow", f'<code>mlflow ui</code>, then <a href="{address}">this run</a>'
+
+
+def _versions(outputs: dict) -> str:
+    rows = [
+        [html.escape(name), f"<code>{found['version']}</code>"] for name, found in sorted(outputs.items())
+    ]
+    return f"<details><summary>{len(rows)} versions</summary>{pages.table(['dataset', 'version'], rows)}</details>"
