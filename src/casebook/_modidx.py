@@ -109,7 +109,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'casebook.model.train.figures_of': ('model/train.html#figures_of', 'casebook/model/train.py'),
                                       'casebook.model.train.fit': ('model/train.html#fit', 'casebook/model/train.py'),
                                       'casebook.model.train.intervals_of': ('model/train.html#intervals_of', 'casebook/model/train.py'),
-                                      'casebook.model.train.linear_model': ('model/train.html#linear_model', 'casebook/model/train.py'),
                                       'casebook.model.train.log_model': ('model/train.html#log_model', 'casebook/model/train.py'),
                                       'casebook.model.train.part_of': ('model/train.html#part_of', 'casebook/model/train.py'),
                                       'casebook.model.train.register': ('model/train.html#register', 'casebook/model/train.py'),

@@ -48,10 +48,8 @@ EVERY_STAGE = (
 )
 LATER_STAGES = (
     "lightgbm",
-    "sklearn.compose",
-    "sklearn.linear_model",
+    "hardcover.baselines",
     "sklearn.model_selection",
-    "sklearn.pipeline",
     "mlflow.lightgbm",
     "shap",
     "hardcover.wheel",

@@ -10,7 +10,7 @@ CSS = """
 * { box-sizing: border-box }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; padding: 1.2rem; max-width: 68rem }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .4rem 0 1rem } h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem }
-p, li, dd { max-width: 48rem } a { color: #2f6690 } code { font-size: .9em; overflow-wrap: anywhere }
+p, li, dd { max-width: 48rem } a { color: #2f6690 } code { font-size: .9em; overflow-wrap: anywhere } td code { white-space: nowrap }
 figure { margin: 1rem 0 } img, svg { max-width: 100%; height: auto } figcaption, .soft { color: var(--soft); font-size: .9rem }
 .wide { overflow-x: auto } table { border-collapse: collapse; font-size: .92rem; border: 0 } caption { text-align: left; color: var(--soft) }
 th, td { border: 0; padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top }

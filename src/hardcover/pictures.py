@@ -64,6 +64,9 @@ def styled(draw: Callable) -> Callable:
 
 def caption(figure: Figure, sentence: str) -> Figure:
     """Write under a figure how to read it; the sentence travels with the picture wherever it is shown."""
-    width = int(figure.get_figwidth() * 15)
-    figure.text(0.01, -0.02, textwrap.fill(sentence, width), fontsize=9, color="#5c6670", va="top", ha="left")
+    # What is drawn may reach beyond the figure; the sentence begins below all of it. Boxes are in inches.
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    text = textwrap.fill(sentence, int(drawn.width * 15))
+    place = (drawn.x0 / width, (drawn.y0 - 0.12) / height)
+    figure.text(*place, text, fontsize=9, color="#5c6670", va="top", ha="left")
     return figure

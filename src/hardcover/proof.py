@@ -228,7 +228,7 @@ def page(proof: dict) -> str:
     """Return the proof as one HTML file that loads nothing."""
     rows = [
         [
-            f"<b>{html.escape(name)}</b><br><span class='soft'>{html.escape(WHAT_FACES_ARE.get(name, ''))}</span>",
+            f"<b>{html.escape(name)}</b>",
             *(f"<code>{face[quantity][:8]}</code>" for quantity in (*QUANTITIES, "reasons")),
             str(face.get("seconds", "")),
         ]
@@ -258,6 +258,7 @@ extreme and unknown values, and {counts["inputs"]:,} on and beside every thresho
 <p>A <i>hash</i> below stands for all answers in a column, bit by bit: two equal hashes mean that not one bit of one answer differs.
 Reasons, the Shapley values of {counts["explained"]:,} rows, are compared by bits among the wheel's faces, and with LightGBM's own within 1e-10.</p>
 {pages.table(["face", "features", "raw score", "score", "label", "reasons", "seconds"], rows, [6])}
+{pages.facts((name, html.escape(WHAT_FACES_ARE.get(name, "a face of another distribution"))) for name in proof["faces"])}
 {left_out}{f"<h2>What differs</h2><ul>{differences}</ul>" if differences else ""}
 <h2>What was proven</h2>{pages.facts((name, html.escape(str(value))) for name, value in facts)}
 <details><summary>{len(proof["versions"])} versions that were read</summary><ul>{versions}</ul></details>"""

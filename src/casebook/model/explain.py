@@ -64,10 +64,9 @@ def as_explanation(explanations: pd.DataFrame, features: pd.DataFrame, feature_p
     for name, levels in feature_plan["levels"].items():
         known = dict(enumerate(levels))
         shown[name] = [known.get(code, "missing") for code in inputs[name]]
-    base = explanations["base_value"].to_numpy()
     return shap.Explanation(
         explanations[names].to_numpy(),
-        base_values=base,
+        base_values=explanations["base_value"].to_numpy(),
         data=inputs.to_numpy(np.float64),
         display_data=shown.to_numpy(),
         feature_names=names,
@@ -138,8 +137,7 @@ def draw_dependence(
         levels = feature_plan["levels"].get(name)
         if levels:
             place.set_xticks(range(len(levels)), levels)
-        place.set_xlabel(feature_plan["labels"][name], fontsize=11)
-        place.set_ylabel("Shapley value, log-odds", fontsize=11)
+        place.set(xlabel=feature_plan["labels"][name], ylabel="Shapley value, log-odds")
     figure.tight_layout()
     sentence = "Each dot is a holdout row: how far the input moved its score, by the input's size. The colour is a second input."
     return pictures.caption(figure, sentence)

@@ -7,8 +7,8 @@ text, byte for byte. One target with two classes; other kinds of models are not 
 
 # %% auto #0
 __all__ = ['part_of', 'boost', 'fit', 'threshold_of', 'cost_of', 'draw_costs', 'draw_calibration', 'figures_of', 'intervals_of',
-           'linear_model', 'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare',
-           'champion_of', 'log_model', 'register', 'create_pipeline']
+           'baselines_of', 'cross_validate', 'evaluate', 'draw_precision_recall', 'draw', 'compare', 'champion_of',
+           'log_model', 'register', 'create_pipeline']
 
 # %% ../../../notebooks/model/03_train.ipynb #imports
 import lightgbm as lgb
@@ -17,10 +17,6 @@ import numpy as np
 import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
-from sklearn.base import BaseEstimator
-from sklearn.compose import make_column_transformer
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import (
     average_precision_score,
     brier_score_loss,
@@ -29,10 +25,9 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from hardcover import pictures, quantise
+from hardcover.baselines import logistic_regression
 
 # %% ../../../notebooks/model/03_train.ipynb #part
 def part_of(features: pd.DataFrame, feature_plan: dict, part: str) -> tuple[np.ndarray, np.ndarray]:
@@ -156,19 +151,6 @@ def intervals_of(
         for name in table
     }
 
-# %% ../../../notebooks/model/03_train.ipynb #linear-model
-def linear_model(feature_plan: dict) -> BaseEstimator:
-    """Make a logistic regression on scaled numbers and categories as columns of their own."""
-    categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
-    encode = OneHotEncoder(handle_unknown="ignore")
-    # Trees take what is missing or infinite as it is; a linear model needs a number.
-    finite = FunctionTransformer(lambda values: np.where(np.isfinite(values), values, np.nan))
-    numbers = make_pipeline(
-        finite, SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()
-    )
-    prepare = make_column_transformer((encode, categories), remainder=numbers)
-    return make_pipeline(prepare, LogisticRegression(max_iter=1000))
-
 # %% ../../../notebooks/model/03_train.ipynb #baseline
 def baselines_of(
     features: pd.DataFrame, feature_plan: dict, threshold: float, costs: dict
@@ -176,7 +158,8 @@ def baselines_of(
     """Fit a constant and a logistic regression on the training rows; returns their figures on the holdout."""
     inputs, target = part_of(features, feature_plan, "train")
     holdout, truth = part_of(features, feature_plan, "holdout")
-    logistic = linear_model(feature_plan).fit(inputs, target)
+    categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
+    logistic = logistic_regression(categories).fit(inputs, target)
     scores = {
         "constant": np.full(len(truth), target.mean()),
         "logistic_regression": logistic.predict_proba(holdout)[:, 1],
@@ -319,13 +302,8 @@ def register(
     against, champion = champion_of(name)
     if champion is not None:
         better, decision = compare(champion, predictions, features, feature_plan)
-    facts = {"better": better, "against": against, "decision": decision}
-    return {
-        "model": name,
-        "version": version,
-        "average_precision": metrics["holdout"]["average_precision"],
-        **facts,
-    }
+    facts = {"average_precision": metrics["holdout"]["average_precision"], "decision": decision}
+    return {"model": name, "version": version, "better": better, "against": against, **facts}
 
 # %% ../../../notebooks/model/03_train.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:
