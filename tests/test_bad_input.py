@@ -25,6 +25,10 @@ def one_class(table: pd.DataFrame) -> pd.DataFrame:
 
 
 BAD_FILES = {
+    "another table altogether": (
+        lambda table: b"id,colour,price\n1,red,2.5\n",
+        ["no layout fits: the nearest, ", "the file has 'id', 'colour', 'price'", "conf/local/"],
+    ),
     "an empty file": (lambda table: b"", ["the raw file is empty", "bad.csv", "Deliver it again"]),
     "only blanks": (lambda table: b" \n\n", ["the raw file is empty"]),
     "a header only": (lambda table: table.head(0), ["the raw file has a header and no rows", "bad.csv"]),
@@ -33,7 +37,7 @@ BAD_FILES = {
         [
             "column 'Torque [Nm]' is missing; found 'Torqe [Nm]'",
             "layout 'ai4i'",
-            "map it under 'layouts' in conf/base/",
+            "map it under 'layouts' in conf/local/",
         ],
     ),
     "a column of the wrong type": (

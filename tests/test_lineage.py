@@ -2,12 +2,15 @@
 
 import http.server
 import json
+import re
+import shutil
 import threading
 import uuid
 
 import pytest
 
-from hardcover import lineage, openlineage, storage
+from hardcover import lineage, lineage_page, openlineage, storage
+from hardcover import wheel as wheel_file
 from hardcover.errors import UnknownName
 from tests.conftest import Place
 
@@ -45,14 +48,36 @@ def test_a_raw_files_hash_leads_down_to_the_wheels_that_hold_it(found, released,
 
     ((item, name),) = found.wheels(items)
     assert item.dataset == "maintenance.wheel"
-    assert (released.dist / name).is_file()
+    assert name == wheel_file.file_name(found.folders[item].joinpath("release.whl").read_bytes())
 
 
 def test_the_command_answers_which_wheels_hold_a_raw_file(released, ai4i_csv):
     done = released.call("hardcover", "lineage", storage.digest(ai4i_csv)[:12])
 
-    assert done.stdout.splitlines()[0] == "made from"
-    assert "casebook_maintenance-0.1.0+m" in done.stdout.partition("wheels\n")[2]
+    lines = done.stdout.splitlines()
+    assert lines[0] == "wheels"
+    assert lines[1].strip().startswith("casebook_maintenance-0.1.0+m")
+    assert "made from" in lines
+    assert len(lines) <= 30
+    assert lines[-1].endswith("more lines; --all shows them")
+
+
+def test_a_raw_file_is_in_no_wheel_of_other_data(released, ai4i_csv, tmp_path):
+    """Their feature plans are equal, byte for byte; their versions are not."""
+    place = Place(tmp_path / "both")
+    shutil.copytree(released.folder, place.folder)
+    place.call("hardcover", "run", "--pipeline", "--env", "ci")
+    place.call("hardcover", "run", "--pipeline", "--env", "ci", "--data", str(ai4i_csv))
+
+    done = place.call("hardcover", "lineage", storage.digest(ai4i_csv), "--all")
+
+    wheels = [line for line in done.stdout.splitlines() if line.strip().startswith("casebook_")]
+    assert len(list(place.data.glob("06_models/maintenance/release.whl/2*"))) == 3
+    assert len(wheels) == 1
+    (plans,) = {
+        path.read_text() for path in place.data.glob("04_feature/maintenance/feature_plan.json/*/*plan.json")
+    }
+    assert plans
 
 
 def test_the_record_of_a_run_tells_nodes_and_versions(released):
@@ -84,8 +109,50 @@ def test_a_picture_is_one_file_that_loads_nothing(released, tmp_path):
     assert "<svg" in page
     assert "maintenance.raw" in page
     assert not any(word in page for word in ("http://", "https://", "<script", "<link"))
+    stages = re.findall(r"<h2>([^<]*)</h2>", page)
+    assert stages == ["raw files", "data", "features", "train", "release"]
     assert done.stdout.startswith("flowchart LR\n")
     assert "maintenance.raw" in done.stdout
+
+
+def test_no_arrow_crosses_a_box(released, tmp_path):
+    path = tmp_path / "lineage.html"
+    released.call("hardcover", "lineage", "maintenance.clean", "--html", str(path))
+
+    page = path.read_text()
+    boxes = [tuple(map(float, box)) for box in re.findall(r'class="box" x="([\d.]+)" y="([\d.]+)"', page)]
+    arrows = re.findall(r'<path d="([^"]*)"', page)
+    assert len(boxes) > 15
+    for arrow in arrows:
+        for x, y in points(arrow):
+            for left, top in boxes:
+                inside = (
+                    left < x < left + lineage_page.WIDTH and top + 0.5 < y < top + lineage_page.HEIGHT - 0.5
+                )
+                assert not inside, (arrow, left, top)
+
+
+def points(path: str) -> list[tuple[float, float]]:
+    """Give points along a path of curves (C) and vertical lines (V)."""
+    numbers = [float(number) for number in re.match(r"M([\d.]+),([\d.]+)", path).groups()]
+    place, found = (numbers[0], numbers[1]), []
+    for kind, text in re.findall(r"([CV])([^CV]*)", path):
+        given = [float(number) for number in re.findall(r"-?[\d.]+", text)]
+        for step in range(1, 21):
+            t = step / 20
+            if kind == "V":
+                found.append((place[0], place[1] + t * (given[0] - place[1])))
+                continue
+            weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3)
+            corners = [place, *zip(given[::2], given[1::2], strict=True)]
+            found.append(
+                tuple(
+                    sum(w * corner[axis] for w, corner in zip(weights, corners, strict=True))
+                    for axis in (0, 1)
+                )
+            )
+        place = found[-1]
+    return found
 
 
 def test_events_keep_to_openlineage(found, released):

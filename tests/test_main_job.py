@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hardcover import elsewhere, wheel
+from hardcover import compiler, elsewhere, wheel
 from tests.conftest import BIN, ROOT
 from tests.runtime.strategies import SPECIAL
 
@@ -44,7 +44,7 @@ def test_ends_with_a_summary_of_what_was_done(notebook_run):
     assert interval["low"] <= metrics["holdout"]["average_precision"] <= interval["high"]
     baselines = [figures["average_precision"] for figures in metrics["baseline"].values()]
     assert metrics["holdout"]["average_precision"] > max(baselines)
-    assert Path(said["release_report"]["path"]).is_file()
+    assert Path(said["proof"]["published"]["path"]).is_file()
     assert said["release_report"]["differing_bits"] == 0
 
 
@@ -208,11 +208,15 @@ except ImportError as error:
     assert len(second["problems"]) == len(RECORD)
 
 
-def test_a_wheel_for_another_platform_differs_in_its_kernel_alone(notebook_run):
+def test_a_wheel_for_another_platform_differs_in_its_kernel_alone(notebook_run, monkeypatch, tmp_path):
     place = notebook_run.place
     built = place.newest("06_models", "release.whl").read_bytes()
 
+    # Compilers leave files where they are called.
+    monkeypatch.chdir(tmp_path)
+    compiler._version.cache_clear()
     other = wheel.for_target(built, "linux-aarch64")
+    assert list(tmp_path.iterdir()) == []
 
     assert wheel.file_name(other).endswith("-py3-none-manylinux_2_17_aarch64.whl")
     assert other == wheel.for_target(wheel.for_target(built, "musl-x86_64"), "linux-aarch64")
@@ -386,6 +390,14 @@ def test_mlflow_shows_the_run_whole(notebook_run):
     run = client.get_run(notebook_run.said["run"])
 
     assert run.info.status == "FINISHED"
+    figure = notebook_run.said["metrics"]["holdout"]["average_precision"]
+    assert run.info.run_name == f"maintenance notebook AP {figure:.3f}"
+    assert run.data.tags["wheel"] == notebook_run.said["release_report"]["wheel"]
+    assert len(run.data.tags["git_commit"].split()[0]) == 40
+    assert run.data.tags["proof"] == "passed"
+    assert not [name for name in run.data.params if ".layouts" in name]
+    everything = {**run.data.tags, **run.data.params}
+    assert not [name for name, value in everything.items() if " at 0x" in value]
     assert run.data.params["maintenance.training.num_leaves"] == "7"
     assert (
         run.data.metrics["holdout.average_precision"]
@@ -439,6 +451,12 @@ def test_the_registry_has_the_model_with_signature_and_aliases(notebook_run):
     assert (
         signature.inputs.input_names() == notebook_run.place.read("04_feature", "feature_plan.json")["inputs"]
     )
+
+
+def test_the_experiment_is_the_only_one_that_mlflow_ui_offers(notebook_run):
+    client = MlflowClient(notebook_run.place.tracking)
+
+    assert [experiment.name for experiment in client.search_experiments()] == ["casebook"]
 
 
 def test_mlflow_ui_serves_the_store(notebook_run):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import statistics
 import subprocess
@@ -15,6 +16,7 @@ from hardcover import notebooks
 from hardcover.errors import HardcoverError, StageFailed
 from tests.conftest import BIN, ROOT
 
+cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "programs" / "clean_notebook.py"))["cleaned"]
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoints" not in str(path))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -27,6 +29,9 @@ def test_clean_and_export_leave_no_difference(tmp_path):
     for name in ("pyproject.toml", "notebooks", "src"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
+    # Outputs in the working copy are a data scientist's own; what counts is what git would commit.
+    for path in tmp_path.glob("notebooks/**/*.ipynb"):
+        path.write_text(cleaned(path.read_text()))
     before = contents(tmp_path)
 
     for command in ("nbdev-clean", "nbdev-export"):
@@ -35,7 +40,9 @@ def test_clean_and_export_leave_no_difference(tmp_path):
     after = contents(tmp_path)
     assert sorted(after) == sorted(before)
     differing = [path for path in before if before[path] != after[path]]
-    assert not differing, f"run nbdev-clean and nbdev-export: {differing}"
+    assert not differing, (
+        f"run .venv/bin/nbdev-export, and make lab once so that git leaves outputs out: {differing}"
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -46,10 +53,15 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @every_notebook
-def test_carries_no_outputs_and_keeps_its_parameters_tag(path):
+def test_carries_no_outputs_in_git_and_keeps_its_parameters_tag(path):
     cells = code_cells(path)
 
-    assert not any(cell.outputs or cell.execution_count for cell in cells)
+    staged = subprocess.run(
+        ["git", "show", f":./{path.relative_to(ROOT)}"], cwd=ROOT, capture_output=True, check=False
+    )
+    text = staged.stdout.decode() if staged.returncode == 0 else path.read_text()
+    fix = f"git has outputs of {path.name}: run make lab once, then git add it again"
+    assert cleaned(text) == text, fix
     assert [cell.id for cell in cells if "parameters" in cell.metadata.get("tags", [])] == ["parameters"]
 
 
@@ -140,8 +152,49 @@ def test_a_failing_cell_is_shown_with_its_error_and_the_executed_copy(tmp_path):
     assert (tmp_path / "copy.ipynb").exists()
 
 
+def test_an_error_of_ours_is_shown_without_the_cell_that_called_it(tmp_path):
+    source = "from hardcover.errors import DataError\nraise DataError('no rows', 'file a.csv', 'Bring some.')"
+    path = small(tmp_path, "rows = 1", source)
+
+    with pytest.raises(StageFailed) as caught:
+        notebooks.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
+
+    assert str(caught.value).startswith("no rows (file a.csv). Bring some (stage 'small', cell 2)")
+    assert "raise DataError" not in str(caught.value)
+    assert str(tmp_path / "copy.ipynb") in str(caught.value)
+
+
+def test_a_report_folds_code_lists_contents_and_leaves_out_logs(tmp_path):
+    source = "import sys\nprint('seen')\nprint('a log line', file=sys.stderr)"
+    path = small(tmp_path, "rows = 1", source, "silent = 1", "also = 2")
+    notebook = nbformat.read(path, as_version=4)
+    titles = [nbformat.v4.new_markdown_cell(text) for text in ("# A & B", "## First", "## Second")]
+    notebook.cells = [
+        titles[0],
+        notebook.cells[0],
+        titles[1],
+        notebook.cells[1],
+        titles[2],
+        *notebook.cells[2:],
+    ]
+    nbformat.write(notebook, path)
+    notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
+
+    page = notebooks.to_html(tmp_path / "copy.ipynb").read_text()
+
+    assert "<title>A &amp; B</title>" in page
+    assert '<li><a href="#First">First</a></li><li><a href="#Second">Second</a></li>' in page
+    assert "seen" in page
+    assert "a log line" not in page
+    # The parameters in force, the one cell that shows something, and the two others together.
+    assert page.count("<summary>code</summary>") == 3
+    assert page.count("<details") == page.count('<details class="code">') == 3
+    assert "rows" in page
+    assert ">1<" not in page.partition("First")[0]
+
+
 def test_a_report_loads_nothing_from_elsewhere(notebook_run):
-    reports = sorted(notebook_run.place.data.glob("08_reporting/maintenance/*/*.html"))
+    reports = sorted(notebook_run.place.data.glob("08_reporting/maintenance/*/0*.html"))
 
     assert [report.stem for report in reports] == [
         "01_data",

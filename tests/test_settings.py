@@ -31,6 +31,41 @@ def test_the_environment_wins_over_the_file_and_the_file_over_defaults(project, 
     assert settings.read("run.wait") == "5"
 
 
+def test_an_environment_has_a_root_of_its_own(project, monkeypatch):
+    (project / "conf" / "ci").mkdir(parents=True)
+    (project / "conf" / "local").mkdir()
+    monkeypatch.setattr(settings, "_environment", None)
+    home = project / "environments" / "ci"
+
+    settings.enter("ci")
+
+    assert settings.read("data.root") == str(home / "data")
+    assert settings.read("release.dist") == str(home / "dist")
+    assert settings.read("tracking.uri") == f"sqlite:///{home}/mlflow.db"
+    assert settings.read("tracking.artifacts") == str(home / "mlartifacts")
+    settings.enter(None)
+    assert settings.read("data.root") == str(project / "data")
+
+
+def test_an_absolute_path_or_a_variable_is_for_every_environment(project, monkeypatch):
+    (project / "conf" / "ci").mkdir(parents=True)
+    (project / "settings.ini").write_text("[data]\nroot = /srv/data\n")
+    monkeypatch.setattr(settings, "_environment", None)
+    monkeypatch.setenv("HARDCOVER_RELEASE_DIST", "wheels")
+    settings.enter("ci")
+
+    assert settings.read("data.root") == "/srv/data"
+    assert settings.read("release.dist") == str(project / "wheels")
+
+
+def test_an_environment_without_a_folder_in_conf_is_refused(project, monkeypatch):
+    (project / "conf" / "ci").mkdir(parents=True)
+    monkeypatch.setattr(settings, "_environment", None)
+
+    with pytest.raises(UnknownName, match=r"unknown environment 'cj'.*Did you mean 'ci'"):
+        settings.enter("cj")
+
+
 def test_servers_and_buckets_are_left_as_they_are(project, monkeypatch):
     monkeypatch.setenv("HARDCOVER_TRACKING_URI", "http://tracking:5000")
     monkeypatch.setenv("HARDCOVER_TRACKING_ARTIFACTS", "s3://bucket/runs")
