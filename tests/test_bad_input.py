@@ -226,7 +226,7 @@ def test_production_needs_its_environment(place):
     assert place.versions() == []
 
 
-def test_a_notebook_shows_the_cell_the_error_and_the_copy(place, tmp_path):
+def test_a_notebook_shows_the_error_and_the_copy(place, tmp_path):
     (tmp_path / "empty.csv").touch()
 
     done = place.call("hardcover", "run", "maintenance", "--data", tmp_path / "empty.csv", check=False)
@@ -236,7 +236,8 @@ def test_a_notebook_shows_the_cell_the_error_and_the_copy(place, tmp_path):
         f"error: the raw file is empty ({tmp_path}/empty.csv). Deliver it again (stage 'data', cell "
         in done.stderr
     )
-    assert "result = stage.run(create_pipeline())" in done.stderr
+    # The cell that ran the stage would add nothing.
+    assert "stage.run" not in done.stderr
     (copy,) = place.data.glob("08_reporting/maintenance/*/01_data.ipynb")
     assert str(copy) in done.stderr
     assert copy.with_suffix(".html").exists()

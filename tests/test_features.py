@@ -1,7 +1,6 @@
 """Features of a table: the module's functions over all clean rows, or a refusal that names the function."""
 
 import math
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,6 @@ import pytest
 
 from hardcover import features
 from hardcover.errors import FeatureError
-from tests.conftest import ROOT
 
 SCHEMA = {
     "properties": {"grade": {"type": "string", "enum": ["a", "b"]}, "width": {"type": "number"}},
@@ -75,20 +73,16 @@ def test_a_library_that_a_case_does_not_accept_is_refused_by_name(function, comp
         features.table_of(CLEAN, SCHEMA, {"made": function})
 
 
-def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(place, tmp_path):
-    project = tmp_path / "project"
-    for name in ("conf", "notebooks", "src"):
-        shutil.copytree(ROOT / name, project / name)
-    shutil.copy(ROOT / "pyproject.toml", project)
-    module = project / "src" / "casebook" / "maintenance" / "features.py"
-    module.write_text(module.read_text() + "\ndef nothing(torque):\n    return torque * math.nan\n")
+def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(checkout, place):
+    notebook, old = "notebooks/maintenance/02_features.ipynb", "return torque * tool_wear"
+    checkout.edit(notebook, old, f"{old} * math.nan")
 
     command = ("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "data", "features")
-    done = place.call(*command, check=False, cwd=project, env={"HARDCOVER_PROJECT": str(project)})
+    done = checkout.call(place, *command, check=False)
 
     assert done.returncode == 1
-    assert "error: feature 'nothing' is NaN for all" in done.stderr
-    assert "Check its parameters: torque" in done.stderr
+    assert "error: feature 'strain' is NaN for all" in done.stderr
+    assert "Check its parameters: torque, tool_wear" in done.stderr
     assert place.versions() == []
 
 

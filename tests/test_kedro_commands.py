@@ -54,7 +54,7 @@ def test_kedro_viz_in_an_environment_of_its_own_draws_the_project_with_its_layer
 
     assert done.returncode == 0, done.stderr[-2000:]
     graph = json.loads(done.stdout.splitlines()[-1])
-    by_name = {node.get("full_name"): node for node in graph["nodes"] if node["type"] == "data"}
+    by_name = {node["name"]: node for node in graph["nodes"] if node["type"] == "data"}
     assert graph["layers"] == LAYERS
     assert by_name["maintenance.clean"]["layer"] == "primary"
     assert {node["name"] for node in graph["nodes"]} >= {"fit", "build", "deal_out"}

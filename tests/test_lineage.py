@@ -83,7 +83,7 @@ def test_a_raw_file_is_in_no_wheel_of_other_data(released, ai4i_csv, tmp_path):
 def test_the_record_of_a_run_tells_nodes_and_versions(released):
     run = next((released.data / ".runs").glob("*.json")).stem
 
-    done = released.call("hardcover", "lineage", run[:10])
+    done = released.call("hardcover", "lineage", run[:10], "--all")
 
     assert f"run          {run}" in done.stdout
     assert "maintenance.fit " in done.stdout

@@ -69,7 +69,7 @@ def test_all_faces_agree_and_the_proof_travels_in_the_wheel(notebook_run):
     assert found["rows"]["holdout"] > 700
     assert found["rows"]["generated"] == 10_000
     assert found["rows"]["inputs"] >= 10_000
-    with zipfile.ZipFile(notebook_run.said["release_report"]["path"]) as archive:
+    with zipfile.ZipFile(found["published"]["path"]) as archive:
         shipped = json.loads(archive.read("casebook_maintenance/proof.json"))
         record = archive.read(next(name for name in archive.namelist() if name.endswith("RECORD"))).decode()
     assert shipped["faces"] == found["faces"]

@@ -120,8 +120,8 @@ def to_html(copy: Path) -> Path:
 
 
 REPORT_CSS = """
-.highlight { background: #f5f6f7 } a.anchor-link { display: none } .jp-OutputArea-output pre { background: none; padding: .2rem 0 }
-.jp-Cell { margin: .5rem 0 } .jp-OutputArea-output { overflow-x: auto } table.dataframe td, table.dataframe th { text-align: right }
+.highlight { background: #f5f6f7 } a.anchor-link { display: none } .output_area { overflow-x: auto } .output_area pre { background: none }
+.cell { margin: .5rem 0 } table.dataframe td, table.dataframe th { text-align: right }
 """
 
 

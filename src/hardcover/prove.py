@@ -215,7 +215,7 @@ def _save(case: str, catalog: Any, found: dict, built: bytes, say: Callable) -> 
         "node": "prove",
         "inputs": inputs,
         "run": made_by,
-        "face": "proof",
+        "face": None,
         **{key: found[key] for key in CHECKOUT},
     }
     catalog.in_run = True

@@ -2,7 +2,6 @@
 
 import gc
 import getpass
-import json
 import os
 import sys
 import time
@@ -13,19 +12,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hardcover import cases, drafts, exported, lock, settings
+from hardcover import cases, drafts, exported, lock, settings, summary
 from hardcover.errors import HardcoverError, Stopped, UnknownName
 
 PACKAGE = "casebook"
 # Notebooks that run at the same time, where none needs what another makes.
 AT_ONCE = 2
-REPORTS = (
-    ("01_raw", "source.json"),
-    ("08_reporting", "data_report.json"),
-    ("08_reporting", "metrics.json"),
-    ("08_reporting", "registration_report.json"),
-    ("08_reporting", "release_report.json"),
-)
 
 
 def run(
@@ -87,6 +79,7 @@ def run(
     if export:
         say("exporting the notebooks", transient=True)
         exported.export()
+    importable()
     cases.check_exported(names, PACKAGE)
     through, results = _through_notebooks if face == "notebook" else _as_pipeline, []
     # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
@@ -95,7 +88,7 @@ def run(
         for name in names:
             begin = time.monotonic()
             run_id = through(name, stages, env, by_case[name], force, say)
-            facts = summary(name, run_id)
+            facts = summary.collect(name, run_id)
             if prove and not stages:
                 facts["proof"] = _prove(name, env, facts["nodes"], say)
             facts["seconds"] = round(time.monotonic() - begin, 1)
@@ -143,7 +136,6 @@ def _parts(case: str, wanted: list[str], say: Any) -> dict[cases.StageSource, An
     from hardcover import stage  # noqa: F401  (readies Kedro for this project)
 
     found = {part.name: part for part in cases.stages(case, PACKAGE)}
-    importable()
     pipelines = {name: cases.stage_pipeline(part, case) for name, part in found.items()}
     return {
         found[name]: pipelines[name] for name in cases.in_order(pipelines) if not wanted or name in wanted
@@ -330,23 +322,3 @@ def _overrides(case: str, params: dict[str, Any]) -> dict | None:
     from hardcover.stage import nested
 
     return {case: nested(params)} if params else None
-
-
-def summary(case: str, run_id: str) -> dict:
-    """Collect what a run gave, made or reused, from its record: reports, versions, and what each node did and why."""
-    from hardcover import provenance
-
-    root = Path(settings.read("data.root"))
-    sessions = provenance.read(run_id)["sessions"]
-    outputs = {name: facts for session in sessions for name, facts in session["outputs"].items()}
-    facts: dict[str, Any] = {"case": case, "run": run_id}
-    found: dict[str, str] = {}
-    for layer, name in REPORTS:
-        stem = name.partition(".")[0]
-        if f"{case}.{stem}" in outputs:
-            found[stem] = outputs[f"{case}.{stem}"]["version"]
-            path = root / layer / case / name / found[stem] / name
-            facts[stem] = json.loads(path.read_text(encoding="utf-8"))
-    nodes = {name: node for session in sessions for name, node in session["nodes"].items()}
-    states = {name: {"state": node["state"], "reasons": node["reasons"]} for name, node in nodes.items()}
-    return {**facts, "versions": found, "nodes": states}

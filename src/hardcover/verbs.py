@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from hardcover import settings
+from hardcover import settings, summary
 
 # Of a tree and of wheels, unless all are asked for; together with the headings at most 30.
 MOST_LINES, MOST_WHEELS = 20, 6
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     for facts in results:
         if options.why:
             print("\n".join(_whys(facts["nodes"])))
-        print("\n".join(_table(facts)))
+        print("\n".join(summary.lines(facts)))
     return 0 if _all_proven(results) else 1
 
 
@@ -262,87 +262,3 @@ def _whys(nodes: dict[str, dict]) -> list[str]:
         f"{name:<{width}}  {node['state']:<6}  {'; '.join(node['reasons'])}".rstrip()
         for name, node in nodes.items()
     ]
-
-
-def _table(facts: dict) -> list[str]:
-    """Return the summary's lines; a report that lacks what a line says makes that line say so, and no other."""
-    rows = []
-    for name, report, line in _LINES:
-        if report is not None and not facts.get(report):
-            continue
-        try:
-            text = line(facts)
-        except (KeyError, TypeError, ValueError) as error:
-            text = f"({report} has no {error})"
-        rows += [(name if not number else "", part) for number, part in enumerate(text.splitlines())]
-    return [f"{name:<18} {value}" for name, value in rows]
-
-
-def _rows_line(facts: dict) -> str:
-    data = facts["data_report"]
-    return f"{data['rows']} raw = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
-
-
-def _holdout_line(facts: dict) -> str:
-    holdout, interval = facts["metrics"]["holdout"], facts["metrics"]["interval"]["average_precision"]
-    return (
-        f"{holdout['average_precision']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}] on the holdout"
-    )
-
-
-def _folds_line(facts: dict) -> str:
-    folds = facts["metrics"]["cross_validation"]
-    spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
-    return f"{spread}, {folds['folds']} folds"
-
-
-def _baseline_line(facts: dict) -> str:
-    base = facts["metrics"]["baseline"]
-    logistic, constant = base["logistic_regression"], base["constant"]
-    return f"logistic regression {logistic['average_precision']:.3f}, constant {constant['average_precision']:.3f}"
-
-
-def _published(facts: dict) -> dict | None:
-    return (facts.get("proof") or {}).get("published")
-
-
-def _registry_line(facts: dict) -> str:
-    registered, published = facts["registration_report"], _published(facts)
-    decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
-    return f"{registered['model']} version {registered['version']}, {decision}"
-
-
-def _wheel_line(facts: dict) -> str:
-    release, published = facts["release_report"], _published(facts)
-    bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
-    held = f"{release['wheel']}, not published: run hardcover prove {facts['case']}"
-    return f"{published['path'] if published else held} ({bits})"
-
-
-def _proof_line(facts: dict) -> str:
-    from hardcover import proof
-
-    return "\n".join(proof.lines(facts["proof"]))
-
-
-def _nodes_line(facts: dict) -> str:
-    ran = sum(node["state"] == "ran" for node in facts["nodes"].values())
-    return f"{ran} ran, {len(facts['nodes']) - ran} reused"
-
-
-# Of each line its name, the report that it needs, and what it says.
-_LINES = (
-    ("case", None, lambda facts: facts["case"]),
-    ("source", "source", lambda facts: facts["source"]["description"]),
-    ("rows", "data_report", _rows_line),
-    ("average precision", "metrics", _holdout_line),
-    ("  in folds", "metrics", _folds_line),
-    ("baseline", "metrics", _baseline_line),
-    ("registry", "registration_report", _registry_line),
-    ("wheel", "release_report", _wheel_line),
-    ("proof", "proof", _proof_line),
-    ("nodes", None, _nodes_line),
-    ("run", None, lambda facts: facts["run"]),
-    ("time", None, lambda facts: f"{facts['seconds']:.0f} s"),
-    ("report", "page", lambda facts: facts["page"]),
-)
