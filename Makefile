@@ -50,5 +50,5 @@ lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' output
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis dist environments mlartifacts mlflow.db* benchmarks/results
+	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
 	find data -mindepth 2 -not -name .gitkeep -delete

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 
 TOP = {
     ".ci",
+    ".gitattributes",
     ".github",
     ".gitignore",
     ".telemetry",
