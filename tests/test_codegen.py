@@ -145,6 +145,8 @@ def test_powers_branches_and_categories_by_name_are_as_in_general(tmp_path):
         "def chosen(kind): return 5.0 if kind != 'b' else 0.25\n"
         "def grown(speed, load): return math.log(speed) + math.exp(load)\n"
         "def mixed(inverse, chosen): return inverse * chosen // 1\n"
+        "def twice(speed): return speed * 2\n"
+        "if True:\n    def twice(speed): return -(speed == 0.5)\n"
     )
     spec = importlib.util.spec_from_file_location("mixed", path)
     mixed = importlib.util.module_from_spec(spec)

@@ -65,6 +65,10 @@ def _helper(width):
     [
         (lambda width: np.log1p(width), "uses numpy.*hardcover.runtime.functions.*libraries: .numpy."),
         (lambda width: _helper(width), "uses numpy"),
+        (
+            lambda width: width if isinstance(width, float) else 0.0,
+            r"calls isinstance\(\).*missing is x != x",
+        ),
         (lambda width: pd.to_numeric(width), "uses pandas.*Use the standard library"),
     ],
 )

@@ -27,16 +27,26 @@ def built():
 
 def test_the_current_wheel_has_a_pointer_and_older_ones_are_archived(here, built):
     first = publish.publish("small", built[0], PROOF, {"run": "a"})
-    other = publish.add(wheel.for_target(built[0], "linux-aarch64"))
+    other = publish.add(first, wheel.for_target(built[0], "linux-aarch64"))
+    noted = publish.current("small")["other_platforms"]
     second = publish.publish("small", built[1], PROOF, {"run": "b"})
 
     assert sorted(path.name for path in here.dist.iterdir()) == sorted(
         ["archive", "small.json", second["wheel"]]
     )
     assert {path.name for path in (here.dist / "archive").iterdir()} == {first["wheel"], other.name}
+    assert noted == {other.name: "not proven: run its selftest there"}
     pointer = publish.current("small")
     assert (pointer["wheel"], pointer["run"]) == (second["wheel"], "b")
     assert pointer["sha256"] == storage.digest(here.dist / second["wheel"])
+
+
+def test_a_target_that_is_this_machine_leaves_the_proven_wheel_alone(here, built):
+    pointer = publish.publish("small", built[0], PROOF, {})
+
+    publish.add(pointer, built[0])
+
+    assert publish.current("small") == pointer
 
 
 def test_a_pointer_to_a_wheel_that_is_gone_or_changed_points_to_nothing(here, built):
@@ -107,3 +117,4 @@ def test_a_failed_proof_publishes_nothing_and_marks_the_run(checkout, place):
     assert run.info.status == "FAILED"
     assert run.info.run_name.endswith("proof failed")
     assert run.data.tags["proof"] == "failed"
+    assert client.get_model_version("maintenance", aliases["challenger"]).tags["proof"] == "failed"

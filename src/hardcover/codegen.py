@@ -116,8 +116,16 @@ def _plain_functions(module: ModuleType) -> set[str]:
         if hasattr(module, "__file__")
         else []
     )
+    # What the module holds may have been defined again, under an if or by an assignment.
+    lines = {
+        name: function.__code__.co_firstlineno for name, function in features.discover(module, "").items()
+    }
     defined = {
-        part.name: part for part in tree if isinstance(part, ast.FunctionDef) and not part.decorator_list
+        part.name: part
+        for part in tree
+        if isinstance(part, ast.FunctionDef)
+        and not part.decorator_list
+        and lines.get(part.name) == part.lineno
     }
     found, size = set(), -1
     while len(found) > size:

@@ -75,6 +75,7 @@ def table_of(
     """
     for name, function in functions.items():
         _refuse_libraries(name, function, {"hardcover", *(libraries or ())})
+        _refuse_types(name, function)
     fields = Fields(schema)
     values, rows = fields.encode_many(clean[list(fields.properties)], validate=False)
     try:
@@ -134,6 +135,14 @@ def _refuse_libraries(feature: str, function: Callable, accepted: set[str]) -> N
     if foreign:
         fix = "Use the standard library and hardcover.runtime.functions; a wheel has nothing else."
         raise FeatureError(f"feature {feature!r} uses {', '.join(foreign)}", "node compute_features", fix)
+
+
+def _refuse_types(feature: str, function: Callable) -> None:
+    """Refuse to ask for a type, which differs between a row and a column and so between a service and training."""
+    asked = sorted({"isinstance", "type"} & {*_names_in(function.__code__)} - {*function.__globals__})
+    if asked:
+        fix = "What a feature gets is always a number or a category; missing is x != x."
+        raise FeatureError(f"feature {feature!r} calls {asked[0]}()", "node compute_features", fix)
 
 
 def _packages_used(function: Callable) -> Iterator[str]:

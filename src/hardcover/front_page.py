@@ -3,7 +3,7 @@
 import html
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,10 +21,17 @@ def folder_of(case: str, run: str) -> Path:
     return found[0] if found else reports / f"{datetime.now(UTC):%Y-%m-%dT%H.%M.%S}-{run[:8]}"
 
 
-def newest(case: str) -> Path | None:
-    """Return the newest front page of a case; None where there is none."""
-    reports = Path(settings.read("data.root")) / "08_reporting" / case
-    return max(reports.glob(f"*/{NAME}"), default=None)
+def of_results(case: str, run: str) -> Path | None:
+    """Return the front page of the run that made the metrics which a run reused; None where there is none."""
+    outputs = _outputs(run)
+    made_by = outputs.get(f"{case}.metrics", {}).get("made_by")
+    page = folder_of(case, made_by) / NAME if made_by else None
+    return page if page and page.is_file() else None
+
+
+def _outputs(run: str) -> dict[str, dict]:
+    sessions = provenance.read(run)["sessions"]
+    return {name: found for session in sessions for name, found in session["outputs"].items()}
 
 
 def write(facts: dict) -> Path:
@@ -42,29 +49,37 @@ def write(facts: dict) -> Path:
     """
     folder = folder_of(facts["case"], facts["run"])
     folder.mkdir(parents=True, exist_ok=True)
-    sessions = provenance.read(facts["run"])["sessions"]
-    outputs = {name: found for session in sessions for name, found in session["outputs"].items()}
+    session, outputs = provenance.read(facts["run"])["sessions"][0], _outputs(facts["run"])
     parts = [
         f"<h1>{html.escape(facts['case'])}: {_headline(facts)}</h1>",
         _stages(folder),
         "<h2>What was asked</h2>",
-        pages.facts(_asked(facts, sessions[0])),
-        *_figures(facts),
+        _section(lambda: pages.facts(_asked(facts, session))),
+        _section(lambda: "\n".join(_figures(facts))),
+        _section(lambda: "\n".join(_decision(facts))),
         _pictures(facts["case"], outputs),
-        *_proof(facts, outputs, folder),
+        _section(lambda: "\n".join(_proof(facts, folder))),
         "<h2>What it was made of</h2>",
-        pages.facts(_origin(facts, sessions[0])),
+        _section(lambda: pages.facts(_origin(facts, session))),
         _versions(outputs),
     ]
     (folder / NAME).write_text(pages.page(f"Run of {facts['case']}", "\n".join(parts)), encoding="utf-8")
     return folder / NAME
 
 
+def _section(make: Callable[[], str]) -> str:
+    """Make a section; one whose report lacks what it shows says so, and the others are there."""
+    try:
+        return make()
+    except (KeyError, TypeError, ValueError) as error:
+        return f"<p class='soft'>(a report has no {html.escape(str(error))})</p>"
+
+
 def _headline(facts: dict) -> str:
     try:
         figure, interval = facts["metrics"]["holdout"], facts["metrics"]["interval"]["average_precision"]
         text = f"average precision {figure['average_precision']:.3f} [{interval['low']:.3f}, {interval['high']:.3f}]"
-    except KeyError:
+    except (KeyError, TypeError, ValueError):
         return "a run"
     if "proof" not in facts:
         return f"{text}, <span class='soft'>not proven</span>"
@@ -109,7 +124,7 @@ def _figures(facts: dict) -> Iterator[str]:
     for name, value in metrics["holdout"].items():
         interval = metrics.get("interval", {}).get(name)
         between = f"[{interval['low']:.4g}, {interval['high']:.4g}]" if interval else ""
-        others = [f"{found[name]:.4g}" for found in baselines.values()]
+        others = [f"{found[name]:.4g}" if name in found else "" for found in baselines.values()]
         rows.append([name.replace("_", " "), f"<b>{value:.4g}</b>", between, *others])
     head = ["metric, holdout rows", "model", "interval", *(name.replace("_", " ") for name in baselines)]
     yield "<h2>Figures</h2>"
@@ -118,6 +133,12 @@ def _figures(facts: dict) -> Iterator[str]:
     if "average_precision_mean" in folds:
         spread = f"{folds['average_precision_mean']:.3f} ± {folds['average_precision_std']:.3f}"
         yield f"<p class='soft'>Average precision in {folds['folds']} folds over all rows: {spread}. Intervals are bootstrapped.</p>"
+
+
+def _decision(facts: dict) -> Iterator[str]:
+    metrics = facts.get("metrics")
+    if not metrics:
+        return
     yield "<h2>Decision</h2>"
     yield (
         f"<p>The label is true from a score of <b>{metrics['threshold']:.4g}</b> on, which follows from the costs in "
@@ -142,7 +163,7 @@ def _pictures(case: str, outputs: dict) -> str:
     return f'<h2>Pictures</h2><div class="pictures">{"".join(found)}</div>' if found else ""
 
 
-def _proof(facts: dict, outputs: dict, folder: Path) -> Iterator[str]:
+def _proof(facts: dict, folder: Path) -> Iterator[str]:
     yield "<h2>Proof and wheel</h2>"
     found = facts.get("proof")
     if not found:
@@ -175,9 +196,12 @@ def _origin(facts: dict, session: dict) -> Iterator[tuple[str, str]]:
     yield "commit", f"<code>{commit}</code>"
     yield "face", html.escape(session["face"])
     yield "again", f"<code>hardcover reproduce {facts['run'][:8]}</code>"
-    if settings.read("tracking.uri").startswith("sqlite:"):
+    store = settings.read("tracking.uri")
+    if store.startswith("sqlite:"):
+        # A local store's first experiment is the project's.
         address = f"http://127.0.0.1:5000/#/experiments/1/runs/{facts['run']}?workflowType=machine_learning"
-        yield "in MLflow", f'<code>mlflow ui</code>, then <a href="{address}">this run</a>'
+        command = f"<code>mlflow ui --backend-store-uri {html.escape(store)}</code>"
+        yield "in MLflow", f'{command}, then <a href="{address}">this run</a>'
 
 
 def _versions(outputs: dict) -> str:

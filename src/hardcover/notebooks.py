@@ -107,7 +107,11 @@ def to_html(copy: Path) -> Path:
     notebook = nbformat.read(copy, as_version=4)
     notebook.cells = list(_shown(notebook.cells))
     body, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": copy.stem}})
-    title, *headings = re.findall(r'<h([12]) id="([^"]*)">(.*?)<a', body)
+    headings = [
+        (level, anchor, re.sub(r"<[^>]*>", "", text))
+        for level, anchor, text in re.findall(r'<h([12]) id="([^"]*)">(.*?)<a class="anchor-link"', body)
+    ]
+    title = next((text for level, _, text in headings if level == "1"), copy.stem)
     items = "".join(
         f'<li><a href="#{anchor}">{text}</a></li>' for level, anchor, text in headings if level == "2"
     )
@@ -115,7 +119,7 @@ def to_html(copy: Path) -> Path:
     body = body.replace("</h1>", f"</h1>{contents}", 1)
     css = HtmlFormatter().get_style_defs(".highlight") + REPORT_CSS
     report = copy.with_suffix(".html")
-    report.write_text(pages.page(html.unescape(title[2]), body, css), encoding="utf-8")
+    report.write_text(pages.page(html.unescape(title), body, css), encoding="utf-8")
     return report
 
 

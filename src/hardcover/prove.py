@@ -228,12 +228,11 @@ def _save(case: str, catalog: Any, found: dict, built: bytes, say: Callable) -> 
         for file in manifest["files"]
     ]
     say("telling the tracking server", transient=True)
+    facts = {"run": made_by, "commit": found["commit"], "registry": "challenger"}
+    # Published first: a champion always has its wheel.
+    pointer = publish.publish(case, built, found, facts) if found["passed"] else None
+    registered = catalog.load(f"{case}.registration_report")
     with lock.hold("tracking"):
         tracking.log_proof(made_by, found["passed"], files)
-        if not found["passed"]:
-            return None
-        registered = catalog.load(f"{case}.registration_report")
-        decision = tracking.promote(registered, found["wheel"], found["commit"])
-    return publish.publish(
-        case, built, found, {"run": made_by, "commit": found["commit"], "registry": decision}
-    )
+        decision = tracking.promote(registered, found["wheel"], found["commit"], found["passed"])
+    return publish.note(pointer, registry=decision) if pointer else None

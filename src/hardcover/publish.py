@@ -58,8 +58,8 @@ def publish(case: str, built: bytes, proof: dict, facts: dict) -> dict:
         "published": datetime.now(UTC).isoformat(timespec="seconds"),
         **facts,
     }
-    # The pointer first: whoever follows it never finds nothing.
-    storage.write_atomically(folder() / f"{case}.json", json.dumps(pointer, indent=1).encode())
+    # The wheel first: a pointer never names what is not there.
+    _write(pointer)
     package, version = name.split("-")[:2]
     for other in folder().glob(f"{package}-*.whl"):
         if other.name.split("-")[1] != version:
@@ -68,8 +68,29 @@ def publish(case: str, built: bytes, proof: dict, facts: dict) -> dict:
     return {**pointer, "path": str(folder() / name)}
 
 
-def add(built: bytes) -> Path:
-    """Put a current wheel's counterpart for another platform beside it; returns its path."""
+def note(pointer: dict, **facts: str) -> dict:
+    """Add to what a pointer says; returns it."""
+    pointer = {**pointer, **facts}
+    _write(pointer)
+    return pointer
+
+
+def _write(pointer: dict) -> None:
+    content = {name: value for name, value in pointer.items() if name != "path"}
+    storage.write_atomically(folder() / f"{pointer['case']}.json", json.dumps(content, indent=1).encode())
+
+
+def add(pointer: dict, built: bytes) -> Path:
+    """Put a current wheel's counterpart for another platform beside it, and say in the pointer that it is not proven there.
+
+    Returns its path; this machine's own, which is proven, stays as it is.
+    """
     path = folder() / wheel.file_name(built)
-    storage.write_atomically(path, built)
+    if path.name != pointer["wheel"]:
+        storage.write_atomically(path, built)
+        others = {
+            **(current(pointer["case"]) or pointer).get("other_platforms", {}),
+            path.name: "not proven: run its selftest there",
+        }
+        note(pointer, other_platforms=others)
     return path

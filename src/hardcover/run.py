@@ -100,7 +100,7 @@ def _front_page(facts: dict) -> Path | None:
     """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
     from hardcover import front_page
 
-    known = front_page.newest(facts["case"])
+    known = front_page.of_results(facts["case"], facts["run"])
     reused = all(node["state"] == "reused" for node in facts["nodes"].values())
     if known and reused and not facts.get("proof", {}).get("fresh"):
         return known

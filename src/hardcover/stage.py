@@ -121,12 +121,14 @@ class Stage:
         VersionError
             When there is no such committed version.
         """
+        settings.enter(self.env)
         if f"{self.case}.{name}" not in self._catalog:
             raise UnknownName("dataset", name, self.datasets(), f"case {self.case!r}")
         return self._catalog.load(f"{self.case}.{name}", version)
 
     def datasets(self) -> dict[str, dict]:
         """Return this case's datasets by name, with the manifest of the newest version of each; empty where there is none."""
+        settings.enter(self.env)
         patterns = [name.partition("}.")[2] for name in self._catalog.config_resolver.list_patterns()]
         found: dict[str, dict] = {name: {} for name in patterns if name and "{" not in name}
         for folder in versions.datasets(Path(settings.read("data.root"))):

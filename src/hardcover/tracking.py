@@ -7,12 +7,14 @@ and logs parameters.
 
 import json
 import logging
+import math
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from hardcover import settings
+from hardcover.errors import HardcoverError
 
 # MLflow's thread that reports usage asks libc for the environment while kedro-mlflow changes it, which now and then is a
 # segmentation fault; and nobody here agreed to be counted. MLflow starts it when it is imported.
@@ -100,11 +102,17 @@ def log_proof(run: str | None, passed: bool, files: list[Path]) -> None:
     """
     from mlflow.exceptions import MlflowException
 
+    if run is None:
+        return
     connection, _ = client()
     try:
-        name = connection.get_run(run).info.run_name.removesuffix(UNPROVEN)
-    except MlflowException:
+        found = connection.get_run(run)
+    except MlflowException as error:
+        _raise_unless_absent(error)
         return
+    if found.info.lifecycle_stage != "active":
+        return
+    name = found.info.run_name.removesuffix(UNPROVEN)
     connection.set_tag(run, "proof", "passed" if passed else "failed")
     # Unlike set_terminated, this keeps when the run ended; a later proof that passes undoes it.
     connection.update_run(run, "FINISHED" if passed else "FAILED", name if passed else name + UNPROVEN)
@@ -112,8 +120,16 @@ def log_proof(run: str | None, passed: bool, files: list[Path]) -> None:
         connection.log_artifact(run, str(file), "proof")
 
 
-def promote(registered: dict, wheel: str, commit: str | None) -> str:
-    """Make a proven model the champion if it beat the champion that it was compared with.
+def _raise_unless_absent(error: Exception) -> None:
+    if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+        fix = "See that the tracking server of settings.ini answers, then run: hardcover prove."
+        raise HardcoverError(
+            f"the tracking server failed: {error}", settings.read("tracking.uri"), fix
+        ) from error
+
+
+def promote(registered: dict, wheel: str, commit: str | None, passed: bool) -> str:
+    """Tell the registry what was proven; a proven model that beat the champion it was compared with becomes champion.
 
     Parameters
     ----------
@@ -121,7 +137,9 @@ def promote(registered: dict, wheel: str, commit: str | None) -> str:
         The report of the train stage: ``model``, ``version``, ``average_precision``, whether it is ``better``, the champion's
         version that it was compared ``against`` (None: there was none), and the ``decision`` in words.
     wheel, commit
-        The proven wheel's file name, and the commit of its code; the registry shows them with the version.
+        The wheel's file name, and the commit of its code; the registry shows them with the version.
+    passed
+        Whether the proof did; if not, nothing is promoted.
 
     Returns
     -------
@@ -131,27 +149,34 @@ def promote(registered: dict, wheel: str, commit: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
     connection, _ = client()
-    name, version, figure = registered["model"], registered["version"], registered["average_precision"]
+    name, version, figure = (
+        registered["model"],
+        registered["version"],
+        registered.get("average_precision", math.nan),
+    )
     try:
         champion = connection.get_registered_model(name).aliases.get("champion")
         facts = {
             "average_precision": f"{figure:.4f}",
             "wheel": wheel,
             "git_commit": commit or "none",
-            "proof": "passed",
+            "proof": "passed" if passed else "failed",
         }
         for key, value in facts.items():
             connection.set_model_version_tag(name, version, key, value)
         description = f"AP {figure:.3f} on the holdout, {wheel}, commit {(commit or 'none')[:8]}"
         connection.update_model_version(name, version, description)
-        if not registered["better"]:
+        if not passed:
+            return "not promoted: its proof failed"
+        if not registered.get("better"):
             return registered["decision"]
-        if str(champion) not in (str(registered["against"]), version):
+        if str(champion) not in (str(registered.get("against")), version):
             return (
                 f"stays challenger: version {champion} became champion meanwhile; run the train stage again"
             )
         connection.set_registered_model_alias(name, "champion", version)
-    except MlflowException:
+    except MlflowException as error:
+        _raise_unless_absent(error)
         return "this tracking store does not have the version, so nothing was promoted"
     return f"promoted to champion: {registered['decision']}"
 

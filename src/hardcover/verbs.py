@@ -203,7 +203,7 @@ def release(options: argparse.Namespace) -> int:
     for target in options.target:
         # Zig compiles a platform's C library at the first time, which can take a minute.
         say(f"building the wheel for {target}", transient=True)
-        paths[target] = publish.add(wheel.for_target(newest, target))
+        paths[target] = publish.add(found["published"], wheel.for_target(newest, target))
     clear()
     if options.json:
         print(json.dumps({name: str(path) for name, path in paths.items()}, indent=2))

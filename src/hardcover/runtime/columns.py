@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from . import functions
-from .scalars import WHOLE, Level, NotElementwise, Number, array_function_of, code_of, ufunc_of
+from .scalars import WHOLE, Level, NotElementwise, Number, array_function_of, code_of, constant, ufunc_of
 
 # Exactly rounded, or only moving bits: numpy's loops give the same on every processor.
 _EXACT: dict[str, Callable] = {
@@ -22,7 +22,7 @@ _EXACT: dict[str, Callable] = {
     "floor": np.floor,
     "ceil": np.ceil,
     "trunc": np.trunc,
-    "copysign": np.copysign,
+    "copysign": lambda x, y: np.copysign(x, np.where(y != y, 1.0, y)),
     "isnan": np.isnan,
     "isinf": np.isinf,
     "isfinite": np.isfinite,
@@ -32,8 +32,11 @@ _EXACT: dict[str, Callable] = {
 }
 
 
-class NeedsRows(Exception):
-    """A function that cannot take columns and must be called row by row."""
+class NeedsRows(BaseException):
+    """A function that cannot take columns and must be called row by row.
+
+    Not an ``Exception``: a feature's own ``except Exception`` must not take it for a row's failure.
+    """
 
 
 def _operation(function: Callable, swapped: bool = False) -> Callable:
@@ -57,6 +60,10 @@ def _mapped(function: Callable, swapped: bool = False) -> Callable:
 
 def _comparison(function: Callable) -> Callable:
     def compare(self, other):
+        if isinstance(other, str) and function not in (np.equal, np.not_equal):
+            raise NotElementwise(
+                "the names of categories have no order; compare them by '==', or positions by number"
+            )
         theirs = _operand(code_of(other, self.levels))
         return NotImplemented if theirs is None else Column(function(self.array, theirs))
 
@@ -96,7 +103,6 @@ class Column:
     """
 
     __slots__ = ("array", "levels")
-    __hash__ = None
 
     def __init__(self, array: np.ndarray, levels: Sequence[str] | None = None):
         self.array, self.levels = np.asarray(array, dtype=np.float64), levels
@@ -138,10 +144,15 @@ class Column:
     def __rdivmod__(self, other):
         return other // self, other % self
 
-    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __format__ = _by_rows
+    __bool__ = __float__ = __int__ = __index__ = __complex__ = __round__ = __format__ = __str__ = _by_rows
     __floor__ = __ceil__ = __trunc__ = _by_rows
     __len__, __iter__, __getitem__ = _refused("len()"), _refused("a loop"), _refused("an index")
     __array__ = _refused("numpy.asarray")
+
+    def __hash__(self):
+        raise NotElementwise(
+            "a column is looked up in a set or a dictionary; compare by '==', as in quality == 'L'"
+        )
 
     def __getattr__(self, name: str):
         if name.startswith("__"):
@@ -166,13 +177,16 @@ class Column:
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """Let numpy's functions answer as ours do, where we have the function (NEP 13)."""
-        ours = ufunc_of(ufunc, method, options)
+        ours, inputs = ufunc_of(ufunc, method, options), list(map(constant, inputs))
         if ours:
             return ours(*inputs)
         operands = [_operand(value) for value in inputs]
         if any(operand is None for operand in operands):
             raise NotElementwise(f"numpy.{ufunc.__name__} takes numbers of this row alone")
-        return Column(ufunc(*operands))
+        result = ufunc(*operands)
+        if isinstance(result, tuple):
+            raise NotElementwise(f"numpy.{ufunc.__name__} returns more than one number")
+        return Column(result)
 
     def __array_function__(self, function, types, arguments, options):
         """Let ``numpy.where`` and its like answer, and refuse what looks at a whole column (NEP 18)."""

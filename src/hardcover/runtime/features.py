@@ -52,8 +52,10 @@ def load(package: str, folder: Path) -> ModuleType:
     return module
 
 
-def discover(module: ModuleType) -> dict[str, Callable]:
+def discover(module: ModuleType, hidden: str = "_") -> dict[str, Callable]:
     """Find the feature functions that a module defines: public, not imported, sorted by name.
+
+    Names that begin with ``hidden`` are helpers; with ``""``, helpers are found, too.
 
     The order of the names does not depend on the order of definition, so a notebook whose cells were run out
     of order gives the same columns.
@@ -63,7 +65,7 @@ def discover(module: ModuleType) -> dict[str, Callable]:
         for name, value in sorted(vars(module).items())
         if isinstance(value, FunctionType)
         and value.__module__ == module.__name__
-        and not name.startswith("_")
+        and not (hidden and name.startswith(hidden))
     }
 
 
@@ -171,6 +173,8 @@ def _one(function: Callable, arguments: Sequence[Number]) -> Number:
         return Number(math.nan)
     try:
         return Number(result)
+    except OverflowError:
+        return Number(math.nan)
     except (TypeError, ValueError) as error:
         raise NotElementwise(f"it returns {result!r:.60}, which is no number") from error
 
@@ -193,6 +197,10 @@ def compute_many(steps: list[Step], values: dict, rows: int, levels: Mapping[str
                 continue
             if not isinstance(result, Column | float | int | np.number | np.bool_):
                 raise NotElementwise(f"it returns {type(result).__name__}, not a number a row")
-            array = result.array if isinstance(result, Column) else np.float64(result)
+            array = (
+                result.array
+                if isinstance(result, Column)
+                else np.float64(_one(lambda found=result: found, []))
+            )
             values[name] = np.ascontiguousarray(np.broadcast_to(array, (rows,)))
     return values

@@ -146,21 +146,33 @@ sqrt, sin, cos, tan, asin, acos, acosh, fmod, remainder = (
 atanh = _elementwise(_within_domain(math.atanh, lambda x: math.copysign(inf, x) if abs(x) == 1 else nan))
 gamma = _elementwise(_within_domain(_growing(math.gamma), lambda x: math.copysign(inf, x) if x == 0 else nan))
 lgamma = _elementwise(_within_domain(_growing(math.lgamma), lambda x: inf))
-atan, asinh, tanh, erf, erfc, fabs, degrees, radians, atan2, hypot, copysign = map(
+atan, asinh, tanh, erf, erfc, fabs, degrees, radians, atan2, hypot = map(
     _elementwise,
     (
         math.atan, math.asinh, math.tanh, math.erf, math.erfc, math.fabs, math.degrees, math.radians, math.atan2,
-        math.hypot, math.copysign,
+        math.hypot,
     ),
 )  # fmt: skip
 pow = power  # noqa: A001  (math's name for it)
 
 
 @_elementwise
+def copysign(x, y):
+    """Return ``x`` with the sign of ``y``; a missing ``y`` counts as positive, whatever the sign bit of its NaN."""
+    return math.copysign(x, 1.0 if y != y else y)
+
+
+@_elementwise
 def cbrt(x):
-    """Return the cube root of ``x``."""
-    # Of Python 3.11; wheels are for 3.10, too.
-    return math.cbrt(x)
+    """Return the cube root of ``x``; Python has one since 3.11 only, and wheels are for 3.10, too."""
+    if x == 0 or not math.isfinite(x):
+        return float(x)
+    # A power of eight aside, one step of Newton's method makes up for 1/3, which is no float.
+    part, exponent = math.frexp(abs(x))
+    part, exponent = math.ldexp(part, exponent % 3), exponent // 3
+    root = math.pow(part, 1 / 3)
+    root -= (root * root * root - part) / (3 * root * root)
+    return math.copysign(math.ldexp(root, exponent), x)
 
 
 @_elementwise
@@ -218,9 +230,12 @@ def maximum(x, y):
     return float(x if x > y or x != x else y)
 
 
-def clip(x, low, high):
-    """Return ``x``, but at least ``low`` and at most ``high``."""
-    return minimum(maximum(x, low), high)
+def clip(x, low=None, high=None, **bounds):
+    """Return ``x``, but at least ``low`` and at most ``high``; None is no bound. Takes numpy's names of the bounds, too."""
+    low = bounds.get("a_min", bounds.get("min", low))
+    high = bounds.get("a_max", bounds.get("max", high))
+    x = x if low is None else maximum(x, low)
+    return x if high is None else minimum(x, high)
 
 
 def __getattr__(name: str):

@@ -90,13 +90,33 @@ class Number(float):
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """Let numpy's functions answer as ours do, where we have the function (NEP 13)."""
-        ours = ufunc_of(ufunc, method, options)
-        return ours(*inputs) if ours else Number(ufunc(*map(float, inputs)))
+        ours, inputs = ufunc_of(ufunc, method, options), list(map(constant, inputs))
+        if ours:
+            return ours(*inputs)
+        result = ufunc(*map(float, inputs))
+        if isinstance(result, tuple):
+            raise NotElementwise(f"numpy.{ufunc.__name__} returns more than one number")
+        return Number(result)
 
     def __array_function__(self, function, types, arguments, options):
         """Let ``numpy.where`` and its like answer for one row, and refuse what looks at a whole column (NEP 18)."""
         ours = array_function_of(function)
         return ours(*arguments, **options) if ours else Number(function(*map(_plain, arguments), **options))
+
+
+def constant(value):
+    """Return a numpy scalar as Python's number, so that numpy's operators are not asked again; others stay as they are.
+
+    Raises
+    ------
+    NotElementwise
+        When it is an array of several numbers.
+    """
+    if not hasattr(type(value), "dtype"):
+        return value
+    if value.shape != ():
+        raise NotElementwise(f"an array of shape {value.shape} is mixed with one row's number")
+    return value.item()
 
 
 def _plain(value):
@@ -127,6 +147,14 @@ class Level(Number):
         return super().__ne__(code_of(other, self.levels))
 
     __hash__ = float.__hash__
+
+    def __str__(self):
+        raise NotElementwise(
+            f"a category is compared by '==' with its level's name: {', '.join(self.levels)}"
+        )
+
+    def __format__(self, form):
+        return str(self)
 
 
 def code_of(name: object, levels: Sequence[str] | None) -> object:
