@@ -312,3 +312,15 @@ def test_impossible_rows_go_to_quarantine_with_all_their_reasons(ai4i_csv, here,
     assert "rotational_speed 'fast' is not a number" in refused[4]
     assert "comes twice" in refused[6]
     assert "torque inf fails in_range" in refused[7]
+
+
+def test_a_run_from_another_folder_logs_as_plainly(place, tmp_path):
+    command = ("hardcover", "run", "--pipeline", "--env", "ci", "--stage", "data", "--data", "no.csv")
+
+    done = place.call(*command, check=False, cwd=tmp_path)
+
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"error: the raw file '{tmp_path}/no.csv' does not exist. Check --data."
+    )
+    assert "INFO" not in done.stderr

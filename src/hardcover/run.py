@@ -70,6 +70,7 @@ def run(
     if data and len(names) > 1:
         raise HardcoverError("--data goes with one case", f"cases: {', '.join(names)}", "Name the case.")
     settings.enter(env)
+    os.environ.update(settings.kedro_environment())
     by_case = {name: _params_of(name, params, data, names) for name in names}
     for name in names:
         offered = [stage.name for stage in cases.stages(name, PACKAGE)]

@@ -123,6 +123,18 @@ def _variable(key: str) -> str:
     return f"HARDCOVER_{key.replace('.', '_').upper()}"
 
 
+def kedro_environment() -> dict[str, str]:
+    """Return the variables that Kedro reads when it is first imported: where its logging configuration is, and to count nobody.
+
+    By itself Kedro looks for the file in the working directory, which may be a notebook's own. What is set already stays.
+    """
+    ours = {
+        "KEDRO_LOGGING_CONFIG": str(project_root() / "conf" / "logging.yml"),
+        "KEDRO_DISABLE_TELEMETRY": "1",
+    }
+    return {name: os.environ.get(name, value) for name, value in ours.items()}
+
+
 def from_project(path: str | Path) -> Path:
     """Return a path that a parameter names; a relative one is taken from the project, whatever the working directory."""
     return project_root() / path

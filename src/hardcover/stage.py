@@ -11,9 +11,7 @@ from typing import Any
 from hardcover import completion, lock, pages, provenance, settings, tracking, versions
 from hardcover.errors import UnknownName
 
-# Kedro reads its logging configuration when first imported, from the working directory, which is a notebook's own.
-os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(settings.project_root() / "conf" / "logging.yml"))
-os.environ.setdefault("KEDRO_DISABLE_TELEMETRY", "1")
+os.environ.update(settings.kedro_environment())
 
 from kedro.framework import project
 from kedro.framework.hooks.manager import _NullPluginManager
