@@ -168,6 +168,21 @@ def kedro_run(tmp_path_factory) -> Place:
 
 
 @pytest.fixture(scope="session")
+def pipeline_run(tmp_path_factory) -> Place:
+    """A case whose wheel was built and not proven, once for all tests that take a copy of it."""
+    place = Place(tmp_path_factory.mktemp("pipeline"))
+    place.call("hardcover", "run", "--pipeline", "--env", "ci")
+    return place
+
+
+@pytest.fixture
+def unproven(pipeline_run, tmp_path) -> Place:
+    """A copy of ``pipeline_run`` to change."""
+    shutil.copytree(pipeline_run.folder, tmp_path / "place")
+    return Place(tmp_path / "place")
+
+
+@pytest.fixture(scope="session")
 def ai4i_csv(tmp_path_factory) -> Path:
     """A file in the shape of AI4I 2020: the simulator's rows in its layout, no machine and no clock."""
     from casebook.maintenance import data, simulator

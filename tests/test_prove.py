@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import shutil
 import zipfile
 
 import pytest
@@ -16,18 +15,9 @@ FEATURES = "notebooks/maintenance/02_features.ipynb"
 ANOTHER = "return (process_temperature - air_temperature) * (1 + 2**-52)"
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Place:
-    """A released case; each test takes a copy."""
-    place = Place(tmp_path_factory.mktemp("trained"))
-    place.call("hardcover", "run", "--pipeline", "--env", "ci")
-    return place
-
-
 @pytest.fixture
-def place(trained, tmp_path) -> Place:
-    shutil.copytree(trained.folder, tmp_path / "place")
-    return Place(tmp_path / "place")
+def place(unproven) -> Place:
+    return unproven
 
 
 def proven(checkout, place: Place, *faces: str, code: int = 1) -> dict:

@@ -1,7 +1,6 @@
 """What is released: only what is proven, one current wheel a case with a pointer to it, older ones in the archive."""
 
 import json
-import shutil
 
 import pytest
 from mlflow import MlflowClient
@@ -58,18 +57,9 @@ def test_a_pointer_to_a_wheel_that_is_gone_or_changed_points_to_nothing(here, bu
     assert publish.current("no such case") is None
 
 
-@pytest.fixture(scope="module")
-def unproven(tmp_path_factory) -> Place:
-    """A case that was run without its proof."""
-    place = Place(tmp_path_factory.mktemp("unproven"))
-    place.call("hardcover", "run", "--pipeline", "--env", "ci")
-    return place
-
-
 @pytest.fixture
-def place(unproven, tmp_path) -> Place:
-    shutil.copytree(unproven.folder, tmp_path / "place")
-    return Place(tmp_path / "place")
+def place(unproven) -> Place:
+    return unproven
 
 
 def model_versions(place: Place) -> tuple[MlflowClient, dict]:

@@ -1,7 +1,6 @@
 """The main job: a case's stages in order, through their notebooks or as one Kedro pipeline."""
 
 import gc
-import getpass
 import os
 import sys
 import time
@@ -203,8 +202,7 @@ class _Book:
 
         with lock.hold("tracking"):
             self._client, experiment = tracking.client()
-        tags = {"case": self.case, "face": "notebook", "mlflow.user": getpass.getuser()}
-        tags["mlflow.source.name"] = "hardcover run"
+        tags = {"case": self.case, "face": "notebook", "mlflow.source.name": "hardcover run"}
         self.run = self._client.create_run(
             experiment, run_name=f"{self.case} notebook", tags=tags
         ).info.run_id
