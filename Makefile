@@ -51,4 +51,5 @@ lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' output
 
 clean:           ## remove the environment, caches and everything that runs made
 	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
+	-git config --remove-section filter.notebook 2>/dev/null
 	find data -mindepth 2 -not -name .gitkeep -delete

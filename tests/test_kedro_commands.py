@@ -40,6 +40,30 @@ def test_every_kedro_command_that_a_project_offers_works(shared, command):
         assert part in done.stdout
 
 
+def test_kedro_ipython_offers_the_catalog_with_its_versions(shared):
+    shared.call("kedro", *["run", "--pipelines", "maintenance.data", "--env", "ci"])
+    command = (
+        "kedro",
+        "ipython",
+        "--env",
+        "ci",
+        "--",
+        "-c",
+        "print(len(catalog.load('maintenance.clean')), 'rows')",
+    )
+    done = shared.call(*command, env={"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"})
+
+    assert int(done.stdout.splitlines()[-1].split()[0]) > 3000
+
+
+def test_kedro_package_makes_a_wheel_and_its_configuration(checkout, place):
+    checkout.call(place, "kedro", "package")
+
+    made = sorted(path.name for path in (checkout.folder / "dist").iterdir())
+    assert made[0] == "conf-casebook.tar.gz"
+    assert made[1].endswith(".whl")
+
+
 def test_kedro_viz_in_an_environment_of_its_own_draws_the_project_with_its_layers(place):
     program = (
         "import json, pathlib\n"

@@ -29,7 +29,7 @@ _infinity = float("inf")
 _FUNCTION = '''
 
 def row_of(record):
-    """Give the inputs of a record that is plainly right, {count} float64 as bytes; None for any other."""
+    """Return the inputs of a record that is plainly right, {count} float64 as bytes; None for any other."""
     try:
         if type(record) is not dict or not record.keys() <= _names:
             return None
