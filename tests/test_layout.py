@@ -9,8 +9,8 @@ import sys
 import pytest
 
 import hardcover
-from hardcover import errors
-from tests.conftest import ROOT
+from hardcover import cli, errors
+from tests.conftest import BIN, ROOT
 
 TOP = {
     ".ci",
@@ -48,6 +48,31 @@ def test_the_top_level_is_exactly_what_the_readme_shows():
     readme = (ROOT / "README.md").read_text()
     for name in TOP:
         assert re.search(rf"^[│├└─ ]*{re.escape(name)}/?\s", readme, re.MULTILINE), name
+
+
+def test_the_readme_is_short_enough_to_be_read():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_on_a_page_exists_with_its_options(page):
+    for line in page.read_text().splitlines():
+        words = line.strip().split("#")[0].split()
+        if words[:1] == [".venv/bin/hardcover"]:
+            cli._parser().parse_args(words[1:])
+        elif words[:1] == ["make"] and len(words) > 1:
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
+        elif line.startswith("    .venv/bin/"):
+            assert (BIN / words[0].rpartition("/")[2]).is_file(), line
+
+
+def test_every_link_on_a_page_leads_somewhere():
+    for page in PAGES:
+        for link in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / link).is_file(), (page.name, link)
 
 
 def test_git_keeps_the_data_folders_only():

@@ -99,3 +99,14 @@ def test_clean_removes_what_a_killed_run_left_and_says_so(place):
     assert foreign.exists()
     assert (place.data / "01_raw" / "other").exists()
     assert "0 leftovers" in place.call("hardcover", "clean").stdout
+
+
+def test_an_error_as_json_carries_its_facts(place):
+    done = place.call("hardcover", "prove", "maintenence", "--json", check=False)
+
+    found = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert found["kind"] == "UnknownName"
+    assert (found["what"], found["name"]) == ("unknown case 'maintenence'", "maintenence")
+    assert found["known"] == ["maintenance"]
+    assert "Did you mean 'maintenance'?" in found["fix"]

@@ -64,13 +64,22 @@ def main(arguments: list[str] | None = None) -> int:
             print(getattr(error, "traceback", ""), file=sys.stderr)
             traceback.print_exc()
         if options.json:
-            print(json.dumps({"error": str(error), "kind": type(error).__name__}))
+            print(json.dumps(_as_json(error), default=str))
         print(f"error: {_said(error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         verbs.clear()
         print("error: stopped by Ctrl-C before any stage began.", file=sys.stderr)
         return 1
+
+
+def _as_json(error: Exception) -> dict[str, Any]:
+    """Return an error with its facts: of ours ``what``, ``where`` and ``fix``, and what its class adds, such as the known names."""
+    return {
+        "error": str(error),
+        "kind": type(error).__name__,
+        **(vars(error) if isinstance(error, HardcoverError) else {}),
+    }
 
 
 def _said(error: Exception) -> str:

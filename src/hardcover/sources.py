@@ -191,7 +191,7 @@ def match_layout(file: dict, layouts: Mapping[str, dict]) -> str:
             f"no layout fits: the nearest, {best!r}, lacks {len(missing[best])} of its {len(layouts[best])} columns; the file "
             f"has {some(map(repr, file['columns']), 12)}",
             file["name"],
-            "Add a layout of it under 'layouts' in conf/local/, or in conf/base/ to share it; the README shows one.",
+            "Add a layout of it under 'layouts' in conf/local/, or in conf/base/ to share it; README.md shows one.",
         )
     found = [f"column {column!r} is missing{_nearest(column, spare)}" for column in missing[best]]
     raise SourceError(
