@@ -107,6 +107,6 @@ def test_an_error_as_json_carries_its_facts(place):
     found = json.loads(done.stdout)
     assert done.returncode == 1
     assert found["kind"] == "UnknownName"
-    assert (found["what"], found["name"]) == ("unknown case 'maintenence'", "maintenence")
-    assert found["known"] == ["maintenance"]
+    assert found["what"] == "unknown case 'maintenence'"
+    assert found["facts"] == {"kind": "case", "name": "maintenence", "known": ["maintenance"]}
     assert "Did you mean 'maintenance'?" in found["fix"]

@@ -74,12 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _as_json(error: Exception) -> dict[str, Any]:
-    """Return an error with its facts: of ours ``what``, ``where`` and ``fix``, and what its class adds, such as the known names."""
-    return {
-        "error": str(error),
-        "kind": type(error).__name__,
-        **(vars(error) if isinstance(error, HardcoverError) else {}),
-    }
+    """Return an error with ``what`` happened, ``where``, the ``fix``, and the ``facts`` of its class, such as the known names."""
+    found = {"error": str(error), "kind": type(error).__name__}
+    if isinstance(error, HardcoverError):
+        facts = dict(vars(error))
+        found |= {name: facts.pop(name) for name in ("what", "where", "fix")}
+        found["facts"] = facts
+    return found
 
 
 def _said(error: Exception) -> str:
