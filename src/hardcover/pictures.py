@@ -40,11 +40,12 @@ def use() -> None:
 @contextmanager
 def shap_colors() -> Iterator[None]:
     """Draw shap's bars and waterfalls in our colours."""
-    from shap.plots import _style
+    # Looking for shap.plots, as planning does, would import shap.
+    import shap
 
     colors = {"primary_color_positive": ACCENT, "primary_color_negative": SECOND}
     colors |= {"secondary_color_positive": "#e3a5b4", "secondary_color_negative": "#a9c4d8"}
-    with _style.style_context(**colors, tick_labels_color="#5c6670"):
+    with shap.plots._style.style_context(**colors, tick_labels_color="#5c6670"):
         yield
 
 
