@@ -1,5 +1,6 @@
 """Features of a table: the module's functions over all clean rows, or a refusal that names the function."""
 
+import enum
 import math
 
 import numpy as np
@@ -88,6 +89,16 @@ def test_a_feature_that_is_nan_for_all_rows_stops_a_run_and_nothing_is_saved(che
     assert "error: feature 'strain' is NaN for all" in done.stderr
     assert "Check its parameters: torque, tool_wear" in done.stderr
     assert place.versions() == []
+
+
+class _Grade(enum.IntEnum):
+    LOW = 0
+
+
+def test_a_features_own_module_may_hold_helpers_and_constants():
+    table, _ = features.table_of(CLEAN, SCHEMA, {"made": lambda grade: grade == _Grade.LOW})
+
+    assert table["made"].tolist() == [0.0, 1.0]
 
 
 def test_features_edited_in_the_notebook_only_cannot_be_released(notebook_run):

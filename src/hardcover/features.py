@@ -155,11 +155,10 @@ def _packages_used(function: Callable) -> Iterator[str]:
         seen.add(each)
         for name in _names_in(each.__code__):
             value = each.__globals__.get(name)
-            if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+            module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
+            if module == function.__module__:
                 waiting.append(value)
-            elif isinstance(value, ModuleType):
-                yield value.__name__.partition(".")[0]
-            elif module := getattr(value, "__module__", None):
+            elif module:
                 yield module.partition(".")[0]
 
 
