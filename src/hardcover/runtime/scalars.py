@@ -19,8 +19,7 @@ def _operation(function: Callable, swapped: bool = False) -> Callable:
     def operate(self, other):
         if not isinstance(other, float | int):
             return NotImplemented
-        # float() of a subclass would call its __float__; this takes the value.
-        mine, theirs = float.__pos__(self), float(other)
+        mine, theirs = float(self), float(other)
         return Number(function(theirs, mine) if swapped else function(mine, theirs))
 
     return operate
@@ -32,7 +31,7 @@ def _comparison(function: Callable) -> Callable:
             raise NotElementwise(f"a number is compared with the text {other[:60]!r}")
         if not isinstance(other, float | int):
             return NotImplemented
-        return Number(function(float.__pos__(self), float(other)))
+        return Number(function(float(self), float(other)))
 
     return compare
 
@@ -86,7 +85,7 @@ class Number(float):
         """Call a function of ``functions`` with plain floats."""
         if any(not isinstance(value, float | int) for value in given):
             raise NotElementwise("a row's number is mixed with a whole column")
-        return Number(function(*map(float.__pos__, map(float, given))))
+        return Number(function(*map(float, given)))
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         """Let numpy's functions answer as ours do, where we have the function (NEP 13)."""
@@ -120,7 +119,7 @@ def constant(value):
 
 
 def _plain(value):
-    return float.__pos__(value) if isinstance(value, Number) else value
+    return float(value) if isinstance(value, Number) else value
 
 
 class Level(Number):
