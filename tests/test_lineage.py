@@ -133,7 +133,7 @@ def test_no_arrow_crosses_a_box(released, tmp_path):
 
 
 def points(path: str) -> list[tuple[float, float]]:
-    """Give points along a path of curves (C) and vertical lines (V)."""
+    """Return points along a path of curves (C) and vertical lines (V)."""
     numbers = [float(number) for number in re.match(r"M([\d.]+),([\d.]+)", path).groups()]
     place, found = (numbers[0], numbers[1]), []
     for kind, text in re.findall(r"([CV])([^CV]*)", path):

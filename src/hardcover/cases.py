@@ -46,13 +46,6 @@ def stages(case: str, package: str) -> list[StageSource]:
     ]
 
 
-def check_exported(names: list[str], package: str) -> None:
-    """Refuse to run modules of cases that are not what their notebooks say; see ``exported.check``."""
-    root = settings.project_root() / NOTEBOOKS
-    folders = dict.fromkeys([*names, SHARED])
-    exported.check((path for name in folders for path in sorted((root / name).glob("*.ipynb"))), package)
-
-
 def stage_pipeline(stage: StageSource, case: str):
     """Import a stage's module and give its pipeline in the case's namespace."""
     from hardcover import features

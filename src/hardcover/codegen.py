@@ -37,7 +37,7 @@ def row_of(record):
 
 
 def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
-    """Give the source of ``row.py``.
+    """Return the source of ``row.py``.
 
     Parameters
     ----------

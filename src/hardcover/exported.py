@@ -11,6 +11,8 @@ from hardcover.errors import HardcoverError, some
 
 DIRECTIVE = "#| default_exp"
 COMMAND = "nbdev-export"
+# Kedro's name of the pipeline of all cases.
+ALL = "__default__"
 
 
 def export_target(notebook: Path) -> str:
@@ -57,8 +59,20 @@ def differing(notebook: Path, module: str) -> list[str]:
     return sorted(found)
 
 
-def check(notebooks: Iterable[Path], package: str) -> None:
-    """Refuse to run modules that are not what their notebooks say.
+def _notebooks_of(cases: Iterable[str]) -> list[Path]:
+    """List the notebooks of cases, and those that all cases share."""
+    folders = sorted((settings.project_root() / "notebooks").glob("[!_.]*/"))
+    asked = {*cases}
+    mine = [
+        folder
+        for folder in folders
+        if ALL in asked or folder.name in asked or not any(folder.glob("*_data.ipynb"))
+    ]
+    return [path for folder in mine for path in sorted(folder.glob("*.ipynb"))]
+
+
+def check(cases: Iterable[str], package: str) -> None:
+    """Refuse to run modules of cases, or of ``ALL``, that are not what their notebooks say.
 
     Raises
     ------
@@ -66,7 +80,7 @@ def check(notebooks: Iterable[Path], package: str) -> None:
         Names each notebook, its module and what differs, and the command that exports.
     """
     found = []
-    for notebook in notebooks:
+    for notebook in _notebooks_of(cases):
         if not any(DIRECTIVE in cell for cell in _cells(notebook, "code")):
             continue
         module = f"{package}.{export_target(notebook)}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hardcover import pages, proof, provenance, settings
+from hardcover import pages, proof, provenance, settings, summary
 
 NAME = "index.html"
 # What a reader looks at first.
@@ -23,15 +23,9 @@ def folder_of(case: str, run: str) -> Path:
 
 def of_results(case: str, run: str) -> Path | None:
     """Return the front page of the run that made the metrics which a run reused; None where there is none."""
-    outputs = _outputs(run)
-    made_by = outputs.get(f"{case}.metrics", {}).get("made_by")
+    made_by = provenance.outputs(run).get(f"{case}.metrics", {}).get("made_by")
     page = folder_of(case, made_by) / NAME if made_by else None
     return page if page and page.is_file() else None
-
-
-def _outputs(run: str) -> dict[str, dict]:
-    sessions = provenance.read(run)["sessions"]
-    return {name: found for session in sessions for name, found in session["outputs"].items()}
 
 
 def write(facts: dict) -> Path:
@@ -40,7 +34,7 @@ def write(facts: dict) -> Path:
     Parameters
     ----------
     facts
-        What ``run.summary`` collected, with ``seconds`` and, where the faces were compared, ``proof``.
+        What ``summary.collect`` returned, with ``seconds`` and, where the faces were compared, ``proof``.
 
     Returns
     -------
@@ -49,7 +43,7 @@ def write(facts: dict) -> Path:
     """
     folder = folder_of(facts["case"], facts["run"])
     folder.mkdir(parents=True, exist_ok=True)
-    session, outputs = provenance.read(facts["run"])["sessions"][0], _outputs(facts["run"])
+    session, outputs = provenance.read(facts["run"])["sessions"][0], provenance.outputs(facts["run"])
     parts = [
         f"<h1>{html.escape(facts['case'])}: {_headline(facts)}</h1>",
         _stages(folder),
@@ -146,10 +140,7 @@ def _decision(facts: dict) -> Iterator[str]:
         f"{metrics['holdout']['precision']:.0%} of its alarms are right.</p>"
     )
     if facts.get("registration_report"):
-        registered = facts["registration_report"]
-        published = (facts.get("proof") or {}).get("published")
-        decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
-        yield f"<p>Registry: {html.escape(registered['model'])} version {registered['version']}, {html.escape(decision)}.</p>"
+        yield f"<p>Registry: {html.escape(summary.registry_line(facts))}.</p>"
 
 
 def _pictures(case: str, outputs: dict) -> str:

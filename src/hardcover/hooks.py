@@ -12,7 +12,6 @@ import warnings
 from contextlib import ExitStack
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from kedro.framework import project
@@ -51,7 +50,8 @@ class HardcoverHooks:
             fix = "Use hardcover.IncrementalRunner, SequentialRunner or ThreadRunner; ParallelRunner brings a catalog of its own."
             raise HardcoverError(f"a run on a {type(catalog).__name__} cannot commit versions", "", fix)
         if FACE.get() == "pipeline":
-            exported.check(_notebooks_of(run_params["pipeline_names"]), project.PACKAGE_NAME)
+            names = [name.partition(".")[0] for name in run_params["pipeline_names"] or [exported.ALL]]
+            exported.check(names, project.PACKAGE_NAME)
         self._held.enter_context(lock.alone())
         catalog.in_run = True
         # Kedro and kedro-mlflow note the runner as it prints, with its address in memory.
@@ -101,18 +101,6 @@ class HardcoverHooks:
         with self._held:
             catalog.discard()
             tracking.name_failed(self._session["pipelines"], self._session["face"])
-
-
-def _notebooks_of(pipelines: list[str] | None) -> list[Path]:
-    """List the notebooks of the cases that pipelines are of, and those that all cases share."""
-    asked = {name.partition(".")[0] for name in pipelines or ["__default__"]}
-    folders = sorted((settings.project_root() / "notebooks").glob("[!_.]*/"))
-    mine = [
-        folder
-        for folder in folders
-        if "__default__" in asked or folder.name in asked or not any(folder.glob("*_data.ipynb"))
-    ]
-    return [path for folder in mine for path in sorted(folder.glob("*.ipynb"))]
 
 
 def _is_nested(value: Any) -> bool:

@@ -160,7 +160,7 @@ def _untangle(rows: list[list], chains: list[list]) -> None:
 
 
 def _places(rows: list[list]) -> tuple[dict, int]:
-    """Give each member of a row its left end; lanes are narrow. Returns the width of the widest row, too."""
+    """Place each member of a row by its left end; lanes are narrow. Return the width of the widest row, too."""
     widths = [sum(LANE if type(member) is tuple else WIDTH + ROOM for member in row) for row in rows]
     width = max([*widths, 600]) + 2 * ROOM
     places = {}

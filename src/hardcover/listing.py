@@ -19,7 +19,6 @@ def runs() -> list[dict]:
         except VersionError:
             continue
         nodes = {name: node["state"] for session in sessions for name, node in session["nodes"].items()}
-        outputs = {name: facts for session in sessions for name, facts in session["outputs"].items()}
         ran = sum(state == "ran" for state in nodes.values())
         found.append(
             {
@@ -30,7 +29,7 @@ def runs() -> list[dict]:
                 "env": sessions[0]["env"] or settings.HOME,
                 "ran": ran,
                 "reused": len(nodes) - ran,
-                "average_precision": _average_precision(outputs),
+                "average_precision": _average_precision(provenance.outputs(run)),
                 "commit": sessions[0]["commit"],
                 "dirty": sessions[0]["dirty"],
             }

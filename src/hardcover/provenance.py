@@ -133,6 +133,11 @@ def read(run: str) -> dict:
     return facts
 
 
+def outputs(run: str) -> dict[str, dict]:
+    """Return what all sessions of a run saved, by dataset: version, content, and the run that made it."""
+    return {name: facts for session in read(run)["sessions"] for name, facts in session["outputs"].items()}
+
+
 def no_origin(_: str) -> dict:
     """Give the facts of nothing: for the commit of a run that made nothing and reused all."""
     return {}

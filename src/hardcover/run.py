@@ -80,7 +80,7 @@ def run(
         say("exporting the notebooks", transient=True)
         exported.export()
     importable()
-    cases.check_exported(names, PACKAGE)
+    exported.check(names, PACKAGE)
     through, results = _through_notebooks if face == "notebook" else _as_pipeline, []
     # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
     gc.disable()

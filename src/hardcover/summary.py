@@ -19,7 +19,7 @@ def collect(case: str, run_id: str) -> dict:
     """Collect what a run made or reused, from its record: reports, versions, and what each node did and why."""
     root = Path(settings.read("data.root"))
     sessions = provenance.read(run_id)["sessions"]
-    outputs = {name: facts for session in sessions for name, facts in session["outputs"].items()}
+    outputs = provenance.outputs(run_id)
     facts: dict[str, Any] = {"case": case, "run": run_id}
     found: dict[str, str] = {}
     for layer, name in REPORTS:
@@ -75,7 +75,8 @@ def _published(facts: dict) -> dict | None:
     return (facts.get("proof") or {}).get("published")
 
 
-def _registry_line(facts: dict) -> str:
+def registry_line(facts: dict) -> str:
+    """Return the registered model, its version and what was decided about it."""
     registered, published = facts["registration_report"], _published(facts)
     decision = published["registry"] if published else f"challenger, not proven: {registered['decision']}"
     return f"{registered['model']} version {registered['version']}, {decision}"
@@ -105,7 +106,7 @@ _LINES = (
     ("average precision", "metrics", _holdout_line),
     ("  in folds", "metrics", _folds_line),
     ("baseline", "metrics", _baseline_line),
-    ("registry", "registration_report", _registry_line),
+    ("registry", "registration_report", registry_line),
     ("wheel", "release_report", _wheel_line),
     ("proof", "proof", _proof_line),
     ("nodes", None, _nodes_line),

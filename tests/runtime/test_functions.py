@@ -95,7 +95,7 @@ UNARY = [operator.neg, operator.pos, operator.abs, operator.invert]
 
 
 def bits(value: float) -> bytes:
-    """Give the bits of a float; NaN is one value, whatever its payload."""
+    """Return the bits of a float; NaN is one value, whatever its payload."""
     return struct.pack("d", math.nan if value != value else float(value))
 
 
