@@ -33,7 +33,7 @@ STYLE = {
 
 
 def use() -> None:
-    """Give pictures that a notebook draws by itself the same look."""
+    """Draw a notebook's own pictures in this look."""
     plt.style.use(STYLE)
 
 
