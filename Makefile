@@ -46,7 +46,7 @@ soak: $(READY)   ## long campaigns: random models and rows, hostile files, kille
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_codegen.py tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' outputs from now on
-	git config filter.notebook.clean "$(BIN)/python src/hardcover/programs/clean_notebook.py"
+	git config filter.notebook.clean "$(BIN)/python src/hardcover/notebooks/clean.py"
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made

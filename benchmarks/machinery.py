@@ -55,7 +55,7 @@ def latest(rounds: int, folder: Path) -> list[tuple]:
     from kedro.io.core import Version
     from kedro_datasets.json import JSONDataset
 
-    from hardcover import drafts, versions
+    from hardcover.store import drafts, versions
 
     places = {}
     for count in (10, 100_000):

@@ -45,7 +45,7 @@ def plain() -> None:
     from casebook.maintenance import data
     from casebook.maintenance import features as module
     from casebook.model import explain, release, train
-    from hardcover import features as library
+    from hardcover.modelling import features
 
     mark("imports")
     given = yaml.safe_load((ROOT / "conf/base/parameters_maintenance.yml").read_text())["maintenance"]
@@ -54,7 +54,7 @@ def plain() -> None:
     clean, schema = data.deal_out(checked, given["split"]), data.describe()
     data.report(raw, source, clean, quarantine, given["layouts"])
     mark("data")
-    features, plan = library.table_of(clean, schema, library.discover(module))
+    features, plan = features.table_of(clean, schema, features.discover(module))
     mark("features")
     model, compression = train.fit(features, plan, given["training"])
     settings = (given["training"], given["costs"], given["evaluation"])

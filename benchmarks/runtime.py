@@ -73,7 +73,8 @@ def equal(scores, expected) -> float:
 
 def ours(name: str) -> dict:
     """Measure the kernel."""
-    from hardcover import compiler, layout, lightgbm_text
+    from hardcover.forest import flatten, lightgbm_text
+    from hardcover.release import compiler
     from hardcover.runtime import arrays
     from hardcover.runtime.forest import Forest
     from hardcover.runtime.kernel import Kernel
@@ -81,7 +82,7 @@ def ours(name: str) -> dict:
     text, rows, scores = loaded(name)
     library = str(compiler.kernel().path)
     begin = time.perf_counter()
-    content = bytearray(layout.to_bytes(lightgbm_text.parse(text)))
+    content = bytearray(flatten.to_bytes(lightgbm_text.parse(text)))
     kernel = Kernel(Forest(*arrays.parse(content), check=False), library)
     built = time.perf_counter() - begin
     few = list(rows[:2000])
@@ -110,7 +111,7 @@ def as_release(folder: Path, content: bytes, count: int, library: str):
     import hashlib
     import types
 
-    from hardcover import codegen
+    from hardcover.release import row_code
     from hardcover.runtime.model import Model
 
     names = [f"Column_{number}" for number in range(count)]
@@ -131,7 +132,7 @@ def as_release(folder: Path, content: bytes, count: int, library: str):
         "released",
     )
     sys.modules |= {"released": package, "released.features": package.features}
-    exec(codegen.row_code(schema, package.features, names), row.__dict__)
+    exec(row_code.row_code(schema, package.features, names), row.__dict__)
     return Model(folder, package.features, row.row_of)
 
 
@@ -441,8 +442,8 @@ def starts(python: Path) -> dict:
 def release_large() -> float:
     """Time the way from the large model's text to an installed wheel, in seconds."""
     from casebook.maintenance import features
-    from hardcover import elsewhere, layout, lightgbm_text
-    from hardcover import wheel as wheels
+    from hardcover.forest import flatten, lightgbm_text
+    from hardcover.release import isolated_env, wheel, wheel_file
 
     schema = json.loads(
         max((BENCH / "place/data/03_primary/maintenance/schema.json").glob("*/schema.json")).read_text()
@@ -452,15 +453,15 @@ def release_large() -> float:
     call(["rm", "-rf", ROOT / ".tools" / "kernels"])
     begin = time.perf_counter()
     files = {
-        "model.safetensors": layout.to_bytes(lightgbm_text.parse(text)),
+        "model.safetensors": flatten.to_bytes(lightgbm_text.parse(text)),
         "schema.json": json.dumps(schema).encode(),
         "golden.json": b'{"rows": []}',
     }
-    built = wheels.build(
+    built = wheel.build(
         "large", "0.1.0", features, files, {"inputs": ["torque"], "threshold": 0.5, "case": "large"}
     )
     with tempfile.TemporaryDirectory() as folder:
-        elsewhere.install(built, wheels.file_name(built), Path(folder))
+        isolated_env.install(built, wheel_file.file_name(built), Path(folder))
     return time.perf_counter() - begin
 
 

@@ -186,13 +186,13 @@ def unproven(pipeline_run, tmp_path) -> Place:
 def ai4i_csv(tmp_path_factory) -> Path:
     """A file in the shape of AI4I 2020: the simulator's rows in its layout, no machine and no clock."""
     from casebook.maintenance import data, simulator
-    from hardcover import sources
+    from hardcover.ingest import column_mapping
 
     parameters = _parameters()
     few = {**parameters["simulator"], "rows": 4000, "machines": 40, "missing": 0.0, "corrupt": 0.0}
     raw, files = simulator.simulate(few, parameters["layouts"])
     rows = data.unify(raw, {"files": files}, parameters["layouts"])
-    layout = sources.present(
+    layout = column_mapping.present(
         parameters["layouts"]["ai4i"], {"columns": _columns(parameters["layouts"]["ai4i"])}
     )
     names = dict(zip(layout, _columns(layout), strict=True))

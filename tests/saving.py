@@ -31,9 +31,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pyarrow.parquet  # noqa: F401
 
-from hardcover import catalog as catalogs
-from hardcover import drafts, versions
 from hardcover.errors import StorageError
+from hardcover.store import catalog, drafts, versions
 
 KINDS = {
     "csv": {
@@ -55,12 +54,10 @@ KINDS = {
 }
 
 
-def open_catalog(folder: Path, kind: str) -> catalogs.VersionedCatalog:
-    catalogs._verified.clear()
+def open_catalog(folder: Path, kind: str) -> catalog.VersionedCatalog:
+    catalog._verified.clear()
     key = "path" if "path" in KINDS[kind] else "filepath"
-    return catalogs.VersionedCatalog.from_config(
-        {"data": KINDS[kind] | {key: str(folder / KINDS[kind][key])}}
-    )
+    return catalog.VersionedCatalog.from_config({"data": KINDS[kind] | {key: str(folder / KINDS[kind][key])}})
 
 
 def content(kind: str, number: int):

@@ -7,7 +7,7 @@ import subprocess
 import pandas as pd
 import pytest
 
-from hardcover import cli
+from hardcover.cli import main
 from tests.conftest import ROOT, Place
 
 
@@ -96,7 +96,7 @@ def celsius(table: pd.DataFrame) -> pd.DataFrame:
 
 def run_here(place: Place, capsys, *arguments: str) -> str:
     """Run the command in this process; gives what it said on standard error."""
-    code = cli.main(["run", "maintenance", "--pipeline", "--env", "ci", *arguments])
+    code = main.main(["run", "maintenance", "--pipeline", "--env", "ci", *arguments])
 
     said = capsys.readouterr().err
     assert code == 1, said
@@ -159,7 +159,7 @@ def test_two_sources_that_disagree_on_a_unit_are_refused(ai4i_csv, here, capsys,
     ],
 )
 def test_an_unknown_name_is_refused_with_the_closest_one(arguments, expected, here, capsys):
-    assert cli.main(arguments) == 1
+    assert main.main(arguments) == 1
 
     said = capsys.readouterr().err
     assert expected in said
@@ -169,7 +169,7 @@ def test_an_unknown_name_is_refused_with_the_closest_one(arguments, expected, he
 
 def test_wrong_usage_exits_with_2(capsys):
     with pytest.raises(SystemExit) as caught:
-        cli.main(["run", "--param", "rows"])
+        main.main(["run", "--param", "rows"])
 
     assert caught.value.code == 2
     assert "'rows' is not NAME=VALUE" in capsys.readouterr().err
@@ -178,7 +178,7 @@ def test_wrong_usage_exits_with_2(capsys):
 def test_an_unknown_setting_is_refused_with_the_closest_one(here, capsys, monkeypatch):
     monkeypatch.setenv("HARDCOVER_DATA_ROOTS", "/tmp")
 
-    assert cli.main(["run"]) == 1
+    assert main.main(["run"]) == 1
 
     assert (
         "unknown setting 'HARDCOVER_DATA_ROOTS' (environment). Did you mean 'HARDCOVER_DATA_ROOT'?"
@@ -246,7 +246,7 @@ def test_a_notebook_shows_the_error_and_the_copy(place, tmp_path):
 
 
 def test_debug_shows_the_traceback(here, capsys):
-    assert cli.main(["run", "--pipeline", "--debug", "--data", "no/such/file.csv"]) == 1
+    assert main.main(["run", "--pipeline", "--debug", "--data", "no/such/file.csv"]) == 1
 
     said = capsys.readouterr().err
     assert "Traceback (most recent call last)" in said
@@ -254,7 +254,7 @@ def test_debug_shows_the_traceback(here, capsys):
 
 
 def test_a_failure_is_json_where_json_was_asked_for(here, capsys):
-    assert cli.main(["run", "maintenence", "--json"]) == 1
+    assert main.main(["run", "maintenence", "--json"]) == 1
 
     assert json.loads(capsys.readouterr().out)["kind"] == "UnknownName"
 
@@ -297,7 +297,7 @@ def test_impossible_rows_go_to_quarantine_with_all_their_reasons(ai4i_csv, here,
         "--data",
         str(tmp_path / "rows.csv"),
     ]
-    assert cli.main(arguments) == 0
+    assert main.main(arguments) == 0
 
     report = here.read("08_reporting", "data_report.json")
     refused = pd.read_parquet(here.newest("02_intermediate", "quarantine.parquet")).set_index("row")[

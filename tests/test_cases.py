@@ -3,8 +3,8 @@
 import pytest
 from kedro.pipeline import node, pipeline
 
-from hardcover import cases
 from hardcover.errors import HardcoverError
+from hardcover.project import cases
 
 
 def part(needs: str | None, gives: str):
@@ -48,9 +48,9 @@ def test_no_node_changes_what_it_is_given(here):
     import copy
 
     from casebook.maintenance import data
-    from hardcover.stage import Stage
+    from hardcover.project.case import Case
 
-    stage = Stage("maintenance", env="ci", params={"files": []})
+    stage = Case("maintenance", env="ci", params={"files": []})
     layouts, simulator = stage.parameter("layouts"), stage.parameter("simulator")
     raw, source = data.read([], simulator, layouts)
     unified = data.unify(raw, source, layouts)

@@ -4,11 +4,10 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetNotFoundError
 
-from hardcover import catalog as catalogs
-from hardcover import versions
-from hardcover.catalog import VersionedCatalog
 from hardcover.errors import StorageError, VersionError
-from hardcover.wheel import BytesDataset
+from hardcover.store import catalog, versions
+from hardcover.store.catalog import VersionedCatalog
+from hardcover.store.datasets import BytesDataset
 
 
 def saved_and_committed(catalog: VersionedCatalog, content: bytes) -> str:
@@ -39,7 +38,7 @@ class Torn(BytesDataset):
 @pytest.fixture
 def open_catalog(here, tmp_path):
     def make(load_versions: dict | None = None, kind: type = BytesDataset) -> VersionedCatalog:
-        catalogs._verified.clear()
+        catalog._verified.clear()
         pattern = {"type": kind, "filepath": f"{tmp_path}/03_primary/{{case}}/clean.bin", "versioned": True}
         catalog = VersionedCatalog.from_config({"{case}.clean": pattern}, load_versions=load_versions)
         catalog.in_run = True
@@ -183,9 +182,9 @@ def test_an_unknown_dataset_is_kedros_own_error(open_catalog):
 
 
 def test_a_notebook_reads_committed_versions_only(here):
-    from hardcover.stage import Stage
+    from hardcover.project.case import Case
 
-    stage = Stage("maintenance", env="ci")
+    stage = Case("maintenance", env="ci")
 
     torn = here.data / "08_reporting" / "maintenance" / "metrics.json" / "9" / "metrics.json"
     torn.parent.mkdir(parents=True)

@@ -14,14 +14,15 @@ import pytest
 
 from casebook.maintenance import data
 from casebook.maintenance import features as module
-from hardcover import codegen, runtime
-from hardcover import schema as schemas
+from hardcover import runtime
+from hardcover.ingest import schema
+from hardcover.release import row_code
 from hardcover.runtime import features
 from hardcover.runtime.records import Fields, InvalidRecord
 from tests.runtime.test_hostile_models import SOAK
 from tests.runtime.test_records import GOOD
 
-SCHEMA = schemas.to_json_schema(data.SCHEMA)
+SCHEMA = schema.to_json_schema(data.SCHEMA)
 INPUTS = [*SCHEMA["properties"], *features.discover(module)]
 RECORDS = 100_000 if SOAK else 20_000
 
@@ -34,7 +35,7 @@ def made(schema: dict, of_module: types.ModuleType, inputs: list[str]):
     sys.modules |= {f"released.runtime.{name}": getattr(runtime, name) for name in ("features", "scalars")}
     row = types.ModuleType("released.row")
     row.__package__ = "released"
-    exec(codegen.row_code(schema, of_module, inputs), row.__dict__)
+    exec(row_code.row_code(schema, of_module, inputs), row.__dict__)
     return row.row_of
 
 
@@ -164,7 +165,7 @@ def test_powers_branches_and_categories_by_name_are_as_in_general(tmp_path):
 
     # A division by zero is left to the general way; all else is answered.
     assert answered == 6 * 4 * 3
-    assert codegen._plain_functions(mixed) == {"inverse", "grown", "mixed"}
+    assert row_code._plain_functions(mixed) == {"inverse", "grown", "mixed"}
 
 
 def test_a_level_that_is_listed_twice_is_refused():
@@ -173,7 +174,7 @@ def test_a_level_that_is_listed_twice_is_refused():
 
 
 def test_the_code_is_readable_and_names_its_fields():
-    code = codegen.row_code(SCHEMA, module, ["torque"])
+    code = row_code.row_code(SCHEMA, module, ["torque"])
 
     assert "torque_ = record['torque']" in code
     assert "power_ = float(_feature_power(torque_, rotational_speed_))" in code

@@ -9,9 +9,10 @@ import pytest
 
 from casebook.maintenance import data
 from casebook.maintenance import features as module
-from hardcover import compiler, layout, lightgbm_text, wheel
-from hardcover import schema as schemas
 from hardcover.errors import ReleaseError, UnknownName
+from hardcover.forest import flatten, lightgbm_text
+from hardcover.ingest import schema
+from hardcover.release import compiler, wheel, wheel_file
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.model import Model
 from tests.runtime.strategies import PLAIN, train
@@ -23,8 +24,8 @@ INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
 def made_parts() -> tuple[dict[str, bytes], dict]:
     trees = lightgbm_text.parse(train(PLAIN).model_to_string())
     files = {
-        "model.safetensors": layout.to_bytes(trees),
-        "schema.json": json.dumps(schemas.to_json_schema(data.SCHEMA)).encode(),
+        "model.safetensors": flatten.to_bytes(trees),
+        "schema.json": json.dumps(schema.to_json_schema(data.SCHEMA)).encode(),
         "golden.json": b'{"rows": []}',
     }
     return files, {"case": "small", "inputs": INPUTS, "threshold": 0.5}
@@ -53,7 +54,7 @@ def test_the_same_wheel_comes_of_the_same_input_even_compiled_anew(parts, monkey
 def test_what_answers_otherwise_has_another_version(parts):
     files, about = parts
     names = {
-        wheel.file_name(wheel.build("small", "0.1.0", module, {**files, **change}, {**about, **more}))
+        wheel_file.file_name(wheel.build("small", "0.1.0", module, {**files, **change}, {**about, **more}))
         for change, more in (({}, {}), ({}, {"threshold": 0.1}), ({"golden.json": b'{"rows": [1]}'}, {}))
     }
     assert len(names) == 3
@@ -63,7 +64,7 @@ def test_a_model_with_several_outputs_is_refused(parts):
     files, about = parts
     trees = lightgbm_text.parse(train({**PLAIN, "objective": "multiclass"}).model_to_string())
     with pytest.raises(ReleaseError, match="several outputs"):
-        wheel.build("small", "0.1.0", module, {**files, "model.safetensors": layout.to_bytes(trees)}, about)
+        wheel.build("small", "0.1.0", module, {**files, "model.safetensors": flatten.to_bytes(trees)}, about)
 
 
 def test_numpy_is_asked_for_where_the_features_import_it():
@@ -72,8 +73,8 @@ def test_numpy_is_asked_for_where_the_features_import_it():
         "import math, numpy as np",
         "def f(x):\n    from numpy.linalg import norm",
     ):
-        assert "numpy" in wheel._imported(source.encode())
-    assert "numpy" not in wheel._imported(b"import math\nTEXT = 'import numpy'")
+        assert "numpy" in wheel_file.imported(source.encode())
+    assert "numpy" not in wheel_file.imported(b"import math\nTEXT = 'import numpy'")
 
 
 def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts, monkeypatch, tmp_path):
@@ -83,7 +84,7 @@ def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts
     with pytest.raises(ReleaseError, match="cannot compile the kernel"):
         wheel.for_target(made, "musl-aarch64")
 
-    assert wheel.file_name(made).endswith("-py3-none-any.whl")
+    assert wheel_file.file_name(made).endswith("-py3-none-any.whl")
     with zipfile.ZipFile(io.BytesIO(made)) as archive:
         archive.extractall(tmp_path)
         tags = archive.read(next(name for name in archive.namelist() if name.endswith("WHEEL"))).decode()

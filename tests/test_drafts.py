@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hardcover import drafts, versions
+from hardcover.store import drafts, versions
 
 HERE = Path(__file__).parent
 KINDS = ["csv", "parquet", "json", "picture", "partitioned"]

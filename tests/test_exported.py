@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from hardcover import exported
 from hardcover.errors import HardcoverError
+from hardcover.project import exported
 
 NOTEBOOK = "notebooks/maintenance/02_features.ipynb"
 OLD, NEW = "return torque * tool_wear", "return torque * tool_wear * 1.0"

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hardcover import features
 from hardcover.errors import FeatureError
+from hardcover.modelling import features
 
 SCHEMA = {
     "properties": {"grade": {"type": "string", "enum": ["a", "b"]}, "width": {"type": "number"}},

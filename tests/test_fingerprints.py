@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
-from hardcover import definitions, fingerprints, settings
+from hardcover import settings
 from hardcover.errors import FeatureError
+from hardcover.incremental import definitions, fingerprint
 
 HELPERS = """
 import math
@@ -110,7 +111,7 @@ def hashes(module) -> dict[str, str]:
         "rebound",
         "by_rounded",
     )
-    return {name: fingerprints.code_of(getattr(module, name)).hash for name in names}
+    return {name: fingerprint.code_of(getattr(module, name)).hash for name in names}
 
 
 def changed(before, after) -> set[str]:
@@ -183,10 +184,10 @@ def test_a_helper_that_has_a_builtins_name_counts(load):
 
 
 def test_a_method_counts_with_its_whole_class(load):
-    before = fingerprints.code_of(load().Model().fit).hash
+    before = fingerprint.code_of(load().Model().fit).hash
 
     after = load(edit_main=replace("return x + 7", "return x + 8")).Model().fit
-    assert fingerprints.code_of(after).hash != before
+    assert fingerprint.code_of(after).hash != before
 
 
 def test_a_change_in_its_own_body_changes_a_function(load):
@@ -196,31 +197,31 @@ def test_a_change_in_its_own_body_changes_a_function(load):
 def test_libraries_that_are_reached_count_with_their_versions(load):
     module = load()
 
-    assert set(fingerprints.code_of(module.apart).libraries) == {"python", "numpy"}
-    assert set(fingerprints.code_of(module.direct).libraries) == {"python"}
+    assert set(fingerprint.code_of(module.apart).libraries) == {"python", "numpy"}
+    assert set(fingerprint.code_of(module.direct).libraries) == {"python"}
 
 
 def test_what_a_closure_a_partial_or_an_object_holds_counts(load):
     module = load()
 
-    two, again, three = (fingerprints.code_of(module.make(factor)).hash for factor in (2, 2, 3))
+    two, again, three = (fingerprint.code_of(module.make(factor)).hash for factor in (2, 2, 3))
     assert two == again != three
-    one = fingerprints.code_of(functools.partial(module.direct, x=1)).hash
-    assert one != fingerprints.code_of(functools.partial(module.direct, x=2)).hash
-    assert fingerprints.code_of(module.Grower(1)).hash != fingerprints.code_of(module.Grower(2)).hash
-    before = fingerprints.code_of(module.Grower(1)).hash
-    assert fingerprints.code_of(load(replace("x * SCALE", "SCALE * x")).Grower(1)).hash != before
+    one = fingerprint.code_of(functools.partial(module.direct, x=1)).hash
+    assert one != fingerprint.code_of(functools.partial(module.direct, x=2)).hash
+    assert fingerprint.code_of(module.Grower(1)).hash != fingerprint.code_of(module.Grower(2)).hash
+    before = fingerprint.code_of(module.Grower(1)).hash
+    assert fingerprint.code_of(load(replace("x * SCALE", "SCALE * x")).Grower(1)).hash != before
 
 
 def test_a_value_without_a_stable_form_is_refused_by_name(load):
     module = load()
 
     with pytest.raises(FeatureError, match=r"'factor' holds a object, which has no stable fingerprint"):
-        fingerprints.code_of(module.make(object()))
+        fingerprint.code_of(module.make(object()))
 
 
 def test_a_function_of_a_library_counts_with_the_library_only():
-    code = fingerprints.code_of(math.factorial)
+    code = fingerprint.code_of(math.factorial)
 
     assert code.parts == {"math:factorial": "library"}
 
@@ -265,17 +266,17 @@ def test_a_file_that_the_code_names_beside_its_module_counts(tmp_path, monkeypat
     monkeypatch.setattr(definitions, "_in_project", lambda file: file.is_relative_to(tmp_path))
     import beside
 
-    before, apart = fingerprints.code_of(beside.read), fingerprints.code_of(beside.other)
+    before, apart = fingerprint.code_of(beside.read), fingerprint.code_of(beside.other)
     (package / "program.c").write_text("int main ;")
 
-    assert fingerprints.code_of(beside.read).hash != before.hash
-    assert fingerprints.code_of(beside.other) == apart
+    assert fingerprint.code_of(beside.read).hash != before.hash
+    assert fingerprint.code_of(beside.other) == apart
     assert "NAME:program.c" in before.parts
 
 
 def test_the_kernel_is_a_part_of_every_release():
-    from hardcover import wheel
+    from hardcover.release import wheel
 
     assert {"hardcover.compiler:SOURCES:kernel.c", "hardcover.compiler:SOURCES:shapley.h"} <= set(
-        fingerprints.code_of(wheel.build).parts
+        fingerprint.code_of(wheel.build).parts
     )

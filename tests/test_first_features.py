@@ -6,7 +6,7 @@ import struct
 import subprocess
 from importlib.metadata import version
 
-from hardcover import elsewhere, wheel
+from hardcover.release import isolated_env, wheel_file
 from hardcover.runtime import functions
 from tests.conftest import Checkout, Place
 from tests.runtime.test_records import GOOD
@@ -46,7 +46,7 @@ def answered(said: dict, folder, needs: list[str]) -> dict:
     """Install the released wheel where nothing else is, and ask it for one record with its inputs."""
     path = said["proof"]["published"]["path"]
     built = open(path, "rb").read()  # noqa: PTH123, SIM115
-    python = elsewhere.install(built, wheel.file_name(built), folder, *needs)
+    python = isolated_env.install(built, wheel_file.file_name(built), folder, *needs)
     program = (
         "import json, sys; from casebook_maintenance import model\n"
         "found = model.predict(json.loads(sys.argv[1]), explain=True)\n"

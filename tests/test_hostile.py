@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hardcover import hostile
+from hardcover.forest import edge_rows
 from hardcover.runtime.forest import Forest
 from tests.runtime.test_evaluators import METADATA, parts
 
@@ -22,7 +22,7 @@ FOREST = Forest(parts(), METADATA)
     ],
 )
 def test_open_ranges_are_drawn_from_where_values_may_lie(rule, low, high):
-    made = hostile.columns({"properties": {"y": rule}}, [], ["x", "y"], FOREST, 2000, seed=1)["y"]
+    made = edge_rows.columns({"properties": {"y": rule}}, [], ["x", "y"], FOREST, 2000, seed=1)["y"]
 
     numbers = [value for value in made if value is not None and math.isfinite(value)]
     assert sum(low <= value <= high for value in numbers) > 500
@@ -31,7 +31,7 @@ def test_open_ranges_are_drawn_from_where_values_may_lie(rule, low, high):
 
 
 def test_every_split_has_a_row_on_it_and_one_on_either_side():
-    table = hostile.inputs(FOREST, 10, seed=1)
+    table = edge_rows.inputs(FOREST, 10, seed=1)
 
     assert {0.5, math.nextafter(0.5, 1), math.nextafter(0.5, 0)} <= set(table[:, 1].tolist())
-    assert np.isnan(hostile.inputs(FOREST, 1000, seed=1)).any()
+    assert np.isnan(edge_rows.inputs(FOREST, 1000, seed=1)).any()

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 import hardcover
-from hardcover import cli, errors
+from hardcover import errors
+from hardcover.cli import main
 from tests.conftest import BIN, ROOT
 
 TOP = {
@@ -62,7 +63,7 @@ def test_every_command_on_a_page_exists_with_its_options(page):
     for line in page.read_text().splitlines():
         words = line.strip().split("#")[0].split()
         if words[:1] == [".venv/bin/hardcover"]:
-            cli._parser().parse_args(words[1:])
+            main._parser().parse_args(words[1:])
         elif words[:1] == ["make"] and len(words) > 1:
             assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
         elif line.startswith("    .venv/bin/"):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import layout, lightgbm_text
 from hardcover.errors import ModelTextError
+from hardcover.forest import flatten, lightgbm_text
 from tests.runtime.strategies import PLAIN, train
 
 TEXT = train(PLAIN).model_to_string()
@@ -17,7 +17,7 @@ TREES = TEXT.partition("\nend of trees")[0]
 
 
 def parsed(text: str):
-    return layout.forest_of(lightgbm_text.parse(text))
+    return flatten.forest_of(lightgbm_text.parse(text))
 
 
 def test_a_whole_model_is_parsed():

@@ -9,9 +9,10 @@ import uuid
 
 import pytest
 
-from hardcover import lineage, lineage_page, openlineage, storage
-from hardcover import wheel as wheel_file
 from hardcover.errors import UnknownName
+from hardcover.lineage import drawing, graph, openlineage
+from hardcover.release import wheel_file
+from hardcover.store import disk
 from tests.conftest import Place
 
 
@@ -24,10 +25,10 @@ def released(tmp_path_factory, ai4i_csv) -> Place:
 
 
 @pytest.fixture
-def found(released, monkeypatch) -> lineage.Lineage:
+def found(released, monkeypatch) -> graph.Lineage:
     for name, value in released.environment.items():
         monkeypatch.setenv(name, value)
-    return lineage.Lineage(released.data)
+    return graph.Lineage(released.data)
 
 
 def test_a_wheel_leads_up_to_the_raw_file_through_what_lived_in_memory(found, ai4i_csv):
@@ -37,14 +38,14 @@ def test_a_wheel_leads_up_to_the_raw_file_through_what_lived_in_memory(found, ai
 
     names = {item.dataset for item in above}
     assert {"maintenance.model", "maintenance.clean", "maintenance.raw"} <= names
-    assert lineage.Item(ai4i_csv.name, storage.digest(ai4i_csv), True) in above
+    assert graph.Item(ai4i_csv.name, disk.digest(ai4i_csv), True) in above
     tree = "\n".join(found.tree(wheel, found.inputs))
-    assert f"{ai4i_csv.name}@{storage.digest(ai4i_csv)[:12]} (raw file)" in tree
+    assert f"{ai4i_csv.name}@{disk.digest(ai4i_csv)[:12]} (raw file)" in tree
     assert "node maintenance.fit, pipeline, run " in tree
 
 
 def test_a_raw_files_hash_leads_down_to_the_wheels_that_hold_it(found, released, ai4i_csv):
-    items = found.holding(storage.digest(ai4i_csv)[:16])
+    items = found.holding(disk.digest(ai4i_csv)[:16])
 
     ((item, name),) = found.wheels(items)
     assert item.dataset == "maintenance.wheel"
@@ -52,7 +53,7 @@ def test_a_raw_files_hash_leads_down_to_the_wheels_that_hold_it(found, released,
 
 
 def test_the_command_answers_which_wheels_hold_a_raw_file(released, ai4i_csv):
-    done = released.call("hardcover", "lineage", storage.digest(ai4i_csv)[:12])
+    done = released.call("hardcover", "lineage", disk.digest(ai4i_csv)[:12])
 
     lines = done.stdout.splitlines()
     assert lines[0] == "wheels"
@@ -69,7 +70,7 @@ def test_a_raw_file_is_in_no_wheel_of_other_data(released, ai4i_csv, tmp_path):
     place.call("hardcover", "run", "--pipeline", "--env", "ci")
     place.call("hardcover", "run", "--pipeline", "--env", "ci", "--data", str(ai4i_csv))
 
-    done = place.call("hardcover", "lineage", storage.digest(ai4i_csv), "--all")
+    done = place.call("hardcover", "lineage", disk.digest(ai4i_csv), "--all")
 
     wheels = [line for line in done.stdout.splitlines() if line.strip().startswith("casebook_")]
     assert len(list(place.data.glob("06_models/maintenance/release.whl/2*"))) == 3
@@ -126,9 +127,7 @@ def test_no_arrow_crosses_a_box(released, tmp_path):
     for arrow in arrows:
         for x, y in points(arrow):
             for left, top in boxes:
-                inside = (
-                    left < x < left + lineage_page.WIDTH and top + 0.5 < y < top + lineage_page.HEIGHT - 0.5
-                )
+                inside = left < x < left + drawing.WIDTH and top + 0.5 < y < top + drawing.HEIGHT - 0.5
                 assert not inside, (arrow, left, top)
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from hardcover import compiler, elsewhere, wheel
+from hardcover.release import compiler, isolated_env, wheel, wheel_file
 from tests.conftest import BIN, ROOT
 from tests.runtime.strategies import SPECIAL
 
@@ -170,7 +170,7 @@ print(model.predict({RECORD}).score)
 
 def test_the_wheel_answers_and_explains_with_nothing_else_installed(notebook_run, tmp_path):
     (wheel,) = notebook_run.place.dist.glob("casebook_maintenance-*.whl")
-    python = elsewhere.install(wheel.read_bytes(), wheel.name, tmp_path)
+    python = isolated_env.install(wheel.read_bytes(), wheel.name, tmp_path)
     code = f"""
 import json, math, sys
 from casebook_maintenance import model
@@ -218,7 +218,7 @@ def test_a_wheel_for_another_platform_differs_in_its_kernel_alone(notebook_run, 
     other = wheel.for_target(built, "linux-aarch64")
     assert list(tmp_path.iterdir()) == []
 
-    assert wheel.file_name(other).endswith("-py3-none-manylinux_2_17_aarch64.whl")
+    assert wheel_file.file_name(other).endswith("-py3-none-manylinux_2_17_aarch64.whl")
     assert other == wheel.for_target(wheel.for_target(built, "musl-x86_64"), "linux-aarch64")
     contents = []
     for content in (built, other):

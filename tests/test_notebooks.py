@@ -13,8 +13,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from hardcover import notebooks
 from hardcover.errors import HardcoverError, StageFailed
+from hardcover.notebooks import executor, report
 from tests.conftest import BIN, ROOT
 
 cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "programs" / "clean_notebook.py"))["cleaned"]
@@ -129,7 +129,7 @@ def small(tmp_path: Path, *sources: str, tag: bool = True) -> Path:
 def test_parameters_reach_the_notebook_and_progress_is_told(tmp_path):
     path, told = small(tmp_path, "rows = 1", "assert rows == 7"), []
 
-    notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: told.append(facts))
+    executor.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: told.append(facts))
 
     assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
 
@@ -138,14 +138,14 @@ def test_a_notebook_without_the_parameters_tag_is_refused(tmp_path):
     path = small(tmp_path, "rows = 1", tag=False)
 
     with pytest.raises(HardcoverError, match="0 cells are tagged 'parameters'"):
-        notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
+        executor.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
 
 
 def test_a_failing_cell_is_shown_with_its_error_and_the_executed_copy(tmp_path):
     path = small(tmp_path, "rows = 1", "rows / 0")
 
     with pytest.raises(StageFailed) as caught:
-        notebooks.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
+        executor.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
 
     assert "ZeroDivisionError: division by zero (stage 'small', cell 2)" in str(caught.value)
     assert "    rows / 0" in str(caught.value)
@@ -158,7 +158,7 @@ def test_an_error_of_ours_is_shown_without_the_cell_that_called_it(tmp_path):
     path = small(tmp_path, "rows = 1", source)
 
     with pytest.raises(StageFailed) as caught:
-        notebooks.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
+        executor.execute(path, tmp_path / "copy.ipynb", {}, "small", lambda *facts: None)
 
     assert str(caught.value).startswith("no rows (file a.csv). Bring some (stage 'small', cell 2)")
     assert "raise DataError" not in str(caught.value)
@@ -179,9 +179,9 @@ def test_a_report_folds_code_lists_contents_and_leaves_out_logs(tmp_path):
         *notebook.cells[2:],
     ]
     nbformat.write(notebook, path)
-    notebooks.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
+    executor.execute(path, tmp_path / "copy.ipynb", {"rows": 7}, "small", lambda *facts: None)
 
-    page = notebooks.to_html(tmp_path / "copy.ipynb").read_text()
+    page = report.to_html(tmp_path / "copy.ipynb").read_text()
 
     assert "<title>A &amp; B</title>" in page
     assert '<li><a href="#First">First</a></li><li><a href="#Second">Second</a></li>' in page

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hardcover import pages
+from hardcover.reporting import pages
 from tests.conftest import ROOT
 
 ARTIFACTS = ROOT / ".artifacts"

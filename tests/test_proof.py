@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import proof
+from hardcover.proof import compare, report
 
 ANSWER = {
     "features": {"power": [1.0, 2.0, math.nan], "strain": [3.0, -0.0, 5.0]},
@@ -26,7 +26,7 @@ def changed(quantity: str, row: int, value: float, column: str | None = None) ->
 
 
 def test_equal_answers_pass():
-    found = proof.compare({"notebook": ANSWER, "wheel": ANSWER}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "wheel": ANSWER}, RECORD)
 
     assert found["passed"]
     assert found["faces"]["notebook"] == found["faces"]["wheel"]
@@ -44,21 +44,21 @@ def test_equal_answers_pass():
     ],
 )
 def test_a_difference_is_named_with_face_row_column_and_distance(answer, quantity, column, row, ulps):
-    found = proof.compare({"notebook": ANSWER, "module": ANSWER, "wheel": answer}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": answer}, RECORD)
 
     (difference,) = found["differences"]
     assert not found["passed"]
     assert (difference["face"], difference["quantity"], difference["column"]) == ("wheel", quantity, column)
     assert (difference["row"], difference["ulps"]) == (row, ulps)
     assert "wheel differs from" in "\n".join(
-        proof.lines({"case": "x", "rows": dict.fromkeys(("holdout", "generated", "inputs"), 1), **found})
+        report.lines({"case": "x", "rows": dict.fromkeys(("holdout", "generated", "inputs"), 1), **found})
     )
 
 
 def test_two_faces_that_left_the_record_are_named_though_they_are_the_most():
     wrong = changed("score", 0, 0.25)
 
-    found = proof.compare({"notebook": ANSWER, "module": wrong, "pipeline": wrong}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "module": wrong, "pipeline": wrong}, RECORD)
 
     assert [difference["face"] for difference in found["differences"]] == ["module", "pipeline"]
     assert {difference["against"] for difference in found["differences"]} == {"record"}
@@ -67,7 +67,7 @@ def test_two_faces_that_left_the_record_are_named_though_they_are_the_most():
 def test_a_missing_feature_is_a_difference():
     less = {**ANSWER, "features": {"power": ANSWER["features"]["power"]}}
 
-    (difference,) = proof.compare({"notebook": ANSWER, "wheel": less}, RECORD)["differences"]
+    (difference,) = compare.compare({"notebook": ANSWER, "wheel": less}, RECORD)["differences"]
 
     assert (difference["face"], difference["column"], difference["value"]) == ("wheel", "strain", "missing")
 
@@ -77,14 +77,14 @@ def test_rows_that_a_face_lacks_or_adds_are_a_difference():
     more = {**ANSWER, **{name: [*ANSWER[name], 0.5] for name in ("raw", "score", "label")}}
 
     for other in (fewer, more):
-        found = proof.compare({"notebook": ANSWER, "module": ANSWER, "wheel": other}, RECORD)
+        found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": other}, RECORD)
 
         assert not found["passed"]
         assert {difference["face"] for difference in found["differences"]} == {"wheel"}
 
 
 def test_not_a_number_is_one_value_whatever_its_payload():
-    assert proof.compare({"a": changed("features", 2, -math.nan, "power"), "b": ANSWER}, {})["passed"]
+    assert compare.compare({"a": changed("features", 2, -math.nan, "power"), "b": ANSWER}, {})["passed"]
 
 
 @given(st.floats(allow_nan=False), st.integers(0, 50))
@@ -96,13 +96,13 @@ def test_ulps_count_the_doubles_between(value, steps):
 
     if reached is None:
         # Both zeros are one step of nextafter, and no distance.
-        assert proof.ulps(value, other) == proof.ulps(other, value) == steps
-    assert proof.ulps(value, value) == 0
+        assert compare.ulps(value, other) == compare.ulps(other, value) == steps
+    assert compare.ulps(value, value) == 0
 
 
 @given(st.floats(), st.floats())
 def test_the_bits_of_a_score_are_compared_and_nothing_less(one, other):
-    found = proof.compare({"a": changed("raw", 0, one), "b": changed("raw", 0, other)}, {})
+    found = compare.compare({"a": changed("raw", 0, one), "b": changed("raw", 0, other)}, {})
 
     same = (one != one and other != other) or (
         one == other and math.copysign(1, one) == math.copysign(1, other)

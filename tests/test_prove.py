@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from hardcover import proof
+from hardcover.proof import compare
 from tests.conftest import Place
 
 FEATURES = "notebooks/maintenance/02_features.ipynb"
@@ -31,7 +31,7 @@ def proven(checkout, place: Place, *faces: str, code: int = 1) -> dict:
 
 def release_another_wheel(place: Place, members) -> None:
     """Put a wheel whose members were changed in place of the newest, as if it had been released so."""
-    from hardcover import drafts
+    from hardcover.store import drafts
 
     path = place.newest("06_models", "release.whl")
     made = io.BytesIO()
@@ -52,7 +52,8 @@ def test_all_faces_agree_and_the_proof_travels_in_the_wheel(notebook_run):
     wheels = ["wheel", "wheel without numpy", "wheel without kernel"]
     assert list(found["faces"]) == ["notebook", "module", "pipeline", *wheels]
     assert (
-        len({tuple(face[quantity] for quantity in proof.QUANTITIES) for face in found["faces"].values()}) == 1
+        len({tuple(face[quantity] for quantity in compare.QUANTITIES) for face in found["faces"].values()})
+        == 1
     )
     assert len({found["faces"][name]["reasons"] for name in wheels}) == 1
     assert found["rows"]["explained"] >= 200
@@ -123,12 +124,12 @@ def test_another_rounding_of_the_processor_is_named(checkout, place):
 
 
 def test_a_swapped_threshold_in_the_model_file_is_named(checkout, place):
-    from hardcover import layout, lightgbm_text
+    from hardcover.forest import flatten, lightgbm_text
 
     trees = lightgbm_text.parse(place.newest("06_models", "model.txt").read_text())
     split = next(split for split, feature in enumerate(trees.feature) if feature >= 1)
     trees.threshold[split] *= 1 + 2**-50
-    swapped = layout.to_bytes(trees)
+    swapped = flatten.to_bytes(trees)
 
     def members(content: dict) -> dict:
         name, about = "casebook_maintenance/model.safetensors", "casebook_maintenance/manifest.json"

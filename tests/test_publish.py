@@ -5,7 +5,8 @@ import json
 import pytest
 from mlflow import MlflowClient
 
-from hardcover import publish, storage, wheel
+from hardcover.release import publish, wheel
+from hardcover.store import disk
 from tests.conftest import Place
 from tests.test_compiler import made_parts
 
@@ -37,7 +38,7 @@ def test_the_current_wheel_has_a_pointer_and_older_ones_are_archived(here, built
     assert noted == {other.name: "not proven: run its selftest there"}
     pointer = publish.current("small")
     assert (pointer["wheel"], pointer["run"]) == (second["wheel"], "b")
-    assert pointer["sha256"] == storage.digest(here.dist / second["wheel"])
+    assert pointer["sha256"] == disk.digest(here.dist / second["wheel"])
 
 
 def test_a_target_that_is_this_machine_leaves_the_proven_wheel_alone(here, built):

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import lightgbm_text, quantise
 from hardcover.errors import DataError, ModelTextError
+from hardcover.forest import leaf_codebook, lightgbm_text
+from hardcover.modelling import rounding
 from tests.runtime.strategies import PLAIN, train
 
 ALLOWED = {"leaf_bits": 8, "most_score_error": 1.0, "most_precision_loss": 1.0}
@@ -19,7 +20,7 @@ def test_each_leaf_takes_the_nearest_of_256_values(seed, rounds, objective):
         {**PLAIN, "seed": seed, "rounds": rounds, "num_leaves": 31, "objective": objective}
     ).model_to_string()
 
-    smaller = quantise.quantised(text, 8)
+    smaller = leaf_codebook.quantised(text, 8)
 
     before, after = (lightgbm_text.parse(one).leaf_value for one in (text, smaller))
     book = np.unique(after)
@@ -34,9 +35,9 @@ def test_each_leaf_takes_the_nearest_of_256_values(seed, rounds, objective):
 
 def test_what_cannot_be_rounded_is_refused():
     with pytest.raises(ModelTextError, match="cannot be stored in 12 bits"):
-        quantise.quantised(train(PLAIN).model_to_string(), 12)
+        leaf_codebook.quantised(train(PLAIN).model_to_string(), 12)
     with pytest.raises(ModelTextError, match="linear trees"):
-        quantise.quantised(train({**PLAIN, "linear_tree": True, "missing": 0.0}).model_to_string(), 8)
+        leaf_codebook.quantised(train({**PLAIN, "linear_tree": True, "missing": 0.0}).model_to_string(), 8)
 
 
 def test_what_it_costs_is_told_and_bounded():
@@ -46,12 +47,12 @@ def test_what_it_costs_is_told_and_bounded():
     target = (inputs[:, 0] > 0).astype(int)
     text = booster.model_to_string()
 
-    smaller, facts = quantise.compressed(text, inputs, target, ALLOWED)
+    smaller, facts = rounding.compressed(text, inputs, target, ALLOWED)
 
     difference = np.abs(lgb.Booster(model_str=smaller).predict(inputs) - booster.predict(inputs)).max()
     assert facts["score_error"] == difference > 0
     assert facts["bytes"][1] < facts["bytes"][0]
-    assert quantise.compressed(text, inputs, target, {"leaf_bits": 64}) == (text, {"leaf_bits": 64})
+    assert rounding.compressed(text, inputs, target, {"leaf_bits": 64}) == (text, {"leaf_bits": 64})
     for bound in ("most_score_error", "most_precision_loss"):
         with pytest.raises(DataError, match=f"leaves of 8 bits: .* is above {bound}"):
-            quantise.compressed(text, inputs, target, {**ALLOWED, bound: -1.0})
+            rounding.compressed(text, inputs, target, {**ALLOWED, bound: -1.0})

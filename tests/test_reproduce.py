@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from hardcover import provenance
+from hardcover.lineage import run_records
 from tests.conftest import Place
 
 RUN = ("hardcover", "run", "--pipeline", "--env", "ci", "--json")
@@ -100,7 +100,7 @@ def test_a_run_that_reused_everything_says_whose_results_those_are(checkout, pla
 
 
 def test_an_unknown_run_is_refused_with_those_on_record(here):
-    provenance.record("abc123", {"outputs": {}})
+    run_records.record("abc123", {"outputs": {}})
 
     done = here.call("hardcover", "reproduce", "xyz", check=False)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from kedro.pipeline import node, pipeline
 
-from hardcover import catalog as catalogs
-from hardcover import versions
-from hardcover.catalog import VersionedCatalog
-from hardcover.runner import IncrementalRunner
+from hardcover.incremental.runner import IncrementalRunner
+from hardcover.store import catalog, versions
+from hardcover.store.catalog import VersionedCatalog
 from tests.conftest import Place
 
 CALLS = []
@@ -66,7 +65,7 @@ def run(here, tmp_path):
 
     def call(nodes=NODES, force=False, **params) -> list[str]:
         CALLS.clear()
-        catalogs._verified.clear()
+        catalog._verified.clear()
         config = {
             name: {"type": "json.JSONDataset", "filepath": f"{tmp_path}/{name}.json", "versioned": True}
             for name in KEPT

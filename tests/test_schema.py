@@ -4,8 +4,8 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from hardcover import schema as schemas
 from hardcover.errors import DataError, HardcoverError
+from hardcover.ingest import quarantine, schema
 
 
 def column(role: str = "input", checks=None, **options) -> pa.Column:
@@ -19,7 +19,7 @@ SMALL = pa.DataFrameSchema(
         "high": column(checks=[pa.Check.ge(0), pa.Check.le(20)], nullable=True, description="the higher"),
         "answer": column("target", pa.Check.isin([0, 1])),
     },
-    checks=schemas.rule("high", ">", "low"),
+    checks=schema.rule("high", ">", "low"),
     name="small",
 )
 
@@ -35,7 +35,7 @@ def rows(**changes) -> pd.DataFrame:
 
 
 def test_a_record_is_described_by_its_inputs_only():
-    described = schemas.to_json_schema(SMALL)
+    described = schema.to_json_schema(SMALL)
 
     assert described["properties"] == {
         "low": {"type": "number", "minimum": 0, "maximum": 10, "x-unit": "K"},
@@ -62,13 +62,13 @@ def test_a_record_is_described_by_its_inputs_only():
 )
 def test_what_a_record_cannot_be_held_to_is_refused(made, complaint):
     with pytest.raises(HardcoverError, match=complaint):
-        schemas.to_json_schema(pa.DataFrameSchema({"x": made, "answer": column("target")}, name="bad"))
+        schema.to_json_schema(pa.DataFrameSchema({"x": made, "answer": column("target")}, name="bad"))
 
 
 def test_clean_and_refused_rows_are_all_rows_and_each_refusal_has_all_its_reasons():
     table = rows(low=[1.0, -2.0, None], high=[5.0, -6.0, 7.0])
 
-    clean, refused = schemas.quarantine(
+    clean, refused = quarantine.quarantine(
         table, SMALL, pd.Series(["", "", "low 'x' is not a number"], dtype="str")
     )
 
@@ -86,18 +86,18 @@ def test_the_input_is_left_as_it_was():
     table = rows(low=[1.0, -2.0, 3.0])
     before = table.copy()
 
-    schemas.quarantine(table, SMALL, pd.Series(["", "", ""], dtype="str"))
+    quarantine.quarantine(table, SMALL, pd.Series(["", "", ""], dtype="str"))
 
     assert table.equals(before)
 
 
 def test_when_all_are_refused_the_most_frequent_reasons_are_named():
     with pytest.raises(DataError, match=r"all 3 rows are quarantined: low .* fails in_range.*\(3\)"):
-        schemas.quarantine(rows(low=[-1.0, -2.0, -3.0]), SMALL, pd.Series(["", "", ""], dtype="str"))
+        quarantine.quarantine(rows(low=[-1.0, -2.0, -3.0]), SMALL, pd.Series(["", "", ""], dtype="str"))
 
 
 def test_reasons_are_counted_without_their_values():
-    assert schemas.counts(
+    assert quarantine.counts(
         ["low -1.0 fails in_range(0, 10)", "low -2.0 fails in_range(0, 10); high is missing"]
     ) == {
         "low fails in_range(0, 10)": 2,

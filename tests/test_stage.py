@@ -7,16 +7,16 @@ import nbformat
 import pytest
 
 from hardcover.errors import UnknownName, VersionError
-from hardcover.stage import Stage
+from hardcover.project.case import Case
 from tests.conftest import ROOT
 
 
 @pytest.fixture
-def stage(notebook_run, monkeypatch) -> Stage:
+def stage(notebook_run, monkeypatch) -> Case:
     for name, value in notebook_run.place.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir("/")
-    return Stage("maintenance", env="ci")
+    return Case("maintenance", env="ci")
 
 
 def test_a_stage_lists_its_datasets_with_version_rows_and_age(stage, notebook_run):
@@ -49,7 +49,7 @@ def test_tab_offers_the_datasets(notebook_run):
         "from IPython.core.interactiveshell import InteractiveShell\n"
         "from IPython.core.completer import provisionalcompleter\n"
         "shell = InteractiveShell.instance()\n"
-        "shell.run_cell(\"from hardcover import Stage; stage = Stage('maintenance', env='ci')\")\n"
+        "shell.run_cell(\"from hardcover import Case; stage = Case('maintenance', env='ci')\")\n"
         'for text in ("stage.load(\'cl", \'x = stage.load("feature_\', "print(\'cl"):\n'
         "    with provisionalcompleter():\n"
         "        print([found.text for found in shell.Completer.completions(text, len(text)) if found.type == 'dataset'])\n"
@@ -64,7 +64,7 @@ def test_make_lab_opens_the_project_as_root_and_keeps_outputs_out_of_git(checkou
         ["make", "--dry-run", "--old-file=.venv/.ready", "lab", "ARGS=--port 9999"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    filtered = f"{sys.executable} {ROOT}/src/hardcover/programs/clean_notebook.py"
+    filtered = f"{sys.executable} {ROOT}/src/hardcover/notebooks/clean.py"
     assert "git config filter.notebook.clean" in done.stdout
     assert "--ServerApp.root_dir=. " in done.stdout
     assert "--port 9999" in done.stdout

@@ -6,9 +6,8 @@ import shutil
 
 import pytest
 
-from hardcover import catalog as catalogs
-from hardcover import versions
 from hardcover.errors import VersionError
+from hardcover.store import catalog, versions
 from tests.conftest import Place
 
 
@@ -48,10 +47,10 @@ def test_a_thousand_flipped_bytes_are_a_thousand_found(place):
 
 
 def test_a_flipped_byte_in_any_file_is_found_at_load(here, place, monkeypatch):
-    from hardcover.stage import Stage
+    from hardcover.project.case import Case
 
     monkeypatch.setenv("HARDCOVER_DATA_ROOT", str(place.data))
-    chance, stage = random.Random(5), Stage("maintenance", env="ci")
+    chance, stage = random.Random(5), Case("maintenance", env="ci")
     names = {versions.manifest_of(folder)["dataset"]: folder for folder in versions.all_committed(place.data)}
     readable = [name for name in names if not name.endswith("_figure")]
     assert len(readable) > 14
@@ -60,7 +59,7 @@ def test_a_flipped_byte_in_any_file_is_found_at_load(here, place, monkeypatch):
         (file,) = versions.manifest_of(names[name])["files"]
         for path in (names[name] / file, names[name] / versions.MANIFEST):
             whole = flip(path, chance)
-            catalogs._verified.clear()
+            catalog._verified.clear()
             with pytest.raises(VersionError):
                 stage.load(name.removeprefix("maintenance."))
             path.write_bytes(whole)

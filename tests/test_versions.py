@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import drafts, storage, versions
 from hardcover.errors import VersionError
+from hardcover.store import drafts, disk, versions
 
 OLD = Path(__file__).parent / "old"
 
@@ -165,12 +165,12 @@ def test_a_file_is_old_or_new_whenever_writing_stops(tmp_path, monkeypatch):
             else:
                 patch.setattr(type(path), step, fail)
             with pytest.raises(OSError, match="No space left"):
-                storage.write_atomically(path, b"new")
+                disk.write_atomically(path, b"new")
 
         assert path.read_bytes() == b"old"
         assert list(tmp_path.iterdir()) == [path]
 
-    storage.write_atomically(path, b"new")
+    disk.write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
 
 

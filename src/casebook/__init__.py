@@ -7,4 +7,4 @@ Modules:
 - `casebook.maintenance.simulator`: Make raw files as AI4I's published process would, with machines, clocks, late arrivals, losses and drift, at any number of rows.
 - `casebook.model.explain`: Attribute each score to the inputs by exact Shapley values, check that they add up, and look at the worst errors.
 - `casebook.model.release`: Turn model, features and schema into a wheel that needs nothing else, and check it bit by bit where nothing else is installed.
-- `casebook.model.train`: Fit gradient-boosted trees, decide by costs, measure on machines never seen, and register the model as challenger."""
+- `casebook.model.train`: Fit gradient-boosted trees, decide by costs, measure on rows never seen, and register the model as challenger."""

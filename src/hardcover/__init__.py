@@ -1,23 +1,19 @@
 """Bind notebooks to pipelines, versions and wheels, and prove that they are the same thing.
 
-What a notebook needs is here; everything else is in the module named for it. Names are imported when
-first used, so that ``import hardcover`` costs nothing.
+What a notebook needs is here and in the rooms: ``ingest``, ``modelling``, ``release``, ``tasks``. Names are imported when first
+used, so that ``import hardcover`` costs nothing.
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
+
+from hardcover import lazy
+
+if TYPE_CHECKING:
+    from hardcover.errors import HardcoverError
+    from hardcover.incremental.runner import IncrementalRunner
+    from hardcover.project.case import Case
+    from hardcover.tasks.base import Task
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "HardcoverError": "errors",
-    "IncrementalRunner": "runner",
-    "Stage": "stage",
-}
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str):
-    """Import the public name from its module at first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__all__ = ["Case", "HardcoverError", "IncrementalRunner", "Task"]
+__getattr__ = lazy.names_of(__name__)

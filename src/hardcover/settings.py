@@ -18,7 +18,7 @@ DEFAULTS = {
     "data.verify": "yes",
     "tracking.uri": "sqlite:///mlflow.db",
     "tracking.artifacts": "mlartifacts",
-    "tracking.experiment": "casebook",
+    "tracking.experiment": "",
     "release.dist": "dist",
     "run.wait": "600",
     "run.prove": "yes",
@@ -81,6 +81,34 @@ def _is_project(folder: Path) -> bool:
     return file.is_file() and "kedro" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
 
 
+def package_name() -> str:
+    """Return the package that holds the project's cases, which ``[tool.kedro]`` of pyproject.toml names.
+
+    Raises
+    ------
+    HardcoverError
+        When it names none.
+    """
+    return _kedro_facts()["package_name"]
+
+
+def make_importable() -> None:
+    """Let the project's package be imported, also where it is not installed."""
+    source = str(project_root() / _kedro_facts().get("source_dir", "src"))
+    if source not in sys.path:
+        sys.path.insert(0, source)
+
+
+@cache
+def _kedro_facts() -> dict:
+    file = project_root() / "pyproject.toml"
+    facts = tomllib.loads(file.read_text(encoding="utf-8"))["tool"]["kedro"]
+    if not facts.get("package_name"):
+        fix = 'Add package_name = "…" below [tool.kedro].'
+        raise HardcoverError("the project names no package", str(file), fix)
+    return facts
+
+
 def check_environment(name: str | None) -> None:
     """Refuse a Kedro environment that is no folder of ``conf/``; None is Kedro's default.
 
@@ -128,8 +156,10 @@ def kedro_environment() -> dict[str, str]:
 
     By itself Kedro looks for the file in the working directory, which may be a notebook's own. What is set already stays.
     """
+    own = project_root() / "conf" / "logging.yml"
+    default = Path(__file__).parent / "project" / "defaults" / "logging.yml"
     ours = {
-        "KEDRO_LOGGING_CONFIG": str(project_root() / "conf" / "logging.yml"),
+        "KEDRO_LOGGING_CONFIG": str(own if own.is_file() else default),
         "KEDRO_DISABLE_TELEMETRY": "1",
     }
     return {name: os.environ.get(name, value) for name, value in ours.items()}

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hardcover import compiler, runtime
+from hardcover import runtime
+from hardcover.release import compiler
 from hardcover.runtime.forest import ARRAYS, LINKS, Forest
 from hardcover.runtime.shapley import rule_of
 

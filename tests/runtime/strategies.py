@@ -4,7 +4,7 @@ import lightgbm as lgb
 import numpy as np
 from hypothesis import strategies as st
 
-from hardcover.hostile import SPECIAL
+from hardcover.forest.edge_rows import SPECIAL
 
 OBJECTIVES = {
     "binary": {},

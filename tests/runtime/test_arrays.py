@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import layout
+from hardcover.forest import flatten
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 
@@ -29,7 +29,7 @@ contents = st.dictionaries(
 def test_what_is_written_is_read(content, metadata):
     content.pop("__metadata__", None)
 
-    found, said = arrays.parse(layout.write(content, metadata))
+    found, said = arrays.parse(flatten.write(content, metadata))
 
     assert {name: list(values) for name, values in found.items()} == {
         name: values for name, (_, values) in content.items()
@@ -37,7 +37,7 @@ def test_what_is_written_is_read(content, metadata):
     assert said == metadata
 
 
-GOOD = layout.write({"a": ("F64", [1.0, 2.0]), "b": ("U8", [1, 2, 3])}, {"format": "1"})
+GOOD = flatten.write({"a": ("F64", [1.0, 2.0]), "b": ("U8", [1, 2, 3])}, {"format": "1"})
 
 
 @given(st.integers(0, len(GOOD) - 1))

@@ -10,7 +10,7 @@ import zipfile
 import pytest
 
 from casebook.maintenance import features as module
-from hardcover import wheel
+from hardcover.release import wheel
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.command import main
 from hardcover.runtime.model import Model

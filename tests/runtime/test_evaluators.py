@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import compiler, layout, lightgbm_text, quantise, runtime
+from hardcover import runtime
+from hardcover.forest import flatten, leaf_codebook, lightgbm_text
+from hardcover.release import compiler
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import ARRAYS, IN_PLACE, LEAF, Forest
@@ -33,7 +35,7 @@ def bits(scores) -> np.ndarray:
 
 
 def loaded(text: str, library: str = SO) -> tuple[Forest, Kernel]:
-    content = layout.to_bytes(lightgbm_text.parse(text))
+    content = flatten.to_bytes(lightgbm_text.parse(text))
     return Forest(*arrays.parse(content)), Kernel(
         Forest(*arrays.parse(bytearray(content)), check=False), library
     )
@@ -143,7 +145,7 @@ def test_more_thresholds_than_a_slot_can_tell_apart(monkeypatch):
     booster = train({**PLAIN, "rounds": 30, "num_leaves": 40})
     monkeypatch.setattr(layout, "MOST_RANK", 7)
     monkeypatch.setattr("hardcover.runtime.forest.MOST_RANK", 7)
-    content = layout.to_bytes(lightgbm_text.parse(booster.model_to_string()))
+    content = flatten.to_bytes(lightgbm_text.parse(booster.model_to_string()))
     forest = Forest(*arrays.parse(content))
     rows = hostile_rows(forest.splits(), seed=0, rows=200)
 
@@ -184,7 +186,7 @@ METADATA = {
 def both(changes: dict, metadata: dict = METADATA) -> list:
     """Construct a forest for each evaluator, from a file; gives what each said."""
     content = bytearray(
-        layout.write(
+        flatten.write(
             {name: (ARRAYS[name], values) for name, values in {**parts(), **changes}.items()}, metadata
         )
     )
@@ -216,7 +218,7 @@ def test_values_may_come_from_a_book():
 @pytest.mark.parametrize("bits_of_leaf", [8, 16])
 def test_a_quantised_model_is_smaller_and_the_same_for_everyone(bits_of_leaf):
     text = train({**PLAIN, "rounds": 100, "num_leaves": 40}).model_to_string()
-    smaller = quantise.quantised(text, bits_of_leaf)
+    smaller = leaf_codebook.quantised(text, bits_of_leaf)
     booster, before = lgb.Booster(model_str=smaller), lgb.Booster(model_str=text)
     forest, kernel = loaded(smaller)
     rows = hostile_rows(forest.splits(), seed=0)
@@ -228,8 +230,8 @@ def test_a_quantised_model_is_smaller_and_the_same_for_everyone(bits_of_leaf):
     if bits_of_leaf == 16:
         assert smaller == text.replace("\r", "") or (booster.predict(rows) == before.predict(rows)).all()
     else:
-        assert len(layout.to_bytes(lightgbm_text.parse(smaller))) < 0.8 * len(
-            layout.to_bytes(lightgbm_text.parse(text))
+        assert len(flatten.to_bytes(lightgbm_text.parse(smaller))) < 0.8 * len(
+            flatten.to_bytes(lightgbm_text.parse(text))
         )
         assert 0 < np.abs(booster.predict(rows) - before.predict(rows)).max() < 0.05
 
@@ -340,7 +342,7 @@ def test_arrays_of_another_type_are_refused_before_they_are_read():
     kinds = {**ARRAYS, "value": "U8", "leaf": "U8", "cover": "U8"}
     content |= {"value": [0, 1, 2, 3], "leaf": [0] * 4, "cover": [1] * 4}
     file = bytearray(
-        layout.write({name: (kinds[name], values) for name, values in content.items()}, METADATA)
+        flatten.write({name: (kinds[name], values) for name, values in content.items()}, METADATA)
     )
 
     with pytest.raises(DamagedRelease, match=r"is not of [FU]"):
@@ -392,7 +394,7 @@ def test_more_thresholds_than_16_bits_can_number():
         right=-2 * ones, split_count=2 * ones, leaf_value=np.tile([1.0, 0.0], count), leaf_count=np.ones(2 * count, np.int64),
         set_offset=np.zeros(1, np.int64), set_word=np.zeros(0, np.int64),
     )  # fmt: skip
-    kernel = Kernel(Forest(*arrays.parse(bytearray(layout.to_bytes(trees))), check=False), SO)
+    kernel = Kernel(Forest(*arrays.parse(bytearray(flatten.to_bytes(trees))), check=False), SO)
 
     assert len(kernel.forest.slot_feature) == 3
     for value in (-1.0, 0.0, 0.25, 16_383.0, 32_766.0, 32_766.5, 32_767.0, 34_999.5, 1e9, float("nan")):

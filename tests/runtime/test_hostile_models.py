@@ -8,8 +8,9 @@ import time
 import numpy as np
 import pytest
 
-from hardcover import compiler, layout, lightgbm_text
 from hardcover.errors import ModelTextError
+from hardcover.forest import flatten, lightgbm_text
+from hardcover.release import compiler
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import RULES, Forest
@@ -78,13 +79,13 @@ def ask(running: driven.Driven, forest: Forest, rows: np.ndarray, near: float = 
 
 def test_whole_models_are_evaluated(sanitized, texts):
     for text in texts:
-        forest = layout.forest_of(lightgbm_text.parse(text))
+        forest = flatten.forest_of(lightgbm_text.parse(text))
         assert ask(sanitized, forest, hostile_rows(forest.splits(), seed=0, rows=200)) == "evaluated"
 
 
 def test_damaged_arrays_are_refused_or_evaluated_alike(sanitized, texts):
     chance = random.Random(5)
-    files = [layout.to_bytes(lightgbm_text.parse(text)) for text in texts]
+    files = [flatten.to_bytes(lightgbm_text.parse(text)) for text in texts]
     rows = hostile_rows([(0, 0.0)], seed=1, rows=3)
     said = {}
     for _ in range(FILES):
@@ -134,7 +135,7 @@ def test_damaged_texts_are_refused_or_evaluated_alike(sanitized, texts):
         text = damaged_text(chance.choice(texts), chance)
         began = time.monotonic()
         try:
-            forest = layout.forest_of(lightgbm_text.parse(text))
+            forest = flatten.forest_of(lightgbm_text.parse(text))
         except ModelTextError as error:
             assert len(str(error)) < 500
             said["refused"] += 1
@@ -185,7 +186,7 @@ def test_other_processors_and_libraries_give_the_same_bits(target, texts, tmp_pa
     running = driven.Driven(*([emulator] if "aarch64" in target else []), str(program))
 
     for text in texts:
-        forest = layout.forest_of(lightgbm_text.parse(text))
+        forest = flatten.forest_of(lightgbm_text.parse(text))
         rows = hostile_rows(forest.splits(), seed=0, rows=300)
         assert ask(running, forest, rows, near=1e-14) == "evaluated"
     running.close()

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casebook.maintenance import data
-from hardcover import schema as schemas
+from hardcover.ingest import schema
 from hardcover.runtime.records import Fields, InvalidRecord
 
-SCHEMA = schemas.to_json_schema(data.SCHEMA)
+SCHEMA = schema.to_json_schema(data.SCHEMA)
 FIELDS = Fields(SCHEMA)
 GOOD = {
     "quality": "M",

@@ -3,7 +3,8 @@
 This folder is copied unchanged into every release, so its imports are relative and reach nothing above it.
 """
 
-from .model import Model, Prediction, Reason
+from .model import Model
+from .prediction import Contribution, Prediction
 from .records import InvalidRecord
 
-__all__ = ["InvalidRecord", "Model", "Prediction", "Reason"]
+__all__ = ["Contribution", "InvalidRecord", "Model", "Prediction"]

@@ -7,7 +7,8 @@ import os
 import sys
 
 from .arrays import DamagedRelease
-from .model import Model, Prediction
+from .model import Model
+from .prediction import Contribution, Prediction
 from .records import InvalidRecord, Problem
 
 
@@ -45,7 +46,7 @@ def _main(model: Model, name: str, arguments: list[str] | None) -> int:
         const=None,
         default=0,
         metavar="N",
-        help="with predict: reasons, the N strongest or all; they and base_value add up to the raw score",
+        help="with predict: contributions, the N strongest or all; they and base_value add up to the raw score",
     )
     parser.add_argument(
         "--key", metavar="FIELD", help="with predict: a field that is no input and comes back with the answer"
@@ -73,7 +74,7 @@ def _version(model: Model) -> str:
         return f"unknown: {error}"
 
 
-def _predict(model: Model, reasons: int | None, key: str | None) -> int:
+def _predict(model: Model, top: int | None, key: str | None) -> int:
     refused = 0
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
@@ -87,7 +88,7 @@ def _predict(model: Model, reasons: int | None, key: str | None) -> int:
             answer = [Problem("record", f"is not JSON: {error}")]
         else:
             try:
-                answer = model.predict(record, explain=reasons != 0, top=reasons)
+                answer = model.predict(record, explain=top != 0, top=top)
             except InvalidRecord as error:
                 answer = error.problems
         if isinstance(answer, Prediction):
@@ -106,12 +107,16 @@ def _problem_as_json(problem: Problem) -> dict:
 
 
 def _as_json(prediction: Prediction) -> dict:
-    answer = prediction._asdict()
-    if prediction.reasons is None:
-        return {name: value for name, value in answer.items() if value is not None}
+    answer = {name: value for name, value in prediction._asdict().items() if value is not None}
+    found = prediction.contributions
+    if isinstance(found, dict):
+        answer["contributions"] = {name: _contributions(given) for name, given in found.items()}
+    elif found is not None:
+        answer["contributions"] = _contributions(found)
+    return answer
+
+
+def _contributions(given: list[Contribution]) -> list[dict]:
     # JSON has neither NaN nor infinities.
-    reasons = [
-        reason if math.isfinite(reason.value) else reason._replace(value=None)
-        for reason in prediction.reasons
-    ]
-    return {**answer, "reasons": [reason._asdict() for reason in reasons]}
+    finite = [each if math.isfinite(each.value) else each._replace(value=None) for each in given]
+    return [each._asdict() for each in finite]

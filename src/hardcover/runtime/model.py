@@ -1,61 +1,26 @@
-"""A released model: raw records in, predictions and reasons out."""
+"""A released model: raw records in, predictions and what contributed to them out."""
 
-import hashlib
 import json
-import mmap
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
 
 from . import arrays, features
+from .decision import Decision
+from .files import KERNELS, MODEL, ReleaseFiles
 from .forest import Forest
+from .prediction import Prediction, explained, predicted
 from .records import Fields
 from .shapley import Explainer, Unexplainable
-
-FILES = ("model.safetensors", "schema.json", "golden.json")
-KERNELS = ("kernel.so", "kernel.dylib", "kernel.dll")
-PROOF = "proof.json"
-
-
-class Reason(NamedTuple):
-    """What one input of the model contributes to a raw score: its exact Shapley value."""
-
-    feature: str
-    value: float
-    contribution: float
-
-
-class Prediction(NamedTuple):
-    """The answer for one record.
-
-    Attributes
-    ----------
-    score
-        The probability of the target, 0 to 1.
-    label
-        Whether the score reaches the release's threshold.
-    version
-        The release that answered.
-    reasons, base_value
-        Where asked for: the inputs' contributions to the raw score, the strongest first, and what all records have in
-        common. Contributions and base value add up to the raw score. None otherwise.
-    """
-
-    score: float
-    label: bool
-    version: str
-    reasons: list[Reason] | None = None
-    base_value: float | None = None
 
 
 class Model:
     """The model in a release's folder; files are read at first use and checked against the manifest.
 
-    Safe to call from many threads. A service that forks its workers should ask for one prediction before, with reasons if it
-    gives them: then all workers share what was loaded.
+    Safe to call from many threads. A service that forks its workers should ask for one prediction before, with contributions
+    if it returns them: then all workers share what was loaded.
 
     Parameters
     ----------
@@ -76,60 +41,27 @@ class Model:
 
     def __init__(self, folder: Path, module: ModuleType, row_of: Callable | None = None, plain: bool = False):
         self._folder, self._module, self._plain = Path(folder), module, plain
+        self._files = ReleaseFiles(self._folder)
         self._row_of = row_of or (lambda _: None)
 
     @cached_property
     def about(self) -> dict:
-        """The release's manifest: version, source of the data, metrics, threshold, digests, dataset versions."""
-        try:
-            found = json.loads((self._folder / "manifest.json").read_text(encoding="utf-8"))
-            if not {"files", "inputs", "threshold", "version"} <= found.keys():
-                raise ValueError("it is not what was released")
-            return found
-        except (OSError, ValueError, AttributeError) as error:
-            raise arrays.DamagedRelease(f"cannot read {self._folder / 'manifest.json'}: {error}") from error
+        """The release's manifest: version, task, source of the data, metrics, decision, digests, dataset versions."""
+        return self._files.manifest()
 
     @cached_property
     def proof(self) -> dict | None:
-        """How notebook, module, pipeline and this wheel compared, to the bit; None where nobody proved it."""
-        try:
-            return json.loads((self._folder / PROOF).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-
-    def _demand_digest(self, path: Path, content: bytes | mmap.mmap) -> None:
-        if hashlib.sha256(content).hexdigest() != self.about["files"].get(path.name):
-            raise arrays.DamagedRelease(f"{path} is not the file that was released; install the wheel again")
-
-    def _checked(self, name: str) -> bytes:
-        path = self._folder / name
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
-        self._demand_digest(path, content)
-        return content
+        """How notebook, module, pipeline and this wheel compared, to the bit; None where it was not proven."""
+        return self._files.proof()
 
     @cached_property
     def schema(self) -> dict:
         """The JSON Schema of one raw record."""
-        return json.loads(self._checked("schema.json"))
+        return json.loads(self._files.read("schema.json"))
 
     @cached_property
     def _fields(self) -> Fields:
         return Fields(self.schema)
-
-    @cached_property
-    def _arrays(self) -> tuple[dict, dict]:
-        path = self._folder / "model.safetensors"
-        try:
-            with path.open("rb") as file:
-                # A copy of what is written to, which is nothing: C wants memory that could be.
-                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
-        except (OSError, ValueError) as error:
-            raise arrays.DamagedRelease(f"cannot read {path}: {error}") from error
-        self._demand_digest(path, content)
-        return arrays.parse(content, "model.safetensors")
 
     @cached_property
     def evaluator(self):
@@ -138,16 +70,19 @@ class Model:
         if file and not self._plain:
             from .kernel import Kernel, NoKernel
 
-            self._checked(file)
+            self._files.read(file)
             try:
-                return Kernel(Forest(*self._arrays, check=False), str(self._folder / file))
+                return Kernel(
+                    Forest(*arrays.parse(self._files.map(MODEL), MODEL), check=False),
+                    str(self._folder / file),
+                )
             except NoKernel:
                 pass
-        return Forest(*self._arrays)
+        return Forest(*arrays.parse(self._files.map(MODEL), MODEL))
 
     @cached_property
     def explains(self) -> bool:
-        """Whether there are reasons: not for linear trees or very deep ones."""
+        """Whether there are contributions: not for linear trees or very deep ones."""
         try:
             self._explain(bytes(8 * len(self.inputs)))
         except Unexplainable:
@@ -186,8 +121,13 @@ class Model:
         return self.about["inputs"]
 
     @cached_property
-    def _facts(self) -> tuple[float, str]:
-        return self.about["threshold"], self.about["version"]
+    def decision(self) -> Decision:
+        """What follows from scores."""
+        return Decision(self.about["decision"], self.evaluator.outputs)
+
+    @cached_property
+    def _facts(self) -> tuple[float | None, str]:
+        return self.decision.threshold, self.about["version"]
 
     def predict(
         self,
@@ -204,7 +144,7 @@ class Model:
         record
             Field -> number or category; see ``schema`` for names, units and ranges.
         explain, top
-            Whether to give reasons, and how many at most; None gives all.
+            Whether to return contributions, and how many at most; None: all.
         validate
             False scores whatever is there: missing as NaN, an unseen category as none of the known.
 
@@ -215,14 +155,41 @@ class Model:
         """
         row = (self._row_of(record) if validate else None) or self._row(record, validate)
         threshold, version = self._facts
-        score = self._score(row)[0]
+        scores = self._score(row)
+        if threshold is not None and not explain:
+            return Prediction(scores[0], scores[0] >= threshold, version)
+        found = predicted(self.decision, scores, version)
         if not explain:
-            return Prediction(score, score >= threshold, version)
-        *values, base = self._explain(row)
+            return found
         given = memoryview(row).cast("d")
-        reasons = [Reason(*facts) for facts in zip(self.inputs, given, values, strict=True)]
-        reasons.sort(key=lambda reason: -abs(reason.contribution))
-        return Prediction(score, score >= threshold, version, reasons[:top], base)
+        return explained(found, self.inputs, given, self._explain(row), self.decision.classes, top)
+
+    def rank(
+        self, query: Mapping[str, object], candidates: Iterable[Mapping[str, object]], top: int | None = None
+    ) -> list[tuple[int, Prediction]]:
+        """Order candidates by score, the best first; equals keep their order.
+
+        Parameters
+        ----------
+        query
+            The fields that all candidates share.
+        candidates
+            The fields of each.
+        top
+            How many to return; None: all.
+
+        Returns
+        -------
+        list
+            The position of each candidate, and its prediction.
+
+        Raises
+        ------
+        InvalidRecord
+            As ``predict`` does.
+        """
+        found = [(number, self.predict({**query, **given})) for number, given in enumerate(candidates)]
+        return sorted(found, key=lambda each: -each[1].score)[:top]
 
     def _row(self, record: Mapping[str, object], validate: bool) -> bytes:
         values = features.compute(self._steps, self._fields.encode(record, validate), self._fields.levels)
@@ -239,7 +206,7 @@ class Model:
         Returns
         -------
         numpy.ndarray
-            Scores, shape (rows,), float64.
+            Scores, shape (rows,), or (rows, classes) of several classes, float64.
 
         Raises
         ------
@@ -254,7 +221,8 @@ class Model:
         Returns
         -------
         numpy.ndarray
-            Contributions to the raw scores, shape (rows, inputs + 1), float64; the base value last.
+            Contributions to the raw scores, shape (rows, inputs + 1), float64, the base value last; of several classes
+            (rows, classes, inputs + 1).
 
         Raises
         ------
@@ -278,7 +246,9 @@ class Model:
         if isinstance(self.evaluator, Forest):
             score = self.evaluator.raw if raw else self.evaluator.predict
             rows = np.asarray(inputs, dtype=np.float64)
-            return np.array([score(row.tobytes())[0] for row in rows], dtype=np.float64)
+            found = np.array([score(row.tobytes()) for row in rows], dtype=np.float64)
+            found = found.reshape(len(rows), self.evaluator.outputs)
+            return found[:, 0] if self.evaluator.outputs == 1 else found
         return self.evaluator.predict_many(inputs, raw)
 
     def explain_inputs(self, inputs):
@@ -288,8 +258,10 @@ class Model:
         if isinstance(self.evaluator, Forest):
             rows = np.asarray(inputs, dtype=np.float64)
             found = np.array([self._explain(row.tobytes()) for row in rows], dtype=np.float64)
-            return found.reshape(len(rows), len(self.inputs) + 1)
-        return self.evaluator.explain_many(inputs)
+        else:
+            found = self.evaluator.explain_many(inputs)
+        outputs, width = self.evaluator.outputs, len(self.inputs) + 1
+        return found.reshape((-1, width) if outputs == 1 else (-1, outputs, width))
 
     def selftest(self) -> tuple[int, list[str]]:
         """Score the golden rows again on this machine: one by one, in plain Python, and together where there is numpy.
@@ -301,18 +273,18 @@ class Model:
         """
         from importlib.util import find_spec
 
-        golden = json.loads(self._checked("golden.json"))["rows"]
+        golden = json.loads(self._files.read("golden.json"))["rows"]
         records = [row["record"] for row in golden]
-        expected = [float.fromhex(row["score"]) for row in golden]
-        ways = {"alone": [self.predict(record).score for record in records]}
+        expected = [[float.fromhex(score) for score in row["scores"]] for row in golden]
+        ways = {"alone": self._scores_of(records)}
         if isinstance(self.evaluator, Forest):
             ways["in plain Python"] = ways.pop("alone")
         else:
-            plain = Model(self._folder, self._module, plain=True)
-            ways["in plain Python"] = [plain.predict(record).score for record in records]
+            ways["in plain Python"] = Model(self._folder, self._module, plain=True)._scores_of(records)
         if find_spec("numpy"):
             columns = {name: [record[name] for record in records] for name in self._fields.properties}
-            ways["in a batch"] = self.predict_many(columns).tolist()
+            found = self.predict_many(columns)
+            ways["in a batch"] = found.reshape(len(records), -1).tolist()
         differences = [
             f"row {number} {way}: {score!r}, released {expected[number]!r}"
             for way, scores in ways.items()
@@ -320,6 +292,10 @@ class Model:
             if score != expected[number]
         ]
         return len(records), differences
+
+    def _scores_of(self, records: list[dict]) -> list[list[float]]:
+        rows = [self._row_of(record) or self._row(record, True) for record in records]
+        return [self._score(row) for row in rows]
 
 
 def _numpy():

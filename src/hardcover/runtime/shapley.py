@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from .forest import LEAF, Forest
 
-# In deeper trees nobody would look for reasons, and finding a feature on a path takes as long as it is deep.
+# In deeper trees contributions explain little, and finding a feature on a path takes as long as it is deep.
 DEEPEST = 1024
 TOO_DEEP = f"a tree is deeper than {DEEPEST}, too deep for explanations"
 

@@ -1,0 +1,67 @@
+"""The main job: a case's stages in order, through their notebooks or as one Kedro pipeline."""
+
+import gc
+import os
+import time
+from pathlib import Path
+
+from hardcover import settings
+from hardcover.execution import summary
+from hardcover.execution.request import Plan, Request
+from hardcover.project import exported
+from hardcover.reporting.progress import Reporter, silent
+from hardcover.store import run_lock
+
+
+def run(request: Request, say: Reporter = silent) -> list[dict]:
+    """Run cases, only what changed in them, and return a summary of each.
+
+    Raises
+    ------
+    HardcoverError
+        Any of the errors of ``errors.py``; no version of the failed stage is kept.
+    """
+    settings.enter(request.env)
+    os.environ.update(settings.kedro_environment())
+    plans, results = request.plans(say), []
+    if request.export:
+        say("exporting the notebooks", transient=True)
+        exported.export()
+    settings.make_importable()
+    exported.check(plan.case for plan in plans)
+    # Kedro, MLflow and Jupyter take long to import, and what is wrong with a request can be told without.
+    from hardcover.execution import notebook_run, pipeline_run
+
+    through = {"notebook": notebook_run.run, "pipeline": pipeline_run.run}[request.face]
+    # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
+    gc.disable()
+    with run_lock.alone():
+        for plan in plans:
+            begin = time.monotonic()
+            facts = summary.collect(plan.case, through(plan))
+            if request.prove and not request.stages:
+                facts["proof"] = _prove(plan, facts["nodes"])
+            facts["seconds"] = round(time.monotonic() - begin, 1)
+            results.append({**facts, "page": str(_front_page(facts))})
+    return results
+
+
+def _front_page(facts: dict) -> Path | None:
+    """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
+    from hardcover.execution import front_page
+
+    known = front_page.of_results(facts["case"], facts["run"])
+    reused = all(node["state"] == "reused" for node in facts["nodes"].values())
+    if known and reused and not facts.get("proof", {}).get("fresh"):
+        return known
+    return front_page.write(facts)
+
+
+def _prove(plan: Plan, nodes: dict[str, dict]) -> dict:
+    from hardcover.proof import prove
+
+    reused = all(node["state"] == "reused" for node in nodes.values())
+    if reused and (found := prove.passing_proof(plan.case)):
+        return found
+    plan.say("comparing the faces", transient=True)
+    return {**prove.prove(plan.case, plan.env, say=plan.say), "fresh": True}

@@ -1,0 +1,49 @@
+"""From raw files to clean rows: the schema, units and column mappings, quarantine, and splits."""
+
+from typing import TYPE_CHECKING
+
+from hardcover import lazy
+
+if TYPE_CHECKING:
+    from hardcover.ingest.data import (
+        create_pipeline,
+        quarantine_rows,
+        read_raw,
+        report_rows,
+        split_rows,
+        unify_files,
+    )
+    from hardcover.ingest.quarantine import counts
+    from hardcover.ingest.schema import (
+        as_data,
+        category,
+        columns_with,
+        flag,
+        measured,
+        moment,
+        rule,
+        text,
+        to_json_schema,
+    )
+    from hardcover.ingest.units import UNITS
+
+__all__ = [
+    "UNITS",
+    "as_data",
+    "category",
+    "columns_with",
+    "counts",
+    "create_pipeline",
+    "flag",
+    "measured",
+    "moment",
+    "quarantine_rows",
+    "read_raw",
+    "report_rows",
+    "rule",
+    "split_rows",
+    "text",
+    "to_json_schema",
+    "unify_files",
+]
+__getattr__ = lazy.names_of(__name__)

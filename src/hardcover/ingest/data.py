@@ -1,0 +1,211 @@
+"""The data stage: read raw files, unify them, quarantine what is impossible, and split without a leak."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Pipeline
+
+from hardcover import tasks
+from hardcover.errors import DataError
+from hardcover.incremental import stages
+from hardcover.incremental.stages import Step
+from hardcover.ingest import column_mapping as mappings
+from hardcover.ingest import quarantine as refusal
+from hardcover.ingest import raw_files, splits
+from hardcover.ingest import schema as schemas
+from hardcover.ingest import units as conversions
+
+LATE = pd.Timedelta(hours=1)
+
+
+def describe(table: dict) -> dict:
+    """Return the JSON Schema of one raw record."""
+    return schemas.to_json_schema(table)
+
+
+def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:
+    """Read raw files.
+
+    Returns
+    -------
+    tuple
+        The rows as text with ``file`` and ``row``, and the source: its ``kind``, a ``description`` and facts of the ``files``.
+
+    Raises
+    ------
+    DataError
+        When no file is named.
+    SourceError
+        When one cannot be read.
+    """
+    if not files:
+        fix = "Name raw files with --data, or as 'files' in conf/base/."
+        raise DataError("there is nothing to read", "parameter files", fix)
+    raw, facts = raw_files.collect(files)
+    description = "file: " + ", ".join(f"{fact['name']} (sha256 {fact['sha256'][:12]})" for fact in facts)
+    return raw, {"kind": "file", "description": description, "files": facts}
+
+
+def unify_files(
+    raw: pd.DataFrame, source: dict, column_mapping: dict, units: dict, *, table: dict
+) -> pd.DataFrame:
+    """Bring all raw rows into the schema's columns and units.
+
+    Parameters
+    ----------
+    raw, source
+        As ``read_raw`` returns them.
+    column_mapping, units
+        How each source writes the columns, and units that the library does not know, from ``conf/``.
+    table
+        The schema, as ``schema.as_data`` returns it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The schema's columns, ``file``, ``row``, and ``unreadable``: what could not be read.
+
+    Raises
+    ------
+    SourceError
+        When a file fits no mapping, a column is not numeric, or sources disagree on a unit.
+    """
+    known, wanted = conversions.known(units), schemas.units(table)
+    names = {file["name"]: mappings.match(file, column_mapping) for file in source["files"]}
+    parts = []
+    for file in source["files"]:
+        name, mine = names[file["name"]], raw[raw["file"] == file["name"]]
+        mapping = mappings.present(column_mapping[name], file)
+        where = f"{file['name']}, read by mapping {name!r}"
+        rows, unreadable = mappings.convert(mine, mapping, wanted, where, known)
+        rows = _typed(rows.reindex(columns=list(table["columns"])), table)
+        parts.append(rows.assign(file=mine["file"], row=mine["row"], unreadable=unreadable))
+    rows = pd.concat(parts, ignore_index=True)
+    declared = {name: conversions.declared(column_mapping[used], wanted) for name, used in names.items()}
+    conversions.check_units(rows, rows["file"], declared, schemas.limits(table), known)
+    return rows
+
+
+def _typed(rows: pd.DataFrame, table: dict) -> pd.DataFrame:
+    for name, facts in table["columns"].items():
+        if facts["kind"] == "time":
+            rows[name] = pd.to_datetime(rows[name], errors="coerce").astype("datetime64[us]")
+        else:
+            rows[name] = rows[name].astype("float64" if facts["kind"] == "number" else "str")
+    return rows
+
+
+def quarantine_rows(unified: pd.DataFrame, *, table: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Divide clean rows from quarantined ones; the latter have ``rejections``, and ``file`` and ``row`` to find them again."""
+    columns = table["columns"]
+    # An empty name is none.
+    optional = [name for name, facts in columns.items() if facts["kind"] == "text" and facts["nullable"]]
+    rows = unified.assign(**{name: unified[name].replace("", None) for name in optional})
+    checked, refused = refusal.quarantine(rows.drop(columns="unreadable"), table, rows["unreadable"])
+    whole = [name for name, facts in columns.items() if facts["kind"] == "number" and _is_whole(facts)]
+    checked[whole] = checked[whole].astype("Int64")
+    if len(checked) + len(refused) != len(unified):
+        raise DataError(f"{len(unified)} rows became {len(checked)} clean and {len(refused)} quarantined")
+    return checked, refused
+
+
+def _is_whole(facts: dict) -> bool:
+    return "enum" in facts and all(float(value).is_integer() for value in facts["enum"])
+
+
+def split_rows(checked: pd.DataFrame, split: dict, task: str, *, table: dict) -> tuple[pd.DataFrame, dict]:
+    """Add the column ``split`` by a policy of ``splits``; also returns what it was split by.
+
+    Raises
+    ------
+    DataError, UnknownName
+        As ``splits.assign`` does; and when the task cannot be learned from a part's target.
+    """
+    kind, roles = tasks.of(task), schemas.roles_of(table)
+    kind.check_target(checked[roles["target"]], f"{len(checked)} clean rows")
+    parts, words = splits.assign(checked, roles, split, kind.has_classes)
+    clean = checked.assign(split=parts)
+    for part in splits.PARTS:
+        rows = clean.loc[clean["split"] == part, roles["target"]]
+        kind.check_target(rows, f"the part {part!r} of {len(clean)} clean rows")
+    return clean, {"by": words, "policy": split["by"]}
+
+
+def report_rows(
+    raw: pd.DataFrame,
+    source: dict,
+    clean: pd.DataFrame,
+    quarantine: pd.DataFrame,
+    split_report: dict,
+    column_mapping: dict,
+    task: str,
+    *,
+    table: dict,
+    replaced: dict[str, str] | None = None,
+) -> dict:
+    """Count what came in, what was refused and why, what was late, and how rows were split."""
+    roles, late = schemas.roles_of(table), None
+    if "time" in roles and "received" in roles:
+        late = int((clean[roles["received"]] - clean[roles["time"]] > LATE).sum())
+    ignored = {file["name"]: mappings.ignored(file, column_mapping) for file in source["files"]}
+    return {
+        "source": source["description"],
+        "rows": len(raw),
+        "clean": len(clean),
+        "quarantined": len(quarantine),
+        "rejections": refusal.counts(quarantine["rejections"]),
+        "late": late,
+        "target": tasks.of(task).describe_target(clean[roles["target"]]),
+        "split_by": split_report["by"],
+        "split": {str(part): int(count) for part, count in clean["split"].value_counts().items()},
+        "ignored_columns": {name: columns for name, columns in ignored.items() if columns},
+        "replaced": replaced or {},
+    }
+
+
+def create_pipeline(
+    schema: Any,
+    *,
+    read: Callable = read_raw,
+    unify: Callable = unify_files,
+    validate: Callable = quarantine_rows,
+    assign_split: Callable = split_rows,
+    report: Callable = report_rows,
+) -> Pipeline:
+    """Return the data stage's pipeline: from raw files to ``clean``.
+
+    Parameters
+    ----------
+    schema
+        The case's pandera schema; ``schema.as_data`` says what it may have.
+    read, unify, validate, assign_split, report
+        A project may give functions of its own. Their parameters name what they read: datasets, else parameters of the case; one
+        called ``table`` gets the schema as plain data.
+
+    Raises
+    ------
+    HardcoverError
+        As ``schema.as_data`` does.
+    """
+    given = {
+        "read": read,
+        "unify": unify,
+        "validate": validate,
+        "assign_split": assign_split,
+        "report": report,
+    }
+    names = stages.replaced(create_pipeline, given)
+    shared = {"table": schemas.as_data(schema), **({"replaced": names} if names else {})}
+    ours = {name: stages.bound(function, **shared) for name, function in given.items()}
+    return stages.make(
+        "data",
+        [
+            Step("describe", stages.bound(describe, **shared), "schema"),
+            Step("read", ours["read"], ["raw", "source"]),
+            Step("unify", ours["unify"], "unified"),
+            Step("validate", ours["validate"], ["checked", "quarantine"]),
+            Step("assign_split", ours["assign_split"], ["clean", "split_report"]),
+            Step("report", ours["report"], "data_report"),
+        ],
+    )

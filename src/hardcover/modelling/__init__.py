@@ -1,0 +1,11 @@
+"""The stages between clean rows and a release: features, training, evaluation, explanation."""
+
+from typing import TYPE_CHECKING
+
+from hardcover import lazy
+
+if TYPE_CHECKING:
+    from hardcover.modelling import evaluation, explain, explanation, features, registration, train, training
+
+__all__ = ["evaluation", "explain", "explanation", "features", "registration", "train", "training"]
+__getattr__ = lazy.names_of(__name__)

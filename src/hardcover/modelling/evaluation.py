@@ -1,0 +1,209 @@
+"""Measure a model on rows that it has not seen: with intervals, baselines, folds, and beside a careless split."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hardcover import tasks
+from hardcover.errors import DataError
+from hardcover.modelling import folds
+from hardcover.modelling.training import boost, rows_of
+from hardcover.tasks import Rows, Task
+from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
+
+
+def predict(model: str, rows: Rows) -> np.ndarray:
+    """Score rows with LightGBM."""
+    return lgb.Booster(model_str=model).predict(rows.inputs)
+
+
+def intervals(
+    rows: Rows,
+    score: np.ndarray,
+    groups: list[np.ndarray],
+    decision: dict,
+    costs: dict,
+    evaluation: dict,
+    task: Task,
+) -> dict[str, dict]:
+    """Bootstrap the metrics over groups of rows; returns ``low`` and ``high`` of each.
+
+    Draws in which a metric has no value, such as one with a single class, are left out.
+    """
+    rng, draws = np.random.default_rng(evaluation["seed"]), []
+    if rows.query is not None:
+        # Two draws of a query are two queries.
+        rows = rows._replace(query=np.unique(rows.query, return_inverse=True)[1])
+    for _ in range(evaluation["bootstrap"]):
+        chosen = [groups[group] for group in rng.integers(0, len(groups), len(groups))]
+        drawn = np.concatenate(chosen)
+        sample = rows.take(drawn)
+        if rows.query is not None:
+            sample = sample._replace(
+                query=np.repeat(np.arange(len(chosen)), [len(group) for group in chosen])
+            )
+        if not task.has_classes or len(np.unique(sample.target)) > 1:
+            draws.append(task.metrics(sample, score[drawn], decision, costs))
+    table, tail = pd.DataFrame(draws), (1 - evaluation["level"]) / 2
+    return {
+        name: {"low": float(table[name].quantile(tail)), "high": float(table[name].quantile(1 - tail))}
+        for name in table
+    }
+
+
+def cross_validate(
+    features: pd.DataFrame,
+    feature_plan: dict,
+    options: dict,
+    evaluation: dict,
+    split: dict,
+    task: Task,
+    costs: dict,
+    random: bool = False,
+) -> dict[str, Any]:
+    """Refit in folds over all rows; returns mean and standard deviation of the primary metric.
+
+    Parameters
+    ----------
+    options
+        ``training`` of ``conf/``.
+    random
+        Whether to ignore entities and time, in one fold: what a careless split would have shown.
+    """
+    used = features[features["split"] != "unused"]
+    rows, found = rows_of(used, feature_plan, task), []
+    decision = task.decision(costs, task.classes(feature_plan["classes"] or None))
+    shared = (feature_plan, split, task)
+    parts = folds.folds(used, rows, *shared, evaluation["folds"], evaluation["seed"], random)
+    for learn, test in parts[:1] if random else parts:
+        inner, stop = _stop_rows(used.iloc[learn], rows.take(learn), shared, evaluation["seed"], random)
+        booster = boost(rows.take(learn[inner]), rows.take(learn[stop]), feature_plan, options, task)
+        score = booster.predict(rows.inputs[test])
+        found.append(task.metrics(rows.take(test), score, decision, costs)[task.primary.name])
+    name = task.primary.name
+    return {"folds": len(found), f"{name}_mean": float(np.mean(found)), f"{name}_std": float(np.std(found))}
+
+
+def _stop_rows(features: pd.DataFrame, rows: Rows, shared: tuple, seed: int, random: bool) -> tuple:
+    """Set rows apart for early stopping: the last ones in time, else a sixth of the entities or rows."""
+    feature_plan, split, task = shared
+    parts = folds.folds(features, rows, feature_plan, split, task, 6, seed, random)
+    forward = split["by"] in ("time", "entity_time") and not random
+    if not parts:
+        raise DataError(
+            "too few rows to stop early in a fold", "parameter evaluation.folds", "Use fewer folds."
+        )
+    return parts[-1] if forward else parts[0]
+
+
+def evaluate(
+    features: pd.DataFrame,
+    feature_plan: dict,
+    model: str,
+    training: dict,
+    costs: dict,
+    evaluation: dict,
+    split: dict,
+    task: str,
+    *,
+    decide: Callable | None = None,
+    replaced: dict[str, str] | None = None,
+) -> tuple[dict, pd.DataFrame]:
+    """Measure the model on the holdout.
+
+    Parameters
+    ----------
+    features, feature_plan, model
+        As the stages before make them.
+    training, costs, evaluation, split, task
+        Of ``conf/``.
+    decide
+        A project's own way from costs and classes to a decision, as ``runtime.decision`` describes it.
+    replaced
+        The stage's functions that are the project's own, for the report.
+
+    Returns
+    -------
+    tuple
+        The metrics: ``primary``, ``holdout``, their ``interval``, those of each ``baseline``, ``cross_validation``, the
+        ``decision``, the number of ``trees``; and where the split keeps entities or times apart, ``random_split``, the
+        primary metric that a random one would have shown. And the holdout's predictions.
+    """
+    kind, columns = tasks.of(task), _kept(features, feature_plan)
+    classes = kind.classes(feature_plan["classes"] or None)
+    decision = (decide or kind.decision)(costs, classes)
+    rows = rows_of(features, feature_plan, kind, "holdout")
+    score = predict(model, rows)
+    predictions = features.loc[features["split"] == "holdout", columns].reset_index(drop=True)
+    names = score_columns(decision.get("classes", []))
+    predictions = predictions.assign(**dict(zip(names, score.reshape(len(rows), -1).T, strict=True)))
+    train = rows_of(features, feature_plan, kind, "train")
+    categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
+    baselines = kind.baselines(train, rows, categories) | last_value(features, feature_plan, kind)
+    shared = (features, feature_plan, training, evaluation, split, kind, costs)
+    metrics = {
+        "task": kind.name,
+        "primary": kind.primary._asdict(),
+        "holdout": kind.metrics(rows, score, decision, costs),
+        "interval": intervals(
+            rows, score, folds.groups_of(predictions, feature_plan, split), decision, costs, evaluation, kind
+        ),
+        "baseline": {name: kind.metrics(rows, found, decision, costs) for name, found in baselines.items()},
+        "cross_validation": cross_validate(*shared),
+        "decision": decision,
+        "trees": lgb.Booster(model_str=model).num_trees(),
+        "replaced": replaced or {},
+    }
+    if split["by"] in ("time", "entity_time") or folds.group_column(features, feature_plan):
+        found = cross_validate(*shared, random=True)
+        metrics["random_split"] = {kind.primary.name: found[f"{kind.primary.name}_mean"]}
+    return metrics, predictions
+
+
+def _kept(features: pd.DataFrame, feature_plan: dict) -> list[str]:
+    roles = feature_plan["roles"]
+    names = [roles.get(role) for role in ("key", "query", "entity", "time", "weight", "target")]
+    found = [name for name in names if name in features]
+    taken = [name for name in found if name == SCORE or name.startswith(f"{SCORE}_")]
+    if taken:
+        what = f"the column {taken[0]!r} has the name of what the model answers"
+        raise DataError(what, "schema", "Give it another name in the schema and under 'column_mapping'.")
+    return found
+
+
+def last_value(features: pd.DataFrame, feature_plan: dict, task: Task) -> dict[str, np.ndarray]:
+    """Return for the holdout what the entity's target was the time before, where there is time and an amount; else nothing."""
+    roles = feature_plan["roles"]
+    time, entity, target = roles.get("time"), roles.get("entity"), roles["target"]
+    if task.has_classes or task.name == "ranking" or time not in features or features[time].isna().any():
+        return {}
+    ordered = features.sort_values(time, kind="stable")
+    grouped = ordered.groupby(entity, dropna=False)[target] if entity in features else ordered[target]
+    before = grouped.shift(1).reindex(features.index).astype("float64")
+    holdout = before[features["split"] == "holdout"]
+    return {
+        "last_value": holdout.fillna(features.loc[features["split"] == "train", target].mean()).to_numpy()
+    }
+
+
+def draw(
+    feature_plan: dict, predictions: pd.DataFrame, metrics: dict, costs: dict, task: str
+) -> dict[str, Figure]:
+    """Draw how good the holdout's predictions are: a picture by file name."""
+    kind = tasks.of(task)
+    classes = kind.classes(feature_plan["classes"] or None)
+    roles = feature_plan["roles"]
+    weight, query = (
+        predictions[roles[role]].to_numpy() if roles.get(role) in predictions else None
+        for role in ("weight", "query")
+    )
+    target = kind.codes(predictions[roles["target"]], classes)
+    rows = Rows(np.zeros((len(predictions), 0)), target, weight, query)
+    score = scores_of(predictions)
+    names = Names(roles["target"], classes, "holdout")
+    figures = kind.draw(rows, score, metrics["decision"], costs, names)
+    return {f"{name}.png": figure for name, figure in figures.items()}

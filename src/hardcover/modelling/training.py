@@ -1,0 +1,141 @@
+"""Fit gradient-boosted trees. The same rows, parameters and libraries give the same model, byte for byte."""
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from hardcover import tasks
+from hardcover.modelling import folds, rounding
+from hardcover.tasks import Rows, Task
+
+# Parameters of ``training`` that are not LightGBM's.
+OURS = ("rounds", "early_stopping", "stopping", "leaf_bits", "max_score_error", "max_metric_loss")
+# With few rows, large trees learn them by heart.
+FEW_ROWS, FEW_LEAVES = 1000, 15
+
+
+def rows_of(features: pd.DataFrame, feature_plan: dict, task: Task, part: str | None = None) -> Rows:
+    """Take rows from the table of features.
+
+    Parameters
+    ----------
+    features, feature_plan
+        As the features stage makes them.
+    task
+        Says how the target becomes a number.
+    part
+        ``train``, ``validation`` or ``holdout``; None: all rows that the split uses.
+    """
+    chosen = features[features["split"] == part] if part else features[features["split"] != "unused"]
+    roles, classes = feature_plan["roles"], task.classes(feature_plan["classes"] or None)
+    weight, query = (
+        chosen[roles[role]].to_numpy() if roles.get(role) in chosen else None for role in ("weight", "query")
+    )
+    return Rows(
+        chosen[feature_plan["inputs"]].to_numpy(np.float64),
+        task.codes(chosen[roles["target"]], classes),
+        None if weight is None else weight.astype(np.float64),
+        query,
+    )
+
+
+def boost(train: Rows, validation: Rows, feature_plan: dict, training: dict, task: Task) -> lgb.Booster:
+    """Fit trees on ``train`` until ``validation`` has not improved for ``training["early_stopping"]`` rounds.
+
+    Deterministic for a given number of threads (LightGBM's parameters ``deterministic``, ``force_row_wise``, ``seed``).
+    """
+    data = _dataset(train, feature_plan)
+    stop = lgb.early_stopping(training["early_stopping"], verbose=False)
+    return lgb.train(
+        _settings(training, feature_plan, task, len(train)),
+        data,
+        training["rounds"],
+        _dataset(validation, feature_plan, data),
+        callbacks=[stop],
+    )
+
+
+def boost_jointly(
+    rows: Rows, parts: list[tuple[np.ndarray, np.ndarray]], feature_plan: dict, training: dict, task: Task
+) -> lgb.Booster:
+    """Find the number of rounds that is best over folds together, then fit all rows for as many.
+
+    One model from all rows, with a steadier stop than one validation part gives (RealMLP paper, arXiv 2407.04491, table B.3).
+
+    Parameters
+    ----------
+    rows, parts
+        Rows, and folds of them: positions to learn from and to measure on.
+    """
+    settings, stop = (
+        _settings(training, feature_plan, task, len(rows)),
+        lgb.early_stopping(training["early_stopping"], verbose=False),
+    )
+    found = lgb.cv(settings, _dataset(rows, feature_plan), training["rounds"], folds=parts, callbacks=[stop])
+    rounds = len(next(iter(found.values())))
+    return lgb.train(settings, _dataset(rows, feature_plan), rounds)
+
+
+def _settings(training: dict, feature_plan: dict, task: Task, rows: int) -> dict:
+    rest = {name: value for name, value in training.items() if name not in OURS}
+    if rows < FEW_ROWS:
+        rest["num_leaves"] = min(rest["num_leaves"], FEW_LEAVES)
+    ours = task.settings(task.classes(feature_plan["classes"] or None))
+    if rest.get("objective", ours["objective"]) != ours["objective"]:
+        # Another objective is measured by its own loss.
+        ours["metric"] = rest["objective"]
+    return {**ours, "verbosity": -1, **rest, "deterministic": True, "force_row_wise": True}
+
+
+def _dataset(rows: Rows, feature_plan: dict, reference: lgb.Dataset | None = None) -> lgb.Dataset:
+    names = {"feature_name": feature_plan["inputs"], "categorical_feature": feature_plan["categorical"]}
+    group = None
+    if rows.query is not None:
+        # LightGBM wants a query's rows beside each other.
+        rows = rows.take(np.argsort(rows.query, kind="stable"))
+        _, first = np.unique(rows.query, return_index=True)
+        group = np.diff([*np.sort(first), len(rows)])
+    return lgb.Dataset(
+        rows.inputs, rows.target, weight=rows.weight, group=group, reference=reference, **names
+    )
+
+
+def fit(
+    features: pd.DataFrame, feature_plan: dict, training: dict, costs: dict, split: dict, task: str
+) -> tuple[str, dict]:
+    """Train a model.
+
+    Parameters
+    ----------
+    features, feature_plan
+        As the features stage makes them.
+    training, costs, split, task
+        Of ``conf/``. ``training`` has LightGBM's own parameters, and ``rounds`` at most, ``early_stopping`` after rounds without a
+        better loss, ``stopping`` by the ``validation`` part or ``joint`` over folds of it and the training rows, ``leaf_bits``
+        and the bounds of ``rounding.compressed``.
+
+    Returns
+    -------
+    tuple
+        LightGBM's text model up to the best round, and what rounding its leaves cost.
+
+    Raises
+    ------
+    DataError
+        When that is more than ``conf/`` allows.
+    """
+    kind = tasks.of(task)
+    if training["stopping"] == "joint":
+        used = features[features["split"].isin(["train", "validation"])]
+        rows = rows_of(used, feature_plan, kind)
+        if rows.query is not None:
+            order = np.argsort(rows.query, kind="stable")
+            used, rows = used.iloc[order], rows.take(order)
+        parts = folds.folds(used, rows, feature_plan, split, kind, 5, training["seed"])
+        booster = boost_jointly(rows, parts, feature_plan, training, kind)
+    else:
+        train, validation = (rows_of(features, feature_plan, kind, part) for part in ("train", "validation"))
+        booster = boost(train, validation, feature_plan, training, kind)
+    holdout = rows_of(features, feature_plan, kind, "holdout")
+    decision = kind.decision(costs, kind.classes(feature_plan["classes"] or None))
+    return rounding.compressed(booster.model_to_string(), holdout, training, kind, decision)

@@ -1,0 +1,73 @@
+"""A project's configuration: the library's defaults, and what ``conf/`` says otherwise."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kedro.config import MissingConfigException, OmegaConfigLoader
+from omegaconf import OmegaConf
+
+from hardcover import tasks
+from hardcover.errors import UnknownName
+from hardcover.project import cases
+
+FOLDER = Path(__file__).parent / "defaults"
+EVERY_LEVEL = 99
+
+
+class ConfigLoader(OmegaConfigLoader):
+    """Kedro's loader, with the library's datasets, tracking and parameters under what the project's ``conf/`` declares.
+
+    A dataset, pattern or section in ``conf/`` replaces the keys that it names: ``{"{case}.clean": {"filepath": ...}}`` moves
+    one dataset, which otherwise stays as it was. A case's parameters get those that its task has.
+    """
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the configuration of a kind, such as ``catalog``.
+
+        Raises
+        ------
+        UnknownName
+            When a case names a task that does not exist.
+        """
+        if key in self or key not in ("catalog", "mlflow", "parameters"):
+            return super().__getitem__(key)
+        try:
+            given = super().__getitem__(key)
+        except MissingConfigException:
+            given = {}
+        if key == "parameters":
+            names = cases.names()
+            return {
+                name: _of_case(name, value) if name in names and isinstance(value, dict) else value
+                for name, value in given.items()
+            }
+        # Interpolations are resolved anew: they depend on the environment.
+        defaults = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{key}.yml"), resolve=True)
+        return _merged(defaults, given, 1 if key == "catalog" else EVERY_LEVEL)
+
+
+def _of_case(case: str, given: dict) -> dict:
+    """Return a case's parameters, with its name, the module of its features, and the defaults of its task."""
+    task = given.get("task", _read("parameters")["task"])
+    if task not in tasks.NAMES:
+        raise UnknownName("task", str(task), tasks.NAMES, f"parameter {case}.task")
+    derived = {"name": case, "training": _read("training")[task]}
+    features = [stage.module for stage in cases.stages(case) if stage.name == "features"]
+    if features:
+        derived["features_module"] = features[0]
+    return _merged(_merged(_read("parameters"), derived, EVERY_LEVEL), given, EVERY_LEVEL)
+
+
+@cache
+def _read(name: str) -> dict:
+    return yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+
+
+def _merged(below: dict, above: dict, depth: int) -> dict:
+    found = {**below, **above}
+    for name in below.keys() & above.keys():
+        if depth and isinstance(below[name], dict) and isinstance(above[name], dict):
+            found[name] = _merged(below[name], above[name], depth - 1)
+    return found

@@ -1,0 +1,227 @@
+"""The faces of a case, each made to answer the same rows: notebook, module, pipeline, wheel.
+
+A face is a function that takes a ``Subject`` and returns ``answers``. Another distribution adds one by an entry point of the
+group ``hardcover.faces``.
+
+Rows and answers travel between processes as JSON, in which Python writes each float so that it reads back the same.
+NaN is one value here, whatever its payload.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from hardcover import processes, settings
+from hardcover.errors import ProofFailed
+from hardcover.modelling import features
+from hardcover.notebooks import executor, forkserver
+from hardcover.project import cases, pipelines, session
+from hardcover.project.context import open_context
+from hardcover.proof import subject as subjects
+from hardcover.proof import wheel_faces
+from hardcover.proof.subject import Subject
+from hardcover.store import disk, versions
+from hardcover.tasks.base import decided
+
+ANSWERS, FEATURES = "answers.json", "features.parquet"
+CELL = """
+import __main__
+from hardcover.proof import faces
+faces.write_features(__main__, {folder!r})
+"""
+
+
+def known() -> dict[str, Callable[[Subject], dict]]:
+    """Return all faces by name, those of other distributions last."""
+    found: dict[str, Callable] = {
+        "notebook": notebook,
+        "module": module,
+        "pipeline": pipeline,
+        "wheel": wheel_faces.wheel,
+        "wheel without numpy": wheel_faces.wheel_without_numpy,
+        "wheel without kernel": wheel_faces.wheel_without_kernel,
+    }
+    return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
+
+
+def answers(table: pd.DataFrame, subject: Subject, model: str) -> dict:
+    """Score rows with LightGBM itself.
+
+    Parameters
+    ----------
+    table
+        The model's inputs for the raw rows.
+    subject
+        Has the other rows and the decision.
+    model
+        LightGBM's text model.
+
+    Returns
+    -------
+    dict
+        Columns by name: ``features``; ``raw`` and ``score`` for the raw rows, then for the rows of inputs, by output; ``label`` as
+        numbers, where something is decided. And ``pred_contrib``, LightGBM's own Shapley values of the explained rows.
+    """
+    booster = lgb.Booster(model_str=model)
+    names = booster.feature_name()
+    rows = np.concatenate(
+        [table[names].to_numpy(np.float64), np.array(subject.inputs).reshape(-1, len(names))]
+    )
+    score = booster.predict(rows)
+    raw = booster.predict(rows, raw_score=True)
+    label = decided(score, subject.decision)
+    # LightGBM has no contributions of linear trees, either.
+    linear = "linear_tree: 1" in model
+    contributions = [] if linear else booster.predict(rows[subject.explained], pred_contrib=True).tolist()
+    return {
+        "features": {name: table[name].astype(float).tolist() for name in names},
+        "raw": by_output(raw, subject.decision),
+        "score": by_output(score, subject.decision),
+        "label": {"label": label.tolist()} if len(label) else {},
+        "pred_contrib": contributions,
+    }
+
+
+def by_output(values: np.ndarray, decision: dict) -> dict[str, list[float]]:
+    """Return a list for each output: of one ``score``, of several by class."""
+    names = decision.get("classes") or ["score"]
+    return dict(zip(names, values.reshape(len(values), -1).T.tolist(), strict=True))
+
+
+def _frame(subject: Subject) -> pd.DataFrame:
+    """Return the raw rows as a table of the schema's inputs."""
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype="str" if name in subject.texts else float)
+            for name, values in subject.columns.items()
+        }
+    )
+
+
+def write_features(module: Any, folder: str) -> None:
+    """Compute the subject's features with a module's functions and write them; the notebook's last cell calls it."""
+    subject = subjects.read(Path(folder))
+    functions = features.discover(module)
+    table, _ = features.table_of(_frame(subject), subject.schema, functions, subject.libraries)
+    table[subject.plan["inputs"]].to_parquet(Path(folder) / FEATURES)
+
+
+def _features(subject: Subject) -> pd.DataFrame:
+    return pd.read_parquet(subject.folder / FEATURES)
+
+
+def notebook(subject: Subject) -> dict:
+    """Execute the notebooks of features and model by papermill on copies of the versions; unchanged, nothing is trained."""
+    _copy_newest(subject.case, subject.folder / "data")
+    return _in_fresh_process("notebook", subject)
+
+
+def _notebook(subject: Subject) -> dict:
+    mine = (subject.params or {}).get(subject.case)
+    parameters = {"case": subject.case, "env": subject.env, "params": mine}
+    given = subject.folder / "notebooks"
+    given.mkdir()
+    with forkserver.warm():
+        for stage in _stages_giving(subject, "features", "model"):
+            source = json.loads(stage.notebook.read_text(encoding="utf-8"))
+            if stage.module == subject.features_module:
+                source["cells"].append(_cell(CELL.format(folder=str(subject.folder))))
+            path = given / stage.notebook.name
+            path.write_text(json.dumps(source), encoding="utf-8")
+            copy = subject.folder / "executed" / stage.notebook.name
+            executor.execute(path, copy, parameters, stage.name, lambda *_: None)
+    return answers(_features(subject), subject, _newest(subject, "model"))
+
+
+def _cell(source: str) -> dict:
+    return {
+        "cell_type": "code",
+        "id": "proof",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "source": source,
+    }
+
+
+def module(subject: Subject) -> dict:
+    """Import the exported features module in a fresh process, and score with the released model."""
+    return _in_fresh_process("module", subject)
+
+
+def _module(subject: Subject) -> dict:
+    write_features(import_module(subject.features_module), str(subject.folder))
+    return answers(_features(subject), subject, subject.model)
+
+
+def pipeline(subject: Subject) -> dict:
+    """Run the pipeline up to the model in a fresh process and a fresh data folder, with the recorded parameters."""
+    return _in_fresh_process("pipeline", subject)
+
+
+def _pipeline(subject: Subject) -> dict:
+    from kedro.framework.session import KedroSession
+    from kedro.framework.startup import bootstrap_project
+
+    # The proof is there to find what was not exported, so it must not be refused.
+    session.FACE.set("proof")
+    bootstrap_project(settings.project_root())
+    wanted = [f"{subject.case}.{name}" for name in ("model", "features", "feature_plan", "schema")]
+    with KedroSession.create(
+        settings.project_root(), env=subject.env, runtime_params=subject.params, save_on_close=False
+    ) as kedro_session:
+        kedro_session.run(pipeline_names=[subject.case], to_outputs=wanted)
+    (stage,) = _stages_giving(subject, "features")
+    nodes = pipelines.of_stage(stage, subject.case).nodes
+    (compute,) = (node.func for node in nodes if f"{subject.case}.features" in node.outputs)
+    table, _ = compute(_frame(subject), _newest(subject, "schema"), {"libraries": subject.libraries})
+    return answers(table, subject, _newest(subject, "model"))
+
+
+def _in_fresh_process(name: str, subject: Subject) -> dict:
+    subject.write()
+    command = [sys.executable, "-m", "hardcover.proof.faces", name, str(subject.folder)]
+    mine = {"HARDCOVER_PROJECT": str(settings.project_root()), **settings.apart(subject.folder)}
+    processes.call(command, f"run the {name}", ProofFailed, Path.cwd(), {**os.environ, **mine})
+    return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
+
+
+def _stages_giving(subject: Subject, *names: str) -> Iterator[cases.Stage]:
+    wanted = {f"{subject.case}.{name}" for name in names}
+    for stage in cases.stages(subject.case):
+        if pipelines.of_stage(stage, subject.case).all_outputs() & wanted:
+            yield stage
+
+
+def _copy_newest(case: str, root: Path) -> None:
+    source = Path(settings.read("data.root"))
+    for name, dataset in versions.by_dataset(source).items():
+        newest = versions.latest(dataset)
+        if newest and name.partition(".")[0] == case:
+            for path in (path for path in (dataset / newest).rglob("*") if path.is_file()):
+                to = root / path.relative_to(source)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                disk.link(path, to)
+
+
+def _newest(subject: Subject, name: str) -> Any:
+    """Load what this process made last of a dataset."""
+    return open_context(subject.env, subject.params).catalog.load(f"{subject.case}.{name}")
+
+
+if __name__ == "__main__":
+    # The project's package may not be installed.
+    settings.make_importable()
+    found = {"notebook": _notebook, "module": _module, "pipeline": _pipeline}[sys.argv[1]](
+        subjects.read(Path(sys.argv[2]))
+    )
+    (Path(sys.argv[2]) / ANSWERS).write_text(json.dumps(found), encoding="utf-8")

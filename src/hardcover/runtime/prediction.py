@@ -1,0 +1,89 @@
+"""The answer for one record, and what contributed to it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .decision import Decision
+
+
+class Contribution(NamedTuple):
+    """What one input of the model contributes to a raw score: its exact Shapley value."""
+
+    feature: str
+    value: float
+    contribution: float
+
+
+class Prediction(NamedTuple):
+    """The answer for one record.
+
+    Attributes
+    ----------
+    score
+        The answer: of two classes the probability of the second, 0 to 1; of several that of the label; otherwise an amount, in the
+        target's unit, or a relevance to rank by.
+    label
+        What was decided: of two classes whether the score reaches the release's threshold, of several the class; else None.
+    version
+        The release that answered.
+    scores
+        Of several classes each one's probability; else None.
+    contributions, base_value
+        Where asked for: the inputs' contributions to the raw score, the strongest first, and what all records have in
+        common. Contributions and base value add up to the raw score. Of several classes, both by class. None otherwise.
+    """
+
+    score: float
+    label: bool | str | None
+    version: str
+    scores: dict[str, float] | None = None
+    contributions: "list[Contribution] | dict[str, list[Contribution]] | None" = None
+    base_value: "float | dict[str, float] | None" = None
+
+
+def predicted(decision: Decision, scores: Sequence[float], version: str) -> Prediction:
+    """Return the answer that follows from scores, without contributions."""
+    classes = decision.classes
+    if classes:
+        chosen = decision.position(scores)
+        return Prediction(scores[chosen], classes[chosen], version, dict(zip(classes, scores, strict=True)))
+    label = None if decision.threshold is None else scores[0] >= decision.threshold
+    return Prediction(scores[0], label, version)
+
+
+def explained(
+    prediction: Prediction,
+    names: list[str],
+    given: Sequence[float],
+    values: Sequence[float],
+    classes: list[str],
+    top: int | None,
+) -> Prediction:
+    """Return a prediction with its contributions.
+
+    Parameters
+    ----------
+    prediction
+        Without them.
+    names, given
+        The model's inputs, and their values in this row.
+    values
+        For each output a value by input, then its base value.
+    classes
+        The outputs' names where there are several; else empty.
+    top
+        How many contributions to keep, the strongest; None: all.
+    """
+    width, found = len(names) + 1, []
+    for first in range(0, len(values), width):
+        *mine, base = values[first : first + width]
+        contributions = [Contribution(*facts) for facts in zip(names, given, mine, strict=True)]
+        contributions.sort(key=lambda each: -abs(each.contribution))
+        found.append((contributions[:top], base))
+    if not classes:
+        return prediction._replace(contributions=found[0][0], base_value=found[0][1])
+    by_class = dict(zip(classes, found, strict=True))
+    return prediction._replace(
+        contributions={name: contributions for name, (contributions, _) in by_class.items()},
+        base_value={name: base for name, (_, base) in by_class.items()},
+    )

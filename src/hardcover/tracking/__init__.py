@@ -1,0 +1,3 @@
+"""What MLflow is told, and the registry of models."""
+
+__all__: list[str] = []
