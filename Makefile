@@ -35,7 +35,7 @@ check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/pytest --quiet tests/test_notebooks.py -k 'clean or carries or opens or small'
+	$(BIN)/pytest --quiet tests/notebooks/test_notebooks.py -k 'clean or carries or opens or small'
 
 bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
 	$(BIN)/python benchmarks/runtime.py $(ARGS)
@@ -43,7 +43,7 @@ bench: $(READY)  ## measure side by side with peers; tables in benchmarks/result
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 
 soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/test_codegen.py tests/test_lightgbm_text.py tests/test_versions.py tests/test_drafts.py $(ARGS)
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' outputs from now on
 	git config filter.notebook.clean "$(BIN)/python src/hardcover/notebooks/clean.py"

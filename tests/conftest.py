@@ -12,6 +12,8 @@ from typing import NamedTuple
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hardcover.store import versions
+
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 
@@ -68,7 +70,9 @@ class Place(NamedTuple):
 
     def versions(self) -> list[Path]:
         """List the folders of all versions, committed or not."""
-        return sorted(path for path in self.data.glob("*/maintenance/*.*/*") if path.is_dir())
+        return sorted(
+            path for path in self.data.glob("*/maintenance/*/*") if versions.NAME.fullmatch(path.name)
+        )
 
     def newest(self, layer: str, name: str) -> Path:
         """Give the file of a dataset's newest committed version."""
@@ -184,18 +188,18 @@ def unproven(pipeline_run, tmp_path) -> Place:
 
 @pytest.fixture(scope="session")
 def ai4i_csv(tmp_path_factory) -> Path:
-    """A file in the shape of AI4I 2020: the simulator's rows in its layout, no machine and no clock."""
+    """A file in the shape of AI4I 2020: the simulator's rows under its columns' names, no machine and no clock."""
     from casebook.maintenance import data, simulator
+    from hardcover import ingest
     from hardcover.ingest import column_mapping
 
     parameters = _parameters()
+    mapping = parameters["column_mapping"]
     few = {**parameters["simulator"], "rows": 4000, "machines": 40, "missing": 0.0, "corrupt": 0.0}
-    raw, files = simulator.simulate(few, parameters["layouts"])
-    rows = data.unify(raw, {"files": files}, parameters["layouts"])
-    layout = column_mapping.present(
-        parameters["layouts"]["ai4i"], {"columns": _columns(parameters["layouts"]["ai4i"])}
-    )
-    names = dict(zip(layout, _columns(layout), strict=True))
+    raw, files = simulator.simulate(few, mapping)
+    rows = ingest.unify_files(raw, {"files": files}, mapping, {}, table=ingest.as_data(data.SCHEMA))
+    ai4i = column_mapping.present(mapping["ai4i"], {"columns": _columns(mapping["ai4i"])})
+    names = dict(zip(ai4i, _columns(ai4i), strict=True))
     table = (
         rows[list(names)]
         .round({"air_temperature": 1, "process_temperature": 1, "torque": 1})
@@ -207,8 +211,8 @@ def ai4i_csv(tmp_path_factory) -> Path:
     return path
 
 
-def _columns(layout: dict) -> list[str]:
-    return [rule if isinstance(rule, str) else rule["column"] for rule in layout.values()]
+def _columns(mapping: dict) -> list[str]:
+    return [rule if isinstance(rule, str) else rule["column"] for rule in mapping.values()]
 
 
 def _parameters() -> dict:

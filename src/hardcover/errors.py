@@ -23,7 +23,7 @@ The runtime that travels inside a wheel has its own two: ``runtime.InvalidRecord
 import difflib
 from collections.abc import Iterable
 
-MOST_SHOWN = 5
+MAX_SHOWN = 5
 
 
 class HardcoverError(Exception):
@@ -60,8 +60,8 @@ class UnknownName(HardcoverError):
 
     Examples
     --------
-    >>> print(UnknownName("case", "maintenence", ["fraud", "maintenance"]))
-    unknown case 'maintenence'. Did you mean 'maintenance'? Known: fraud, maintenance.
+    >>> print(UnknownName("case", "recomendation", ["fraud", "recommendation"]))
+    unknown case 'recomendation'. Did you mean 'recommendation'? Known: fraud, recommendation.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = ""):
@@ -147,8 +147,8 @@ def closest(name: str, known: Iterable[str]) -> str | None:
 
     Examples
     --------
-    >>> closest("Torque [Nm]", ["torque_nm", "speed"])
-    'torque_nm'
+    >>> closest("Weight [kg]", ["weight_kg", "speed"])
+    'weight_kg'
     """
     by_folded = {_fold(other): other for other in known}
     matches = difflib.get_close_matches(_fold(name), by_folded, n=1, cutoff=0.6)
@@ -159,7 +159,7 @@ def _fold(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def some(values: Iterable, most: int = MOST_SHOWN) -> str:
+def some(values: Iterable, most: int = MAX_SHOWN) -> str:
     """Join at most ``most`` values, each cut to 60 characters, then say how many more there are.
 
     Examples

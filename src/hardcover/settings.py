@@ -18,6 +18,7 @@ DEFAULTS = {
     "data.verify": "yes",
     "tracking.uri": "sqlite:///mlflow.db",
     "tracking.artifacts": "mlartifacts",
+    # Empty: the project's package.
     "tracking.experiment": "",
     "release.dist": "dist",
     "run.wait": "600",
@@ -137,6 +138,8 @@ def read(key: str) -> str:
     if key not in values:
         raise UnknownName("setting", key, values)
     value, start = values[key], project_root() if _variable(key) in os.environ else home()
+    if key == "tracking.experiment" and not value:
+        return package_name()
     if key in PATHS and "://" not in value:
         return str((start / value).resolve())
     if value.startswith("sqlite:///") and not value.startswith("sqlite:////"):

@@ -13,8 +13,8 @@ from hardcover.runtime.forest import ARRAYS, LINKS, Forest
 from hardcover.runtime.shapley import rule_of
 
 HERE, KERNEL = Path(__file__).parent, Path(runtime.__file__).parent
-MOST_LANES = 32
-RULES = np.concatenate([rule_of(points) for points in range(4, MOST_LANES + 1, 4)])
+MAX_LANES = 32
+RULES = np.concatenate([rule_of(points) for points in range(4, MAX_LANES + 1, 4)])
 
 
 class Answer(NamedTuple):

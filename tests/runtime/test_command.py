@@ -14,21 +14,23 @@ from hardcover.release import wheel
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.command import main
 from hardcover.runtime.model import Model
+from tests.release.test_compiler import INPUTS, made_parts
 from tests.runtime.test_records import GOOD
-from tests.test_compiler import INPUTS, made_parts
 
 
 @pytest.fixture
 def folder(tmp_path):
     files, about = made_parts()
-    with zipfile.ZipFile(io.BytesIO(wheel.build("small", "0.1.0", module, files, about))) as archive:
+    with zipfile.ZipFile(
+        io.BytesIO(wheel.build("project_small", "small", "0.1.0", module, files, about))
+    ) as archive:
         archive.extractall(tmp_path)
-    return tmp_path / "casebook_small"
+    return tmp_path / "project_small"
 
 
 def answers(folder, monkeypatch, capsys, lines: list[str], *options: str) -> tuple[int, list[dict]]:
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-    code = main(Model(folder, module), "casebook_small", ["predict", *options])
+    code = main(Model(folder, module), "project_small", ["predict", *options])
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
@@ -40,7 +42,7 @@ def test_each_line_is_answered_or_refused(folder, monkeypatch, capsys):
     assert code == 1
     assert [set(answer) for answer in found[1:]] == [{"line", "problems"}] * 3
     assert [answer["line"] for answer in found[1:]] == [3, 4, 5]
-    assert {reason["feature"] for reason in found[0]["reasons"]} == set(INPUTS)
+    assert {each["feature"] for each in found[0]["contributions"]} == set(INPUTS)
     assert "is not JSON" in found[1]["problems"][0]["message"]
     assert found[2]["problems"][0]["field"] == "torque"
 
@@ -71,17 +73,17 @@ def test_an_id_that_is_an_input_or_an_answer_is_wrong_usage(folder, monkeypatch,
 
 def test_the_command_tells_its_version(folder, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main(Model(folder, module), "casebook_small", ["--version"])
+        main(Model(folder, module), "project_small", ["--version"])
 
     assert stopped.value.code == 0
-    assert capsys.readouterr().out.startswith("casebook_small 0.1.0+m")
+    assert capsys.readouterr().out.startswith("project_small 0.1.0+m")
 
 
 def test_a_reader_that_has_enough_ends_the_command_quietly(folder):
     program = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from casebook_small import model; from casebook_small.runtime.command import main\n"
-        "sys.exit(main(model, 'casebook_small', ['predict']))"
+        "from project_small import model; from project_small.runtime.command import main\n"
+        "sys.exit(main(model, 'project_small', ['predict']))"
     )
     line = json.dumps(GOOD)
     command = f"yes '{line}' | head -n 20000 | {sys.executable} -c \"$PROGRAM\" {folder.parent} | head -n 1"
@@ -114,7 +116,7 @@ def test_a_damaged_release_is_not_the_clients_fault(folder, monkeypatch, capsys)
 
 def test_a_manifest_that_lacks_what_a_release_says_is_refused(folder, monkeypatch, capsys):
     about = json.loads((folder / "manifest.json").read_text())
-    del about["threshold"]
+    del about["decision"]
     (folder / "manifest.json").write_text(json.dumps(about))
 
     with pytest.raises(DamagedRelease, match="not what was released"):

@@ -44,7 +44,7 @@ def loaded(text: str, library: str = SO) -> tuple[Forest, Kernel]:
 def in_place(text: str, monkeypatch) -> tuple[Forest, Kernel]:
     """Lay a model out as one with too many sets of categories for tables."""
     with monkeypatch.context() as patched:
-        patched.setattr(layout, "MOST_CELLS", 0)
+        patched.setattr(flatten, "MAX_CELLS", 0)
         return loaded(text)
 
 
@@ -143,8 +143,8 @@ def test_processors_without_vectors_give_the_same_reasons(tmp_path):
 
 def test_more_thresholds_than_a_slot_can_tell_apart(monkeypatch):
     booster = train({**PLAIN, "rounds": 30, "num_leaves": 40})
-    monkeypatch.setattr(layout, "MOST_RANK", 7)
-    monkeypatch.setattr("hardcover.runtime.forest.MOST_RANK", 7)
+    monkeypatch.setattr(flatten, "MAX_RANK", 7)
+    monkeypatch.setattr("hardcover.runtime.forest.MAX_RANK", 7)
     content = flatten.to_bytes(lightgbm_text.parse(booster.model_to_string()))
     forest = Forest(*arrays.parse(content))
     rows = hostile_rows(forest.splits(), seed=0, rows=200)

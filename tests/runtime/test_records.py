@@ -14,7 +14,7 @@ from casebook.maintenance import data
 from hardcover.ingest import schema
 from hardcover.runtime.records import Fields, InvalidRecord
 
-SCHEMA = schema.to_json_schema(data.SCHEMA)
+SCHEMA = schema.to_json_schema(schema.as_data(data.SCHEMA))
 FIELDS = Fields(SCHEMA)
 GOOD = {
     "quality": "M",

@@ -53,7 +53,7 @@ SCHEMA = pa.DataFrameSchema(ORIGIN | INPUTS | OUTCOME, checks=RULE, name="mainte
 def read(files: list[str], simulator: dict, column_mapping: dict) -> tuple[pd.DataFrame, dict]:
     """Read raw files, or simulate where there are none.
 
-    Returns the rows as text with `file` and `row`, and the source: its `kind`, a `description` and facts of the files.
+    Returns the rows as text with `source_file` and `source_row`, and the source: its `kind`, a `description` and facts of the files.
     """
     if files:
         return ingest.read_raw(files)

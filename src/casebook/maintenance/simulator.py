@@ -99,7 +99,7 @@ def deliver(rows: pd.DataFrame, mapping: dict, plant: str) -> pd.DataFrame:
             values = ((values - offset) / factor).round(2)
         delivered[column] = values.astype("str")
     file = f"{plant} (simulated)"
-    return pd.DataFrame(delivered).assign(file=file, row=np.arange(1, len(rows) + 1))
+    return pd.DataFrame(delivered).assign(source_file=file, source_row=np.arange(1, len(rows) + 1))
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #corrupt
 def corrupt(
@@ -117,7 +117,7 @@ def corrupt(
     table.loc[broken[kind == 1], column["quality"]] = "X"
     table.loc[broken[kind == 2], column["process_temperature"]] = "##"
     table = pd.concat([table, table.loc[broken[kind == 3]]], ignore_index=True)
-    return table.assign(row=np.arange(1, len(table) + 1))
+    return table.assign(source_row=np.arange(1, len(table) + 1))
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #simulate
 def rows_of(simulator: dict) -> pd.DataFrame:
@@ -146,6 +146,6 @@ def simulate(simulator: dict, column_mapping: dict) -> tuple[pd.DataFrame, list[
         table = deliver(rows, column_mapping[plant], plant)
         shares = simulator["missing"], simulator["corrupt"]
         tables.append(corrupt(rng, table, column_mapping[plant], *shares))
-        columns = [column for column in table if column not in ("file", "row")]
-        files.append({"name": table["file"].iloc[0], "rows": len(tables[-1]), "columns": columns})
+        columns = [column for column in table if column not in ("source_file", "source_row")]
+        files.append({"name": table["source_file"].iloc[0], "rows": len(tables[-1]), "columns": columns})
     return pd.concat(tables, ignore_index=True), files

@@ -10,12 +10,12 @@ from hardcover.cli import progress, tables
 PURPOSE = "where a version came from, what was made of it, what a run did"
 DESCRIPTION = "Show the tree of a version, the record of a run, or the wheels that hold a raw file."
 EXAMPLES = """examples:
-  hardcover lineage maintenance.wheel                    the newest wheel: from raw files to it
-  hardcover lineage maintenance.raw@2026-11-24T09.21.13.801190Z
-  hardcover lineage d0f66511                             a run
-  hardcover lineage 3f1c0a9e                             a raw file by its SHA-256: which wheels hold it?
-  hardcover lineage maintenance.wheel --html lineage.html
-  hardcover lineage d0f66511 --json                      OpenLineage events
+  hardcover lineage churn.wheel        the newest wheel: from raw files to it
+  hardcover lineage churn.raw@2026-11-24T09.21.13.801190Z
+  hardcover lineage d0f66511           a run
+  hardcover lineage 3f1c0a9e           a raw file by its SHA-256: which wheels hold it?
+  hardcover lineage churn.wheel --html lineage.html
+  hardcover lineage d0f66511 --json    OpenLineage events
 """
 # Of a tree and of wheels, unless all are asked for; together with the headings at most 30.
 MAX_LINES, MAX_WHEELS = 20, 6

@@ -10,9 +10,9 @@ from hardcover.cli import progress
 PURPOSE = "compare notebook, module, pipeline and wheel, to the bit"
 DESCRIPTION = "Let every face of a case answer the same rows and compare features, scores and labels by bits."
 EXAMPLES = """examples:
-  hardcover prove maintenance
-  hardcover prove maintenance --face module --face wheel     only these two
-  hardcover prove maintenance --rows 100000 --seed 7 --json
+  hardcover prove churn
+  hardcover prove churn --face module --face wheel    only these two
+  hardcover prove churn --rows 100000 --seed 7 --json
 """
 
 

@@ -10,9 +10,9 @@ from hardcover.errors import ReleaseError, UnknownName
 PURPOSE = "the newest wheel for other platforms"
 DESCRIPTION = "Show where a case's proven wheel is, and put its counterparts for other platforms beside it."
 EXAMPLES = """examples:
-  hardcover release maintenance                              where the proven wheel is
-  hardcover release maintenance --target linux-aarch64       the same for another platform
-  hardcover release maintenance --target linux-x86_64 macos-arm64 windows-x86_64
+  hardcover release churn                           where the proven wheel is
+  hardcover release churn --target linux-aarch64    the same for another platform
+  hardcover release churn --target linux-x86_64 macos-arm64 windows-x86_64
 """
 
 

@@ -11,15 +11,15 @@ from hardcover.cli import progress, tables
 PURPOSE = "the main job: data, features, train, explain, release"
 DESCRIPTION = "Run the stages of a case in the order of their datasets, and end with a wheel."
 EXAMPLES = """examples:
-  hardcover run                                          every case, through its notebooks
-  hardcover run maintenance --data machines.csv          your own raw file
-  hardcover run maintenance --data a.csv b.parquet       two sources with different layouts
-  hardcover run maintenance --pipeline                   the same without notebooks
-  hardcover run maintenance --env ci                     small and fast
-  hardcover run maintenance --param maintenance.simulator.rows=5000 --stage data features
-  hardcover run --export                                 export edited notebooks to their modules first
-  hardcover run --why                                    what ran or was reused, and why
-  hardcover run --force                                  everything anew
+  hardcover run                                 every case, through its notebooks
+  hardcover run churn --data customers.csv      your own raw file
+  hardcover run churn --data a.csv b.parquet    two sources with different columns
+  hardcover run churn --pipeline                the same without notebooks
+  hardcover run churn --env ci                  small and fast
+  hardcover run churn --param churn.training.rounds=500 --stage data features
+  hardcover run --export                        export edited notebooks to their modules first
+  hardcover run --why                           what ran or was reused, and why
+  hardcover run --force                         re-run every node
 """
 
 

@@ -29,7 +29,7 @@ class Request:
     env
         A folder of ``conf/``; None: Kedro's default.
     params
-        Overrides by dotted name, for example ``{"maintenance.simulator.rows": 500}``.
+        Overrides by dotted name, for example ``{"fraud.training.rounds": 500}``.
     force
         Whether to run every node, changed or not.
     prove

@@ -10,12 +10,12 @@ import numpy as np
 from hardcover.errors import ModelTextError
 from hardcover.forest.lightgbm_text import CATEGORICAL, DEFAULT_LEFT, MISSING_NONE, MISSING_ZERO, Trees
 from hardcover.runtime.arrays import KINDS, parse
-from hardcover.runtime.forest import ARRAYS, FORMAT, IN_PLACE, LEAF, MOST_CODES, MOST_RANK, Forest
+from hardcover.runtime.forest import ARRAYS, FORMAT, IN_PLACE, LEAF, MAX_CODES, MAX_RANK, Forest
 
 # Tables of categories stay in the processor's nearest cache; beyond, sets are looked up split by split.
-MOST_CELLS, MOST_SETS, MOST_SLOTS = 1 << 17, 2048, 1 << 16
+MAX_CELLS, MAX_SETS, MAX_SLOTS = 1 << 17, 2048, 1 << 16
 NUMPY = {"F64": "f8", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1"}
-MOST_CODED = 1 << 16
+MAX_CODED = 1 << 16
 # What a split does with missing values: take them as zero; send zeros and them, or only them, to one side.
 AS_ZERO, ZERO_RIGHT, ZERO_LEFT, NAN_RIGHT, NAN_LEFT = range(5)
 
@@ -102,7 +102,7 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
     values = {"value": value, "code": np.zeros(0), "book": np.zeros(0)}
     book, code = np.unique(of_leaves, return_inverse=True)
     # Codes of two bytes, where they and what they stand for are much smaller than values of eight.
-    if len(book) <= MOST_CODED and len(book) < count / 4:
+    if len(book) <= MAX_CODED and len(book) < count / 4:
         values |= {"value": np.zeros(0), "code": np.zeros(count), "book": book}
         values["code"][place[splits:]] = code
     leaf[place[splits:]] = np.arange(len(trees.leaf_value)) - own
@@ -163,9 +163,9 @@ def _slots(trees: Trees) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
     tables, others = _sets(trees)
     known, columns = _slots_of_numbers(trees, slot, rank, {group.feature for group in others})
     slots = len(known) + sum(len(table.members) for table in tables)
-    if slots > MOST_SLOTS:
+    if slots > MAX_SLOTS:
         raise ModelTextError(
-            f"the features need {slots} slots, more than {MOST_SLOTS}", "", "Use fewer features."
+            f"the features need {slots} slots, more than {MAX_SLOTS}", "", "Use fewer features."
         )
     columns |= _tables(tables, len(known), slot)
     node_set = np.zeros(len(slot) if others else 0, np.int64)
@@ -198,17 +198,17 @@ def _slots_of_numbers(
     treatment = np.where(
         missing == MISSING_NONE, AS_ZERO, np.where(missing == MISSING_ZERO, ZERO_RIGHT, NAN_RIGHT) + default
     )
-    keys = np.stack([feature, treatment, position // MOST_RANK])
+    keys = np.stack([feature, treatment, position // MAX_RANK])
     # A set that is looked up in place needs a slot that names its feature, and a leaf any slot at all.
     more = np.array([(feature, AS_ZERO, 0) for feature in sorted(needed | {0})]).T
     size = (trees.features, NAN_LEFT + 1, len(threshold) + 1)
     # As one number each, which numpy sorts much faster than rows of three.
     numbers, found = np.unique(np.ravel_multi_index(np.hstack([keys, more]), size), return_inverse=True)
     known = np.stack(np.unravel_index(numbers, size), axis=1)
-    slot[splits], rank[splits] = found[: len(splits)], position % MOST_RANK
-    feature, treatment, low = known[:, 0], known[:, 1], known[:, 2] * MOST_RANK
+    slot[splits], rank[splits] = found[: len(splits)], position % MAX_RANK
+    feature, treatment, low = known[:, 0], known[:, 1], known[:, 2] * MAX_RANK
     below = [np.searchsorted(threshold[offset[one] : offset[one + 1]], 0.0) for one in feature]
-    natural = np.clip(below - low, 0, MOST_RANK)
+    natural = np.clip(below - low, 0, MAX_RANK)
     # Left of every rank, or right of it.
     fixed = np.where((treatment == ZERO_RIGHT) | (treatment == NAN_RIGHT), LEAF, 0)
     is_zero_missing = (treatment == ZERO_RIGHT) | (treatment == ZERO_LEFT)
@@ -241,8 +241,8 @@ def _sets(trees: Trees) -> tuple[list[_Group], list[_Group]]:
     for feature, by_words in sorted(found.items()):
         members = [(np.frombuffer(words, np.int64), splits) for words, splits in by_words.items()]
         codes = 32 * max(len(words) for words, _ in members)
-        is_small = (codes + 1) * len(members) <= MOST_CELLS and slots + len(members) <= MOST_SETS
-        is_small &= codes <= MOST_CODES
+        is_small = (codes + 1) * len(members) <= MAX_CELLS and slots + len(members) <= MAX_SETS
+        is_small &= codes <= MAX_CODES
         slots += len(members) if is_small else 0
         (tables if is_small else others).append(_Group(feature, codes, members))
     return tables, others

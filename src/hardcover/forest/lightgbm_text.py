@@ -15,8 +15,8 @@ from hardcover.errors import ModelTextError, some
 
 CATEGORICAL, DEFAULT_LEFT = 1, 2
 MISSING_NONE, MISSING_ZERO, MISSING_NAN = 0, 1, 2
-MOST_TREES, MOST_LEAVES, MOST_FEATURES = 1_000_000, 1_000_000, 1_000_000
-MOST_CLASSES = 10_000
+MAX_TREES, MAX_LEAVES, MAX_FEATURES = 1_000_000, 1_000_000, 1_000_000
+MAX_CLASSES = 10_000
 _INTEGER = "-?[0-9]{1,10}"
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
 _THRESHOLD = f"(?:{_NUMBER}|-?inf)"
@@ -106,9 +106,9 @@ def parse(text: str) -> Trees:
         When the text is truncated or inconsistent, or the model is of a kind that is not supported.
     """
     head, sections = _sections(text)
-    features = _integer(head, "max_feature_idx", "header", 0, MOST_FEATURES - 1) + 1
-    outputs = _integer(head, "num_tree_per_iteration", "header", 1, MOST_CLASSES)
-    if _integer(head, "num_class", "header", 1, MOST_CLASSES) != outputs:
+    features = _integer(head, "max_feature_idx", "header", 0, MAX_FEATURES - 1) + 1
+    outputs = _integer(head, "num_tree_per_iteration", "header", 1, MAX_CLASSES)
+    if _integer(head, "num_class", "header", 1, MAX_CLASSES) != outputs:
         raise ModelTextError(
             "num_class and num_tree_per_iteration differ: the model has other outputs than trees of an iteration"
         )
@@ -162,8 +162,8 @@ def _sections(text: str) -> tuple[dict[str, str], list[str]]:
         )
         raise ModelTextError("not a whole LightGBM text model", where, AGAIN)
     head, *trees = body.split("\nTree=")
-    if len(trees) > MOST_TREES:
-        raise ModelTextError(f"{len(trees)} trees are more than {MOST_TREES}")
+    if len(trees) > MAX_TREES:
+        raise ModelTextError(f"{len(trees)} trees are more than {MAX_TREES}")
     for number, tree in enumerate(trees):
         if tree.partition("\n")[0] != str(number):
             raise ModelTextError(
@@ -208,7 +208,7 @@ def _objective(head: dict[str, str], outputs: int) -> tuple[str, float]:
 
 def _tree(tree: dict[str, str], where: str, features: int, linear: bool) -> dict[str, np.ndarray]:
     """Give one tree's numbers by field of ``Trees``; offsets of sets and numbers of terms are its own."""
-    leaves = _integer(tree, "num_leaves", where, 1, MOST_LEAVES)
+    leaves = _integer(tree, "num_leaves", where, 1, MAX_LEAVES)
     splits = leaves - 1
     found = {
         "leaves": np.array([leaves]),
@@ -225,12 +225,12 @@ def _tree(tree: dict[str, str], where: str, features: int, linear: bool) -> dict
     found["leaf_count"] = (
         _integers(tree, "leaf_count", where, leaves, 0, 2**31 - 1) if counted else np.zeros(1, np.int64)
     )
-    count = _integer(tree, "num_cat", where, 0, MOST_LEAVES)
+    count = _integer(tree, "num_cat", where, 0, MAX_LEAVES)
     names = found["threshold"][(found["decision"] & CATEGORICAL) > 0]
     if ((names != np.floor(names)) | (names < 0) | (names >= count)).any():
         raise ModelTextError(f"a split names a set of categories that is none of {count}", where)
     if count:
-        bounds = _integers(tree, "cat_boundaries", where, count + 1, 0, MOST_LEAVES)
+        bounds = _integers(tree, "cat_boundaries", where, count + 1, 0, MAX_LEAVES)
         if bounds[0] != 0 or (np.diff(bounds) <= 0).any():
             raise ModelTextError(f"cat_boundaries do not rise: {some(bounds.tolist())}", where)
         found["set_offset"] = bounds[1:]

@@ -15,7 +15,7 @@ from hardcover.store import disk, versions
 from hardcover.store.catalog import VersionedCatalog, manifest_of
 
 ALWAYS = "always"
-MOST_COMPARED = 100
+MAX_COMPARED = 100
 
 
 def origin_of(node: Node, catalog: VersionedCatalog) -> dict:
@@ -157,7 +157,7 @@ def _matching(name: str, dataset: Path, origin: dict) -> tuple[Path | None, list
 def _newest_first(dataset: Path, newest: str) -> Iterator[str]:
     """Give the newest version, and only if that is not enough list the others."""
     yield newest
-    yield from [other for other in versions.names(dataset) if other < newest][: MOST_COMPARED - 1]
+    yield from [other for other in versions.names(dataset) if other < newest][: MAX_COMPARED - 1]
 
 
 def differences(manifest: dict, origin: dict) -> list[str]:

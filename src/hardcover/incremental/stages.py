@@ -62,6 +62,10 @@ def bound(function: Callable, **values: Any) -> Callable:
     found = functools.partial(function, **mine)
     # Kedro names nodes by it. Not by update_wrapper, whose __wrapped__ would hide what is bound.
     found.__name__ = function.__name__
+    # Kedro looks for models among the annotations of what it is given.
+    found.__annotations__ = {
+        name: kind for name, kind in function.__annotations__.items() if name not in mine
+    }
     return found
 
 

@@ -4,7 +4,7 @@ Mappings are declared in ``conf/base/parameters_<case>.yml``::
 
     column_mapping:
       plant_b:
-        torque: {column: torque_lbft, unit: lbf.ft}
+        moment: {column: moment_lbft, unit: lbf.ft}
         site: {column: Werk, optional: true}
 """
 
@@ -15,7 +15,7 @@ import pandas as pd
 from hardcover.errors import SourceError, closest, some
 from hardcover.ingest.units import UNITS
 
-MOST_UNREADABLE = 0.5
+MAX_UNREADABLE = 0.5
 
 
 def match(file: dict, mappings: Mapping[str, dict]) -> str:
@@ -104,7 +104,7 @@ def convert(
     Returns
     -------
     tuple
-        The converted columns, and for each row what could not be read: ``"torque 'n/a' is not a number"``, or "".
+        The converted columns, and for each row what could not be read: ``"moment 'n/a' is not a number"``, or "".
 
     Raises
     ------
@@ -121,7 +121,7 @@ def convert(
         numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
         wrong = numbers.isna() & texts.notna()
         given = int(texts.notna().sum())
-        if given and wrong.sum() > MOST_UNREADABLE * given:
+        if given and wrong.sum() > MAX_UNREADABLE * given:
             raise SourceError(
                 f"column {_column(rule)!r} is not numeric: {int(wrong.sum())} of {given} values, such as "
                 f"{some([repr(text) for text in texts[wrong].head(3)])}",

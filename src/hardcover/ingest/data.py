@@ -15,6 +15,7 @@ from hardcover.ingest import quarantine as refusal
 from hardcover.ingest import raw_files, splits
 from hardcover.ingest import schema as schemas
 from hardcover.ingest import units as conversions
+from hardcover.ingest.raw_files import FILE, ROW
 
 LATE = pd.Timedelta(hours=1)
 
@@ -30,7 +31,7 @@ def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:
     Returns
     -------
     tuple
-        The rows as text with ``file`` and ``row``, and the source: its ``kind``, a ``description`` and facts of the ``files``.
+        The rows as text with ``source_file`` and ``source_row``, and the source: its ``kind``, a ``description`` and facts of the ``files``.
 
     Raises
     ------
@@ -64,7 +65,7 @@ def unify_files(
     Returns
     -------
     pandas.DataFrame
-        The schema's columns, ``file``, ``row``, and ``unreadable``: what could not be read.
+        The schema's columns, ``source_file``, ``source_row``, and ``unreadable``: what could not be read.
 
     Raises
     ------
@@ -75,15 +76,15 @@ def unify_files(
     names = {file["name"]: mappings.match(file, column_mapping) for file in source["files"]}
     parts = []
     for file in source["files"]:
-        name, mine = names[file["name"]], raw[raw["file"] == file["name"]]
+        name, mine = names[file["name"]], raw[raw[FILE] == file["name"]]
         mapping = mappings.present(column_mapping[name], file)
         where = f"{file['name']}, read by mapping {name!r}"
         rows, unreadable = mappings.convert(mine, mapping, wanted, where, known)
         rows = _typed(rows.reindex(columns=list(table["columns"])), table)
-        parts.append(rows.assign(file=mine["file"], row=mine["row"], unreadable=unreadable))
+        parts.append(rows.assign(**{FILE: mine[FILE], ROW: mine[ROW]}, unreadable=unreadable))
     rows = pd.concat(parts, ignore_index=True)
     declared = {name: conversions.declared(column_mapping[used], wanted) for name, used in names.items()}
-    conversions.check_units(rows, rows["file"], declared, schemas.limits(table), known)
+    conversions.check_units(rows, rows[FILE], declared, schemas.limits(table), known)
     return rows
 
 
@@ -97,7 +98,7 @@ def _typed(rows: pd.DataFrame, table: dict) -> pd.DataFrame:
 
 
 def quarantine_rows(unified: pd.DataFrame, *, table: dict) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Divide clean rows from quarantined ones; the latter have ``rejections``, and ``file`` and ``row`` to find them again."""
+    """Divide clean rows from quarantined ones; the latter have ``rejections``, and ``source_file`` and ``source_row``."""
     columns = table["columns"]
     # An empty name is none.
     optional = [name for name, facts in columns.items() if facts["kind"] == "text" and facts["nullable"]]

@@ -13,6 +13,8 @@ from hardcover.errors import SourceError, closest, some
 from hardcover.store.disk import digest
 
 _MAGIC = {b"PK": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"%PDF": "a PDF", b"\x89PNG": "a picture"}
+# Columns that are added to the rows, to find them again.
+FILE, ROW = "source_file", "source_row"
 # UTF-8 read as Latin-1 and saved again: a lead byte's letter, then a continuation byte's.
 _MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd")
 
@@ -134,7 +136,7 @@ def collect(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict]]:
     Returns
     -------
     tuple
-        The rows with two more columns, ``file`` and ``row`` (from 1), and for each file its name, SHA-256, rows and
+        The rows with two more columns, ``FILE`` and ``ROW`` (from 1), and for each file its name, SHA-256, rows and
         columns.
 
     Raises
@@ -151,5 +153,5 @@ def collect(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict]]:
         files.append(
             {"name": name, "sha256": digest(path), "rows": len(table), "columns": list(table.columns)}
         )
-        tables.append(table.assign(file=name, row=np.arange(1, len(table) + 1)))
+        tables.append(table.assign(**{FILE: name, ROW: np.arange(1, len(table) + 1)}))
     return pd.concat(tables, ignore_index=True), files

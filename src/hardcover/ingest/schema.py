@@ -26,6 +26,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from hardcover.errors import HardcoverError, some
+from hardcover.ingest.raw_files import FILE, ROW
 from hardcover.runtime.records import OPERATORS
 
 ROLES = (
@@ -42,6 +43,8 @@ ROLES = (
 )
 # Of these, a schema has one column or none.
 SINGLE = ("target", "key", "entity", "time", "received", "query", "weight")
+# Names that the library gives to columns of its own.
+RESERVED = {FILE, ROW, "split", "unreadable", "rejections", "score"}
 DTYPES = {"number": float, "text": str, "time": "datetime64[us]"}
 
 
@@ -104,7 +107,7 @@ def as_data(schema: pa.DataFrameSchema) -> dict:
     Raises
     ------
     HardcoverError
-        When a column has no known role, another type or a check of another kind; when a role that one column has is given twice.
+        When a column has a name of the library's own, no known role, another type or a check of another kind; when a role that one column has is given twice.
     """
     where = f"schema {schema.name!r}"
     columns = {name: _column(name, column, where) for name, column in schema.columns.items()}
@@ -126,6 +129,9 @@ def as_data(schema: pa.DataFrameSchema) -> dict:
 
 def _column(name: str, column: pa.Column, where: str) -> dict:
     metadata = column.metadata or {}
+    if name in RESERVED:
+        fix = "Give it another name in the schema, and map it under 'column_mapping' in conf/."
+        raise HardcoverError(f"the column name {name!r} is the library's own", where, fix)
     if metadata.get("role") not in ROLES:
         raise HardcoverError(f"column {name!r} has no role", where, f"Use one of {some(ROLES, 12)}.")
     dtype = pd.api.types.pandas_dtype(column.dtype.type)

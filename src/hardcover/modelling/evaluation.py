@@ -1,6 +1,7 @@
 """Measure a model on rows that it has not seen: with intervals, baselines, folds, and beside a careless split."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightgbm as lgb
@@ -37,14 +38,14 @@ def intervals(
     rng, draws = np.random.default_rng(evaluation["seed"]), []
     if rows.query is not None:
         # Two draws of a query are two queries.
-        rows = rows._replace(query=np.unique(rows.query, return_inverse=True)[1])
+        rows = replace(rows, query=np.unique(rows.query, return_inverse=True)[1])
     for _ in range(evaluation["bootstrap"]):
         chosen = [groups[group] for group in rng.integers(0, len(groups), len(groups))]
         drawn = np.concatenate(chosen)
         sample = rows.take(drawn)
         if rows.query is not None:
-            sample = sample._replace(
-                query=np.repeat(np.arange(len(chosen)), [len(group) for group in chosen])
+            sample = replace(
+                sample, query=np.repeat(np.arange(len(chosen)), [len(group) for group in chosen])
             )
         if not task.has_classes or len(np.unique(sample.target)) > 1:
             draws.append(task.metrics(sample, score[drawn], decision, costs))

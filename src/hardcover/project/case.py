@@ -38,11 +38,11 @@ class Case:
     Parameters
     ----------
     case
-        The Kedro namespace, such as ``"maintenance"``.
+        The Kedro namespace, such as ``"fraud"``.
     env
         A folder of ``conf/``; default: ``KEDRO_ENV``, else ``local``.
     params
-        Overrides of parameters for this case: ``{"simulator": {"rows": 500}}`` or ``{"simulator.rows": 500}``.
+        Overrides of parameters for this case: ``{"training": {"rounds": 500}}`` or ``{"training.rounds": 500}``.
 
     Raises
     ------

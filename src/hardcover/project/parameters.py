@@ -10,8 +10,8 @@ def nested(params: dict[str, Any]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> nested({"simulator.rows": 5, "simulator.drift": 0.5})
-    {'simulator': {'rows': 5, 'drift': 0.5}}
+    >>> nested({"training.rounds": 5, "training.seed": 1})
+    {'training': {'rounds': 5, 'seed': 1}}
     """
     result: dict[str, Any] = {}
     for name, value in params.items():

@@ -12,7 +12,7 @@ from hardcover.project import cases, exported
 
 
 def of_case(stages: Pipeline, case: str) -> Pipeline:
-    """Put a stage's pipeline into the namespace of a case: ``clean`` becomes ``maintenance.clean``."""
+    """Put a stage's pipeline into the namespace of a case: ``clean`` becomes ``fraud.clean``."""
     return pipeline(stages, namespace=case)
 
 

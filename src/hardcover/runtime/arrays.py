@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 # dtype name in the file -> (format of memoryview.cast, bytes)
 KINDS = {"F64": ("d", 8), "U64": ("Q", 8), "U32": ("I", 4), "U16": ("H", 2), "U8": ("B", 1)}
-MOST_HEADER = 1 << 20
+MAX_HEADER = 1 << 20
 
 
 class DamagedRelease(ValueError):
@@ -52,7 +52,7 @@ def _header(content: memoryview, path: str) -> tuple[dict, int]:
     if len(content) < 8:
         raise DamagedRelease(f"{path}: {len(content)} bytes are too few for a header")
     (length,) = struct.unpack("<Q", content[:8])
-    if length > min(MOST_HEADER, len(content) - 8) or length % 8:
+    if length > min(MAX_HEADER, len(content) - 8) or length % 8:
         raise DamagedRelease(f"{path}: a header of {length} bytes does not fit")
     try:
         header = json.loads(bytes(content[8 : 8 + length]))

@@ -1,7 +1,7 @@
 """What a feature function gets for many rows at once: a column that can be used like one row's number, and not otherwise.
 
 Whatever a column answers has the bits that each row would have alone. What cannot be answered for all rows at once, such as
-``if torque > 40``, raises ``NeedsRows``: then the function is called row by row. What looks at a whole column, such as its mean,
+``if speed > 40``, raises ``NeedsRows``: then the function is called row by row. What looks at a whole column, such as its mean,
 is refused with ``NotElementwise``, since a service has no column.
 """
 

@@ -1,4 +1,4 @@
-"""The command line of a released wheel: ``python -m casebook_<case>``."""
+"""The command line of a released wheel: ``python -m <package>``."""
 
 import argparse
 import json

@@ -16,8 +16,8 @@ FORMAT = "hardcover.forest/2"
 # kZeroThreshold of LightGBM is a float32; anything nearer to zero is taken as zero.
 ZERO_THRESHOLD = 1.0000000180025095e-35
 # Ranks of a node that say what it is, and the most thresholds that one slot tells apart.
-LEAF, IN_PLACE, MOST_RANK = 65535, 65534, 65533
-MOST_SLOTS, MOST_CODES = 65536, 65536
+LEAF, IN_PLACE, MAX_RANK = 65535, 65534, 65533
+MAX_SLOTS, MAX_CODES = 65536, 65536
 # The largest category that LightGBM's int32 cast can give; everything beyond goes right.
 INT_LIMIT = 2147483648.0
 LINKS = ("identity", "square", "exp", "sigmoid", "softmax", "log1p_exp")
@@ -72,7 +72,7 @@ class Forest:
     """Trees as flat arrays, checked once at construction.
 
     A row is first turned into *slots*, 16-bit numbers. The slot of a number counts the feature's thresholds below the
-    value, less ``slot_first`` and at most ``MOST_RANK``; ``slot_zero`` and ``slot_nan`` replace it where the value is zero or
+    value, less ``slot_first`` and at most ``MAX_RANK``; ``slot_zero`` and ``slot_nan`` replace it where the value is zero or
     missing. The slots of a table are its row for the feature's category, the last row for any that it does not have: 0
     inside a set, 1 outside. A node goes right where its slot exceeds its rank.
 
@@ -171,10 +171,10 @@ class Forest:
         for number, feature in enumerate(self.table_feature):
             codes, count = self.table_codes[number], self.table_slots[number]
             room = len(self.table_cell) - self.table_offset[number]
-            fits = feature < self.features and self.table_slot[number] == slots and 0 < count <= MOST_SLOTS
-            _demand(fits and codes <= MOST_CODES and (codes + 1) * count <= room, RULES[5])
+            fits = feature < self.features and self.table_slot[number] == slots and 0 < count <= MAX_SLOTS
+            _demand(fits and codes <= MAX_CODES and (codes + 1) * count <= room, RULES[5])
             slots += count
-        _demand(0 < slots <= MOST_SLOTS, RULES[5])
+        _demand(0 < slots <= MAX_SLOTS, RULES[5])
         sets = len(self.set_offset) - 1
         _demand(_rises(self.set_offset, len(self.set_word)), RULES[6])
         _demand(all(number < sets for number in self.node_set), RULES[6])
@@ -228,7 +228,7 @@ class Forest:
             else:
                 first, last = self.threshold_offset[feature], self.threshold_offset[feature + 1]
                 rank = bisect_left(self.threshold, value, first, last) - first - low_of[slot]
-                slots.append(min(max(rank, 0), MOST_RANK))
+                slots.append(min(max(rank, 0), MAX_RANK))
         for table, feature in enumerate(self.table_feature):
             codes, count, value = self.table_codes[table], self.table_slots[table], row[feature]
             code = int(value) if -1.0 < value < codes else codes

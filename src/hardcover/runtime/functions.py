@@ -5,7 +5,7 @@ series. Where Python's ``math`` raises, the answer is the one of IEEE 754-2019 (
 ``log(0.0)`` is ``-inf``, ``sqrt(-1.0)`` is NaN, ``exp(1000.0)`` is ``inf``. Transcendental functions are those of the C
 library for columns, too, never numpy's vectorised ones, whose last bits depend on the processor.
 
-A feature may write ``math.log(torque)`` as well: within features, ``math`` means this module.
+A feature may write ``math.log(speed)`` as well: within features, ``math`` means this module.
 """
 
 import math

@@ -12,7 +12,7 @@ from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_
 
 SPLIT = 64  # bytes of a split_t
 # Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
-MOST_EDGES = 1 << 26
+MAX_EDGES = 1 << 26
 _COUNTS = (
     "features", "trees", "nodes", "outputs", "thresholds", "slots", "tables", "cells", "sets", "words", "node_sets", "terms",
     "linears", "books",
@@ -206,7 +206,7 @@ class _Explainer:
             first = points * (points - 4) // 2
             self.rule[first : first + 4 * points] = rule_of(points)
         self.of_c.rule = ctypes.addressof(self.rule)
-        if forest.nodes * lanes * 8 <= MOST_EDGES:
+        if forest.nodes * lanes * 8 <= MAX_EDGES:
             self.edge = (ctypes.c_double * max(1, forest.nodes * lanes))()
             self.of_c.edge = ctypes.addressof(self.edge)
             library.prepare_edges(of_c, self.own)

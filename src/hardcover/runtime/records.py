@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-MOST_SHOWN = 10
+MAX_SHOWN = 10
 UNSEEN = -1.0
 
 
@@ -40,8 +40,8 @@ class InvalidRecord(ValueError):
 
     def __init__(self, problems: list[Problem]):
         self.problems = problems
-        shown = "; ".join(map(str, problems[:MOST_SHOWN]))
-        more = f"; and {len(problems) - MOST_SHOWN} more" if len(problems) > MOST_SHOWN else ""
+        shown = "; ".join(map(str, problems[:MAX_SHOWN]))
+        more = f"; and {len(problems) - MAX_SHOWN} more" if len(problems) > MAX_SHOWN else ""
         super().__init__(shown + more)
 
     def __reduce__(self):

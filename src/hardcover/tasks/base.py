@@ -1,6 +1,7 @@
 """What every kind of problem has to say: how it is learned, measured, decided and drawn."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +24,8 @@ class Metric(NamedTuple):
         return ours > theirs if self.greater_is_better else ours < theirs
 
 
-class Rows(NamedTuple):
+@dataclass(frozen=True)
+class Rows:
     """Rows to learn from or to measure on.
 
     Attributes
@@ -48,7 +50,8 @@ class Rows(NamedTuple):
 
     def take(self, which: np.ndarray) -> "Rows":
         """Return some of the rows, by position or by a mask."""
-        return Rows(*(None if part is None else part[which] for part in self))
+        parts = (self.inputs, self.target, self.weight, self.query)
+        return Rows(*(None if part is None else part[which] for part in parts))
 
 
 class Task(ABC):

@@ -15,7 +15,7 @@ TINY = 1e-15
 
 
 class Binary(Task):
-    """Tell whether something is the case, such as a failure or a fraud.
+    """Tell whether something is the case, such as a fraud.
 
     ``costs`` in ``conf/``: ``missed`` and ``false_alarm``, the price of each mistake, and its ``unit``.
     """

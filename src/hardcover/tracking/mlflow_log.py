@@ -62,7 +62,7 @@ def log(catalog: Any, manifests: dict[str, dict], made: set[str], session: dict)
 
 
 def run_name(cases: str, face: str) -> str:
-    """Name the open run: ``maintenance pipeline AP 0.930``; before there is a model, without its primary metric."""
+    """Name the open run: ``fraud pipeline AP 0.930``; before there is a model, without its primary metric."""
     # Only called where MLflow is imported already.
     from mlflow import MlflowClient
 

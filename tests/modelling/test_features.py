@@ -13,7 +13,7 @@ from hardcover.modelling import features
 SCHEMA = {
     "properties": {"grade": {"type": "string", "enum": ["a", "b"]}, "width": {"type": "number"}},
     "required": ["grade", "width"],
-    "x-target": "broken",
+    "x-roles": {"key": "record", "target": "broken"},
 }
 CLEAN = pd.DataFrame(
     {
@@ -33,7 +33,7 @@ def test_a_table_has_keys_target_and_inputs_in_the_models_order():
 
     assert list(table) == ["record", "split", "broken", "grade", "width", "area", "wide"]
     assert plan["inputs"] == ["grade", "width", "area", "wide"]
-    assert (plan["categorical"], plan["target"]) == (["grade"], "broken")
+    assert (plan["categorical"], plan["roles"]["target"]) == (["grade"], "broken")
     assert table["area"].tolist() == [4.0, 0.0]
     assert plan["functions"]["area"]["parameters"] == ["wide", "grade"]
 
@@ -102,7 +102,7 @@ def test_a_features_own_module_may_hold_helpers_and_constants():
 
 
 def test_features_edited_in_the_notebook_only_cannot_be_released(notebook_run):
-    from casebook.model import release
+    from hardcover import release
     from hardcover.errors import ReleaseError
 
     plan = notebook_run.place.read("04_feature", "feature_plan.json")

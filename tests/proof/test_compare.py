@@ -10,23 +10,21 @@ from hardcover.proof import compare, report
 
 ANSWER = {
     "features": {"power": [1.0, 2.0, math.nan], "strain": [3.0, -0.0, 5.0]},
-    "raw": [0.1, 0.2, 0.3, 0.4],
-    "score": [0.5, 0.6, 0.7, 0.8],
-    "label": [False, True, True, True],
+    "raw": {"raw": [0.1, 0.2, 0.3, 0.4]},
+    "score": {"score": [0.5, 0.6, 0.7, 0.8]},
+    "label": {"label": [False, True, True, True]},
 }
-RECORD = {"features": {"power": [1.0, 2.0], "strain": [3.0, -0.0]}, "score": [0.5, 0.6]}
+SAVED = {"features": {"power": [1.0, 2.0], "strain": [3.0, -0.0]}, "score": {"score": [0.5, 0.6]}}
 
 
 def changed(quantity: str, row: int, value: float, column: str | None = None) -> dict:
-    answer = {**ANSWER, "features": dict(ANSWER["features"])}
-    place = answer["features"] if column else answer
-    key = column or quantity
-    place[key] = [*place[key][:row], value, *place[key][row + 1 :]]
-    return answer
+    columns, key = dict(ANSWER[quantity]), column or quantity
+    columns[key] = [*columns[key][:row], value, *columns[key][row + 1 :]]
+    return {**ANSWER, quantity: columns}
 
 
 def test_equal_answers_pass():
-    found = compare.compare({"notebook": ANSWER, "wheel": ANSWER}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "wheel": ANSWER}, SAVED)
 
     assert found["passed"]
     assert found["faces"]["notebook"] == found["faces"]["wheel"]
@@ -44,7 +42,7 @@ def test_equal_answers_pass():
     ],
 )
 def test_a_difference_is_named_with_face_row_column_and_distance(answer, quantity, column, row, ulps):
-    found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": answer}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": answer}, SAVED)
 
     (difference,) = found["differences"]
     assert not found["passed"]
@@ -55,29 +53,29 @@ def test_a_difference_is_named_with_face_row_column_and_distance(answer, quantit
     )
 
 
-def test_two_faces_that_left_the_record_are_named_though_they_are_the_most():
+def test_two_faces_that_left_what_training_saved_are_named_though_they_are_the_most():
     wrong = changed("score", 0, 0.25)
 
-    found = compare.compare({"notebook": ANSWER, "module": wrong, "pipeline": wrong}, RECORD)
+    found = compare.compare({"notebook": ANSWER, "module": wrong, "pipeline": wrong}, SAVED)
 
     assert [difference["face"] for difference in found["differences"]] == ["module", "pipeline"]
-    assert {difference["against"] for difference in found["differences"]} == {"record"}
+    assert {difference["against"] for difference in found["differences"]} == {"training"}
 
 
 def test_a_missing_feature_is_a_difference():
     less = {**ANSWER, "features": {"power": ANSWER["features"]["power"]}}
 
-    (difference,) = compare.compare({"notebook": ANSWER, "wheel": less}, RECORD)["differences"]
+    (difference,) = compare.compare({"notebook": ANSWER, "wheel": less}, SAVED)["differences"]
 
     assert (difference["face"], difference["column"], difference["value"]) == ("wheel", "strain", "missing")
 
 
 def test_rows_that_a_face_lacks_or_adds_are_a_difference():
-    fewer = {**ANSWER, **{name: ANSWER[name][:3] for name in ("raw", "score", "label")}}
-    more = {**ANSWER, **{name: [*ANSWER[name], 0.5] for name in ("raw", "score", "label")}}
+    fewer = {**ANSWER, **{name: {name: ANSWER[name][name][:3]} for name in ("raw", "score", "label")}}
+    more = {**ANSWER, **{name: {name: [*ANSWER[name][name], 0.5]} for name in ("raw", "score", "label")}}
 
     for other in (fewer, more):
-        found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": other}, RECORD)
+        found = compare.compare({"notebook": ANSWER, "module": ANSWER, "wheel": other}, SAVED)
 
         assert not found["passed"]
         assert {difference["face"] for difference in found["differences"]} == {"wheel"}

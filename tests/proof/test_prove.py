@@ -55,7 +55,7 @@ def test_all_faces_agree_and_the_proof_travels_in_the_wheel(notebook_run):
         len({tuple(face[quantity] for quantity in compare.QUANTITIES) for face in found["faces"].values()})
         == 1
     )
-    assert len({found["faces"][name]["reasons"] for name in wheels}) == 1
+    assert len({found["faces"][name]["contributions"] for name in wheels}) == 1
     assert found["rows"]["explained"] >= 200
     assert found["rows"]["holdout"] > 700
     assert found["rows"]["generated"] == 10_000

@@ -52,7 +52,7 @@ def test_the_front_page_says_what_was_asked_what_came_out_and_where_it_is(notebo
         said["source"]["description"],
         f"average precision {figure:.3f}",
         "logistic regression",
-        f"<b>{said['metrics']['threshold']:.4g}</b>",
+        f"<b>{said['metrics']['decision']['threshold']:.4g}</b>",
         "all faces give the same bits",
         said["release_report"]["wheel"],
         said["run"],

@@ -17,7 +17,7 @@ from hardcover.errors import HardcoverError, StageFailed
 from hardcover.notebooks import executor, report
 from tests.conftest import BIN, ROOT
 
-cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "programs" / "clean_notebook.py"))["cleaned"]
+cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "notebooks" / "clean.py"))["cleaned"]
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoints" not in str(path))
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -197,15 +197,15 @@ def test_a_report_folds_code_lists_contents_and_leaves_out_logs(tmp_path):
 def test_a_report_loads_nothing_from_elsewhere(notebook_run):
     reports = sorted(notebook_run.place.data.glob("08_reporting/maintenance/*/0*.html"))
 
-    assert [report.stem for report in reports] == [
+    assert [path.stem for path in reports] == [
         "01_data",
         "02_features",
         "03_train",
         "04_explain",
         "05_release",
     ]
-    for report in reports:
-        text = report.read_text()
+    for path in reports:
+        text = path.read_text()
         for attribute in (
             'src="http',
             "src='http",
@@ -214,6 +214,6 @@ def test_a_report_loads_nothing_from_elsewhere(notebook_run):
             "url(http",
             "@import",
         ):
-            assert attribute not in text, (report.name, attribute)
+            assert attribute not in text, (path.name, attribute)
     pictures = re.findall(r"data:image/png;base64,[^'\"]*", reports[2].read_text())
     assert len(pictures) == len(set(pictures)) == 4

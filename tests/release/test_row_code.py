@@ -22,7 +22,7 @@ from hardcover.runtime.records import Fields, InvalidRecord
 from tests.runtime.test_hostile_models import SOAK
 from tests.runtime.test_records import GOOD
 
-SCHEMA = schema.to_json_schema(data.SCHEMA)
+SCHEMA = schema.to_json_schema(schema.as_data(data.SCHEMA))
 INPUTS = [*SCHEMA["properties"], *features.discover(module)]
 RECORDS = 100_000 if SOAK else 20_000
 

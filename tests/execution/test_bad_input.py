@@ -27,7 +27,7 @@ def one_class(table: pd.DataFrame) -> pd.DataFrame:
 BAD_FILES = {
     "another table altogether": (
         lambda table: b"id,colour,price\n1,red,2.5\n",
-        ["no layout fits: the nearest, ", "the file has 'id', 'colour', 'price'", "conf/local/"],
+        ["no mapping fits: the nearest, ", "the file has 'id', 'colour', 'price'", "conf/local/"],
     ),
     "an empty file": (lambda table: b"", ["the raw file is empty", "bad.csv", "Deliver it again"]),
     "only blanks": (lambda table: b" \n\n", ["the raw file is empty"]),
@@ -36,8 +36,8 @@ BAD_FILES = {
         lambda table: table.rename(columns={"Torque [Nm]": "Torqe [Nm]"}),
         [
             "column 'Torque [Nm]' is missing; found 'Torqe [Nm]'",
-            "layout 'ai4i'",
-            "map it under 'layouts' in conf/local/",
+            "mapping 'ai4i'",
+            "map it under 'column_mapping' in conf/local/",
         ],
     ),
     "a column of the wrong type": (
@@ -75,10 +75,10 @@ BAD_FILES = {
         lambda table: table.assign(**{"Tool wear [min]": "-5", "Torque [Nm]": "-1"}),
         ["all 4000 rows are quarantined", "tool_wear", "torque"],
     ),
-    "one class": (one_class, ["the target 'failure' is 0 in all 4000 rows", "Bring both classes"]),
+    "one class": (one_class, ["the target 'failure' is 0 in all 4000 rows", "Bring rows of both classes"]),
     "too few failures": (
         lambda table: one_class(table).assign(**{"Machine failure": ["1"] + ["0"] * (len(table) - 1)}),
-        ["has not both classes", "4000 clean rows, 1 failures"],
+        ["is 0 in all", "the part 'validation' of 4000 clean rows"],
     ),
     "degrees Celsius under a Kelvin header": (
         lambda table: celsius(table),
@@ -237,7 +237,7 @@ def test_a_notebook_shows_the_error_and_the_copy(place, tmp_path):
         in done.stderr
     )
     # The cell that ran the stage would add nothing.
-    assert "stage.run" not in done.stderr
+    assert "here.run" not in done.stderr
     (copy,) = place.data.glob("08_reporting/maintenance/*/01_data.ipynb")
     assert str(copy) in done.stderr
     assert copy.with_suffix(".html").exists()
@@ -300,8 +300,8 @@ def test_impossible_rows_go_to_quarantine_with_all_their_reasons(ai4i_csv, here,
     assert main.main(arguments) == 0
 
     report = here.read("08_reporting", "data_report.json")
-    refused = pd.read_parquet(here.newest("02_intermediate", "quarantine.parquet")).set_index("row")[
-        "reasons"
+    refused = pd.read_parquet(here.newest("02_intermediate", "quarantine.parquet")).set_index("source_row")[
+        "rejections"
     ]
     assert (report["rows"], report["clean"], report["quarantined"]) == (4000, 3994, 6)
     assert sorted(refused.index) == [1, 2, 3, 4, 6, 7]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardcover.errors import VersionError
-from hardcover.store import drafts, disk, versions
+from hardcover.store import disk, drafts, versions
 
 OLD = Path(__file__).parent / "old"
 

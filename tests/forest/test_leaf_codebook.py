@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardcover import tasks
 from hardcover.errors import DataError, ModelTextError
 from hardcover.forest import leaf_codebook, lightgbm_text
 from hardcover.modelling import rounding
 from tests.runtime.strategies import PLAIN, train
 
-ALLOWED = {"leaf_bits": 8, "most_score_error": 1.0, "most_precision_loss": 1.0}
+ALLOWED = {"leaf_bits": 8, "max_score_error": 1.0, "max_metric_loss": 1.0}
+BINARY = tasks.of("binary")
+AT_HALF = {"kind": "threshold", "threshold": 0.5}
 
 
 @given(st.integers(0, 100), st.integers(1, 60), st.sampled_from(["binary", "multiclass", "poisson"]))
@@ -44,15 +47,16 @@ def test_what_it_costs_is_told_and_bounded():
     booster = train({**PLAIN, "rounds": 100, "num_leaves": 40})
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(500, 5))
-    target = (inputs[:, 0] > 0).astype(int)
+    rows = tasks.Rows(inputs, (inputs[:, 0] > 0).astype(float))
     text = booster.model_to_string()
 
-    smaller, facts = rounding.compressed(text, inputs, target, ALLOWED)
+    smaller, facts = rounding.compressed(text, rows, ALLOWED, BINARY, AT_HALF)
 
     difference = np.abs(lgb.Booster(model_str=smaller).predict(inputs) - booster.predict(inputs)).max()
     assert facts["score_error"] == difference > 0
     assert facts["bytes"][1] < facts["bytes"][0]
-    assert rounding.compressed(text, inputs, target, {"leaf_bits": 64}) == (text, {"leaf_bits": 64})
-    for bound in ("most_score_error", "most_precision_loss"):
+    unchanged = {"leaf_bits": 64}
+    assert rounding.compressed(text, rows, unchanged, BINARY, AT_HALF) == (text, unchanged)
+    for bound in ("max_score_error", "max_metric_loss"):
         with pytest.raises(DataError, match=f"leaves of 8 bits: .* is above {bound}"):
-            rounding.compressed(text, inputs, target, {**ALLOWED, bound: -1.0})
+            rounding.compressed(text, rows, {**ALLOWED, bound: -1.0}, BINARY, AT_HALF)

@@ -9,7 +9,8 @@ import pytest
 from kedro.pipeline import node, pipeline
 
 from hardcover.incremental.runner import IncrementalRunner
-from hardcover.store import catalog, versions
+from hardcover.store import catalog as catalogs
+from hardcover.store import versions
 from hardcover.store.catalog import VersionedCatalog
 from tests.conftest import Place
 
@@ -65,7 +66,7 @@ def run(here, tmp_path):
 
     def call(nodes=NODES, force=False, **params) -> list[str]:
         CALLS.clear()
-        catalog._verified.clear()
+        catalogs._verified.clear()
         config = {
             name: {"type": "json.JSONDataset", "filepath": f"{tmp_path}/{name}.json", "versioned": True}
             for name in KEPT
@@ -203,7 +204,7 @@ def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checko
 
     assert len(ran("--pipeline", first)) == 17
     shutil.copytree(first.folder, faces["--notebooks"].folder)
-    explain, features = "notebooks/model/04_explain.ipynb", "notebooks/maintenance/02_features.ipynb"
+    explain, features = "src/hardcover/modelling/explanation.py", "notebooks/maintenance/02_features.ipynb"
 
     def edit_a_comment() -> None:
         checkout.edit(explain, "    figure = plt.gcf()", "    # as shap left it\n    figure = plt.gcf()")
@@ -217,7 +218,8 @@ def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checko
         )
 
     def edit_a_parameter() -> None:
-        checkout.edit("conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
+        old = "bootstrap: 50}"
+        checkout.edit("conf/ci/parameters_maintenance.yml", old, f"{old}\n  explanation: {{dependence: 2}}")
 
     def bump_a_library() -> None:
         metadata = checkout.folder / "libraries" / "shap-99.0.dist-info" / "METADATA"

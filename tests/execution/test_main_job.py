@@ -20,16 +20,12 @@ from hardcover.release import compiler, isolated_env, wheel, wheel_file
 from tests.conftest import BIN, ROOT
 from tests.runtime.strategies import SPECIAL
 
-FIGURES = [
-    "beeswarm",
-    "calibration",
-    "cost",
-    "dependence",
-    "false_alarm",
-    "importance",
-    "missed_failure",
-    "precision_recall",
-]
+PICTURES = {
+    "performance": ["calibration", "cost", "precision_recall"],
+    "overview": ["beeswarm", "importance"],
+    "dependence": ["dependence"],
+    "errors": ["false_alarm", "missed"],
+}
 
 
 def test_ends_with_a_summary_of_what_was_done(notebook_run):
@@ -79,7 +75,11 @@ def test_kedro_run_gives_the_same_bits_as_the_notebooks(notebook_run, kedro_run)
         ("07_model_output", "predictions.parquet"),
         ("07_model_output", "explanations.parquet"),
         ("08_reporting", "metrics.json"),
-        *(("08_reporting", f"{figure}_figure.png") for figure in FIGURES),
+        *(
+            ("08_reporting", f"{name}_figures/{picture}.png")
+            for name, pictures in PICTURES.items()
+            for picture in pictures
+        ),
     ):
         theirs, ours = (run.newest(layer, name).read_bytes() for run in (kedro_run, notebook_run.place))
         assert theirs == ours, name
@@ -170,7 +170,7 @@ print(model.predict({RECORD}).score)
 
 def test_the_wheel_answers_and_explains_with_nothing_else_installed(notebook_run, tmp_path):
     (wheel,) = notebook_run.place.dist.glob("casebook_maintenance-*.whl")
-    python = isolated_env.install(wheel.read_bytes(), wheel.name, tmp_path)
+    python = isolated_env.install(wheel.read_bytes(), tmp_path)
     code = f"""
 import json, math, sys
 from casebook_maintenance import model
@@ -179,9 +179,9 @@ found = model.predict({RECORD}, explain=True)
 strongest = model.predict({RECORD}, explain=True, top=2)
 (raw,) = model.evaluator.raw(model._row({RECORD}, True))
 assert isinstance(model.evaluator, Kernel)
-assert strongest.reasons == found.reasons[:2] and strongest.score == found.score
-assert [abs(reason.contribution) for reason in found.reasons] == sorted((abs(reason.contribution) for reason in found.reasons), reverse=True)
-assert math.isclose(found.base_value + sum(reason.contribution for reason in found.reasons), raw, rel_tol=1e-12)
+assert strongest.contributions == found.contributions[:2] and strongest.score == found.score
+assert [abs(each.contribution) for each in found.contributions] == sorted((abs(each.contribution) for each in found.contributions), reverse=True)
+assert math.isclose(found.base_value + sum(each.contribution for each in found.contributions), raw, rel_tol=1e-12)
 golden, differences = model.selftest()
 assert golden >= 100 and not differences
 before = model.predict({RECORD})
@@ -203,8 +203,8 @@ except ImportError as error:
     )
     first, second = map(json.loads, asked.stdout.splitlines())
     assert asked.returncode == 1
-    assert set(first) == {"score", "label", "version", "reasons", "base_value"}
-    assert len(first["reasons"]) == 1
+    assert set(first) == {"score", "label", "version", "contributions", "base_value"}
+    assert len(first["contributions"]) == 1
     assert len(second["problems"]) == len(RECORD)
 
 
@@ -339,7 +339,7 @@ def test_a_file_gives_a_stratified_split_and_says_so(ai4i_csv, place):
     assert said["release_report"]["differing_bits"] == 0
 
 
-def test_a_file_cut_into_two_layouts_gives_the_same_rows(ai4i_csv, place, tmp_path):
+def test_a_file_cut_in_two_of_different_columns_gives_the_same_rows(ai4i_csv, place, tmp_path):
     table = pd.read_csv(ai4i_csv)
     first, second = table.iloc[:2000], table.iloc[2000:]
     first.to_csv(tmp_path / "first.csv", index=False)
@@ -395,7 +395,7 @@ def test_mlflow_shows_the_run_whole(notebook_run):
     assert run.data.tags["wheel"] == notebook_run.said["release_report"]["wheel"]
     assert len(run.data.tags["git_commit"].split()[0]) == 40
     assert run.data.tags["proof"] == "passed"
-    assert not [name for name in run.data.params if ".layouts" in name]
+    assert not [name for name in run.data.params if ".column_mapping" in name]
     everything = {**run.data.tags, **run.data.params}
     assert not [name for name, value in everything.items() if " at 0x" in value]
     assert run.data.params["maintenance.training.num_leaves"] == "7"
@@ -413,8 +413,8 @@ def test_mlflow_shows_the_run_whole(notebook_run):
         for name in ("01_data", "02_features", "03_train", "04_explain", "05_release")
         for suffix in ("ipynb", "html")
     }
-    pictures = [item.path for item in client.list_artifacts(run.info.run_id, "maintenance/beeswarm_figure")]
-    assert pictures == ["maintenance/beeswarm_figure/beeswarm_figure.png"]
+    pictures = [item.path for item in client.list_artifacts(run.info.run_id, "maintenance/overview_figures")]
+    assert pictures == [f"maintenance/overview_figures/{name}.png" for name in PICTURES["overview"]]
     experiment = client.get_experiment_by_name("casebook")
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
@@ -422,10 +422,10 @@ def test_mlflow_shows_the_run_whole(notebook_run):
 def test_each_run_of_a_stage_in_one_kernel_is_a_run_of_its_own(place):
     code = """
 from casebook.maintenance import data
-from hardcover import HardcoverError, Stage
+from hardcover import Case, HardcoverError
 for files in (["/no.csv"], [], []):
     try:
-        Stage("maintenance", env="ci", params={"files": files}).run(data.create_pipeline(), force=True)
+        Case("maintenance", env="ci", params={"files": files}).run(data.create_pipeline(), force=True)
     except HardcoverError as error:
         print(error)
 """

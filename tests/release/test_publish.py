@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from hardcover.release import publish, wheel
 from hardcover.store import disk
 from tests.conftest import Place
-from tests.test_compiler import made_parts
+from tests.release.test_compiler import AT_HALF, made_parts
 
 PROOF = {"passed": True, "rows": {}}
 
@@ -20,8 +20,8 @@ def built():
 
     files, about = made_parts()
     return [
-        wheel.build("small", "0.1.0", features, files, {**about, "threshold": threshold})
-        for threshold in (0.1, 0.2)
+        wheel.build("project_small", "small", "0.1.0", features, files, {**about, "decision": decision})
+        for decision in ({**AT_HALF, "threshold": 0.1}, AT_HALF)
     ]
 
 
@@ -102,7 +102,7 @@ def test_a_failed_proof_publishes_nothing_and_marks_the_run(checkout, place):
     experiment = client.get_experiment_by_name("casebook")
     (run,) = client.search_runs([experiment.experiment_id])
     assert done.returncode == 1
-    assert "pipeline differs from record" in done.stdout
+    assert "pipeline differs from training" in done.stdout
     assert not place.dist.exists()
     assert set(aliases) == {"challenger"}
     assert run.info.status == "FAILED"

@@ -18,7 +18,7 @@ SOAK = os.environ.get("HYPOTHESIS_PROFILE") == "soak"
 MANY = """
 import sys
 from kedro_datasets.json import JSONDataset
-from hardcover.catalog import VersionedCatalog
+from hardcover.store.catalog import VersionedCatalog
 catalog = VersionedCatalog.from_config(
     {"facts": {"type": "json.JSONDataset", "filepath": sys.argv[1] + "/facts.json", "versioned": True}}
 )

@@ -6,7 +6,7 @@ import struct
 import subprocess
 from importlib.metadata import version
 
-from hardcover.release import isolated_env, wheel_file
+from hardcover.release import isolated_env
 from hardcover.runtime import functions
 from tests.conftest import Checkout, Place
 from tests.runtime.test_records import GOOD
@@ -46,11 +46,11 @@ def answered(said: dict, folder, needs: list[str]) -> dict:
     """Install the released wheel where nothing else is, and ask it for one record with its inputs."""
     path = said["proof"]["published"]["path"]
     built = open(path, "rb").read()  # noqa: PTH123, SIM115
-    python = isolated_env.install(built, wheel_file.file_name(built), folder, *needs)
+    python = isolated_env.install(built, folder, *needs)
     program = (
         "import json, sys; from casebook_maintenance import model\n"
         "found = model.predict(json.loads(sys.argv[1]), explain=True)\n"
-        "print(json.dumps({'score': found.score, **{reason.feature: reason.value for reason in found.reasons}}))"
+        "print(json.dumps({'score': found.score, **{each.feature: each.value for each in found.contributions}}))"
     )
     command = [python, "-I", "-c", program, json.dumps({**GOOD, "tool_wear": 0})]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)

@@ -1,6 +1,6 @@
 /* Counts what a process does to files under one folder, and at the n-th call kills it or lets the call fail.
  *
- * Preloaded by tests/saving.py. A write that is hit does half of its work first, as a real one may.
+ * Preloaded by tests/store/saving.py. A write that is hit does half of its work first, as a real one may.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

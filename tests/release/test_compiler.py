@@ -13,11 +13,13 @@ from hardcover.errors import ReleaseError, UnknownName
 from hardcover.forest import flatten, lightgbm_text
 from hardcover.ingest import schema
 from hardcover.release import compiler, wheel, wheel_file
+from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.model import Model
 from tests.runtime.strategies import PLAIN, train
 from tests.runtime.test_records import GOOD
 
+AT_HALF = {"kind": "threshold", "threshold": 0.5}
 INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
 
 
@@ -25,10 +27,10 @@ def made_parts() -> tuple[dict[str, bytes], dict]:
     trees = lightgbm_text.parse(train(PLAIN).model_to_string())
     files = {
         "model.safetensors": flatten.to_bytes(trees),
-        "schema.json": json.dumps(schema.to_json_schema(data.SCHEMA)).encode(),
+        "schema.json": json.dumps(schema.to_json_schema(schema.as_data(data.SCHEMA))).encode(),
         "golden.json": b'{"rows": []}',
     }
-    return files, {"case": "small", "inputs": INPUTS, "threshold": 0.5}
+    return files, {"case": "small", "inputs": INPUTS, "decision": AT_HALF}
 
 
 parts = pytest.fixture(scope="module")(made_parts)
@@ -36,7 +38,7 @@ parts = pytest.fixture(scope="module")(made_parts)
 
 def built(parts) -> bytes:
     files, about = parts
-    return wheel.build("small", "0.1.0", module, files, about)
+    return wheel.build("project_small", "small", "0.1.0", module, files, about)
 
 
 def test_the_same_wheel_comes_of_the_same_input_even_compiled_anew(parts, monkeypatch, tmp_path):
@@ -54,17 +56,28 @@ def test_the_same_wheel_comes_of_the_same_input_even_compiled_anew(parts, monkey
 def test_what_answers_otherwise_has_another_version(parts):
     files, about = parts
     names = {
-        wheel_file.file_name(wheel.build("small", "0.1.0", module, {**files, **change}, {**about, **more}))
-        for change, more in (({}, {}), ({}, {"threshold": 0.1}), ({"golden.json": b'{"rows": [1]}'}, {}))
+        wheel_file.file_name(
+            wheel.build("project_small", "small", "0.1.0", module, {**files, **change}, {**about, **more})
+        )
+        for change, more in (
+            ({}, {}),
+            ({}, {"decision": {**AT_HALF, "threshold": 0.1}}),
+            ({"golden.json": b'{"rows": [1]}'}, {}),
+        )
     }
     assert len(names) == 3
 
 
-def test_a_model_with_several_outputs_is_refused(parts):
+def test_a_decision_for_another_number_of_scores_is_refused(parts, tmp_path):
     files, about = parts
     trees = lightgbm_text.parse(train({**PLAIN, "objective": "multiclass"}).model_to_string())
-    with pytest.raises(ReleaseError, match="several outputs"):
-        wheel.build("small", "0.1.0", module, {**files, "model.safetensors": flatten.to_bytes(trees)}, about)
+    several = {**files, "model.safetensors": flatten.to_bytes(trees)}
+    made = wheel.build("project_small", "small", "0.1.0", module, several, about)
+    with zipfile.ZipFile(io.BytesIO(made)) as archive:
+        archive.extractall(tmp_path)
+
+    with pytest.raises(DamagedRelease, match="decides among 1 scores, its model gives 3"):
+        Model(tmp_path / "project_small", module).predict(GOOD)
 
 
 def test_numpy_is_asked_for_where_the_features_import_it():
@@ -89,12 +102,12 @@ def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts
         archive.extractall(tmp_path)
         tags = archive.read(next(name for name in archive.namelist() if name.endswith("WHEEL"))).decode()
     assert "Root-Is-Purelib: true" in tags
-    model = Model(tmp_path / "casebook_small", module)
+    model = Model(tmp_path / "project_small", module)
     found = model.predict(GOOD, explain=True)
     assert isinstance(model.evaluator, Forest)
     assert model.explain_inputs([]).shape == (0, len(INPUTS) + 1)
     assert model.score_inputs(np.zeros((0, len(INPUTS)))).shape == (0,)
-    assert sum(reason.contribution for reason in found.reasons) + found.base_value == pytest.approx(
+    assert sum(each.contribution for each in found.contributions) + found.base_value == pytest.approx(
         model.evaluator.raw(model._row(GOOD, True))[0], rel=1e-12
     )
 

@@ -8,7 +8,7 @@ import pytest
 from hardcover.errors import RunLocked
 from hardcover.store import run_lock
 
-HOLD = "import time; from hardcover import lock\nwith run_lock.hold(wait=0): print('held', flush=True); time.sleep(60)"
+HOLD = "import time; from hardcover.store import run_lock\nwith run_lock.hold(wait=0): print('held', flush=True); time.sleep(60)"
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pytest
 from kedro.io import DatasetNotFoundError
 
 from hardcover.errors import StorageError, VersionError
-from hardcover.store import catalog, versions
+from hardcover.store import catalog as catalogs
+from hardcover.store import versions
 from hardcover.store.catalog import VersionedCatalog
 from hardcover.store.datasets import BytesDataset
 
@@ -38,7 +39,7 @@ class Torn(BytesDataset):
 @pytest.fixture
 def open_catalog(here, tmp_path):
     def make(load_versions: dict | None = None, kind: type = BytesDataset) -> VersionedCatalog:
-        catalog._verified.clear()
+        catalogs._verified.clear()
         pattern = {"type": kind, "filepath": f"{tmp_path}/03_primary/{{case}}/clean.bin", "versioned": True}
         catalog = VersionedCatalog.from_config({"{case}.clean": pattern}, load_versions=load_versions)
         catalog.in_run = True

@@ -16,7 +16,7 @@ COMMANDS = {
     "catalog list-patterns": ("{case}.clean",),
     "catalog resolve-patterns": ("maintenance.clean",),
     "registry list": ("maintenance.train",),
-    "registry describe maintenance": ("maintenance.deal_out",),
+    "registry describe maintenance": ("maintenance.assign_split",),
     "run --pipelines maintenance.data --env ci": (),
     "run --pipelines maintenance.data --env ci --runner ThreadRunner": (),
     "run --pipelines maintenance.data --env ci --runner hardcover.IncrementalRunner": (),
@@ -81,7 +81,7 @@ def test_kedro_viz_in_an_environment_of_its_own_draws_the_project_with_its_layer
     by_name = {node["name"]: node for node in graph["nodes"] if node["type"] == "data"}
     assert graph["layers"] == LAYERS
     assert by_name["maintenance.clean"]["layer"] == "primary"
-    assert {node["name"] for node in graph["nodes"]} >= {"fit", "build", "deal_out"}
+    assert {node["name"] for node in graph["nodes"]} >= {"fit", "build", "assign_split"}
 
 
 def viewer() -> str:

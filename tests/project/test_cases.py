@@ -4,7 +4,7 @@ import pytest
 from kedro.pipeline import node, pipeline
 
 from hardcover.errors import HardcoverError
-from hardcover.project import cases
+from hardcover.project import cases, pipelines
 
 
 def part(needs: str | None, gives: str):
@@ -12,7 +12,7 @@ def part(needs: str | None, gives: str):
 
 
 def test_stages_are_found_in_reading_order_with_their_modules(here):
-    found = cases.stages("maintenance", "casebook")
+    found = cases.stages("maintenance")
 
     assert cases.names() == ["maintenance"]
     assert [stage.name for stage in found] == ["data", "features", "train", "explain", "release"]
@@ -26,16 +26,16 @@ def test_the_order_is_that_of_the_datasets_whatever_the_order_given():
         "data": part(None, "clean"),
     }
 
-    assert cases.in_order(parts) == ["data", "features", "train"]
+    assert pipelines.in_order(parts) == ["data", "features", "train"]
 
 
 def test_stages_that_need_each_other_are_refused():
     with pytest.raises(HardcoverError, match="in a circle"):
-        cases.in_order({"a": part("y", "x"), "b": part("x", "y")})
+        pipelines.in_order({"a": part("y", "x"), "b": part("x", "y")})
 
 
 def test_every_pipeline_is_registered_by_case_and_stage(here):
-    found = cases.pipelines("casebook")
+    found = pipelines.register_pipelines()
 
     assert {"__default__", "maintenance", "maintenance.data", "maintenance.release"} <= set(found)
     assert found["__default__"].nodes == found["maintenance"].nodes
@@ -48,23 +48,25 @@ def test_no_node_changes_what_it_is_given(here):
     import copy
 
     from casebook.maintenance import data
+    from hardcover import ingest
     from hardcover.project.case import Case
 
-    stage = Case("maintenance", env="ci", params={"files": []})
-    layouts, simulator = stage.parameter("layouts"), stage.parameter("simulator")
-    raw, source = data.read([], simulator, layouts)
-    unified = data.unify(raw, source, layouts)
-    checked, quarantine = data.validate(unified)
-    clean = data.deal_out(checked, stage.parameter("split"))
+    case = Case("maintenance", env="ci", params={"files": []})
+    mapping, split = case.parameter("column_mapping"), case.parameter("split")
+    table = ingest.as_data(data.SCHEMA)
+    raw, source = data.read([], case.parameter("simulator"), mapping)
+    unified = ingest.unify_files(raw, source, mapping, {}, table=table)
+    checked, quarantine = ingest.quarantine_rows(unified, table=table)
+    clean, how = ingest.split_rows(checked, split, "binary", table=table)
     for function, arguments in (
-        (data.unify, (raw, source, layouts)),
-        (data.validate, (unified,)),
-        (data.deal_out, (checked, stage.parameter("split"))),
-        (data.report, (raw, source, clean, quarantine, layouts)),
+        (ingest.unify_files, (raw, source, mapping, {})),
+        (ingest.quarantine_rows, (unified,)),
+        (ingest.split_rows, (checked, split, "binary")),
+        (ingest.report_rows, (raw, source, clean, quarantine, how, mapping, "binary")),
     ):
         before = copy.deepcopy(arguments)
 
-        function(*arguments)
+        function(*arguments, table=table)
 
         for theirs, ours in zip(before, arguments, strict=True):
             assert theirs.equals(ours) if hasattr(theirs, "equals") else theirs == ours, function.__name__
