@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hardcover.store import versions
+from hardcover.store import disk, versions
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -155,28 +156,51 @@ def here(place, monkeypatch) -> Place:
     return place
 
 
+def once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> tuple[Path, object]:
+    """Make a folder once for all processes that run tests; returns it, and what making it returned, through JSON."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+    folder, said = root / name, root / f"{name}.json"
+    with disk.locked(root / f"{name}.lock"):
+        if not said.exists():
+            folder.mkdir()
+            said.write_text(json.dumps(make(folder)))
+    return folder, json.loads(said.read_text())
+
+
 @pytest.fixture(scope="session")
 def notebook_run(tmp_path_factory) -> Run:
     """The main job through its notebooks, small and fast, once for all tests that look at it."""
-    place = Place(tmp_path_factory.mktemp("notebooks"))
-    done = place.call("hardcover", "run", "--env", "ci", "--json", env={"HARDCOVER_RUN_PROVE": "yes"})
-    return Run(place, json.loads(done.stdout)[0])
+
+    def make(folder: Path) -> dict:
+        done = Place(folder).call(
+            "hardcover", "run", "--env", "ci", "--json", env={"HARDCOVER_RUN_PROVE": "yes"}
+        )
+        return json.loads(done.stdout)[0]
+
+    folder, said = once(tmp_path_factory, "notebooks", make)
+    return Run(Place(folder), said)
 
 
 @pytest.fixture(scope="session")
 def kedro_run(tmp_path_factory) -> Place:
     """The same by `kedro run`, in a fresh data folder."""
-    place = Place(tmp_path_factory.mktemp("kedro"))
-    place.call("kedro", "run", "--pipeline", "maintenance", "--env", "ci")
-    return place
+
+    def make(folder: Path) -> None:
+        Place(folder).call("kedro", "run", "--pipeline", "maintenance", "--env", "ci")
+
+    return Place(once(tmp_path_factory, "kedro", make)[0])
 
 
 @pytest.fixture(scope="session")
 def pipeline_run(tmp_path_factory) -> Place:
     """A case whose wheel was built and not proven, once for all tests that take a copy of it."""
-    place = Place(tmp_path_factory.mktemp("pipeline"))
-    place.call("hardcover", "run", "--pipeline", "--env", "ci")
-    return place
+
+    def make(folder: Path) -> None:
+        Place(folder).call("hardcover", "run", "--pipeline", "--env", "ci")
+
+    return Place(once(tmp_path_factory, "pipeline", make)[0])
 
 
 @pytest.fixture

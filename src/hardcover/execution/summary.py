@@ -30,7 +30,8 @@ def lines(facts: dict) -> list[str]:
         except (KeyError, TypeError, ValueError) as error:
             text = f"({needed} has no {error})"
         rows += [(name if not number else "", part) for number, part in enumerate(text.splitlines())]
-    return [f"{name:<18} {value}" for name, value in rows]
+    width = max(len(name) for name, _ in rows)
+    return [f"{name:<{width}} {value}" for name, value in rows]
 
 
 def _rows_line(facts: dict) -> str:

@@ -159,7 +159,8 @@ def evaluate(
         "trees": lgb.Booster(model_str=model).num_trees(),
         "replaced": replaced or {},
     }
-    if split["by"] in ("time", "entity_time") or folds.group_column(features, feature_plan):
+    apart = rows.query is None and folds.group_column(features, feature_plan)
+    if split["by"] in ("time", "entity_time") or apart:
         found = cross_validate(*shared, random=True)
         metrics["random_split"] = {kind.primary.name: found[f"{kind.primary.name}_mean"]}
     return metrics, predictions

@@ -86,7 +86,8 @@ def ndcg(rows: Rows, score: np.ndarray, first: int | None) -> float:
     for members in pd.Series(query).groupby(query, sort=True).indices.values():
         truth, mine = rows.target[members], score[members]
         discount = 1 / np.log2(np.arange(len(members)) + 2)
-        discount[first:] = 0
+        if first is not None:
+            discount[first:] = 0
         best = float((np.sort(truth)[::-1] * discount).sum())
         if best > 0:
             found.append(_gain(truth, mine, discount) / best)
