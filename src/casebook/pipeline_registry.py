@@ -1,5 +1,5 @@
 """The pipelines that ``kedro run --pipeline`` knows: each case, and each of its stages as ``case.stage``."""
 
-from hardcover.project.pipelines import register_pipelines
+from hardcover.project import register_pipelines
 
 __all__ = ["register_pipelines"]

@@ -134,7 +134,7 @@ def read(key: str) -> str:
     UnknownName
         When the key, or any key in the file or environment, is not a known setting.
     """
-    values = _all()
+    values = all_values()
     if key not in values:
         raise UnknownName("setting", key, values)
     value, start = values[key], project_root() if _variable(key) in os.environ else home()
@@ -183,7 +183,14 @@ def apart(folder: Path) -> dict[str, str]:
     }
 
 
-def _all() -> dict[str, str]:
+def all_values() -> dict[str, str]:
+    """Return all settings as the file and the environment give them.
+
+    Raises
+    ------
+    UnknownName
+        As ``read`` does.
+    """
     values = dict(DEFAULTS)
     file = project_root() / "settings.ini"
     parser = configparser.ConfigParser(interpolation=None)

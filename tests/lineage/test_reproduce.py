@@ -33,11 +33,11 @@ def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
         "notebooks/maintenance/02_features.ipynb", "return torque * tool_wear", "return tool_wear * torque"
     )
     commit(checkout, "another order")
-    checkout.edit("conf/base/parameters_maintenance.yml", "dependence: 3", "dependence: 2")
+    checkout.edit("conf/base/parameters_maintenance.yml", "    unit: EUR", "    unit: USD")
     commit(checkout, "fewer pictures")
     clean = run(checkout, place)
     checkout.edit(
-        "notebooks/model/04_explain.ipynb",
+        "src/hardcover/modelling/explanation.py",
         "figure.set_size_inches(width, height)",
         "figure.set_size_inches(width, width)",
     )
@@ -48,13 +48,11 @@ def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
     found = [reproduced(checkout, place, said["run"]) for said in (old, clean, dirty)]
 
     assert [facts["identical"] for facts in found] == [True, True, True], found
-    assert len(found[0]["outputs"]) == 25
+    assert len(found[0]["outputs"]) == 22
     assert found[0]["outputs"]["maintenance.wheel"] == "identical"
     assert found[0]["outputs"]["maintenance.registration_report"] == "external"
     # The dirty run made what its change reached; the rest it had reused.
-    assert set(found[2]["outputs"]) == {
-        f"maintenance.{name}_figure" for name in ("beeswarm", "importance", "missed_failure", "false_alarm")
-    }
+    assert set(found[2]["outputs"]) == {f"maintenance.{name}_figures" for name in ("overview", "errors")}
     assert "worktrees" not in {path.name for path in (checkout.folder / ".git").iterdir()} or not any(
         (checkout.folder / ".git" / "worktrees").iterdir()
     )

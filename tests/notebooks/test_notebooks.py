@@ -216,4 +216,4 @@ def test_a_report_loads_nothing_from_elsewhere(notebook_run):
         ):
             assert attribute not in text, (path.name, attribute)
     pictures = re.findall(r"data:image/png;base64,[^'\"]*", reports[2].read_text())
-    assert len(pictures) == len(set(pictures)) == 4
+    assert len(pictures) == len(set(pictures)) == 3

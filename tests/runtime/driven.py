@@ -9,7 +9,8 @@ import numpy as np
 
 from hardcover import runtime
 from hardcover.release import compiler
-from hardcover.runtime.forest import ARRAYS, LINKS, Forest
+from hardcover.runtime.forest import Forest
+from hardcover.runtime.forest_format import ARRAYS, LINKS
 from hardcover.runtime.shapley import rule_of
 
 HERE, KERNEL = Path(__file__).parent, Path(runtime.__file__).parent

@@ -17,7 +17,8 @@ from hardcover.forest import flatten, leaf_codebook, lightgbm_text
 from hardcover.release import compiler
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
-from hardcover.runtime.forest import ARRAYS, IN_PLACE, LEAF, Forest
+from hardcover.runtime.forest import Forest
+from hardcover.runtime.forest_format import ARRAYS, IN_PLACE, LEAF
 from hardcover.runtime.kernel import Kernel, NoKernel
 from hardcover.runtime.shapley import Explainer, Unexplainable
 from tests.runtime import driven

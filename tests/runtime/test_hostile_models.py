@@ -13,7 +13,8 @@ from hardcover.forest import flatten, lightgbm_text
 from hardcover.release import compiler
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
-from hardcover.runtime.forest import RULES, Forest
+from hardcover.runtime.forest import Forest
+from hardcover.runtime.forest_format import RULES
 from hardcover.runtime.shapley import Explainer
 from tests.runtime import driven
 from tests.runtime.strategies import PLAIN, hostile_rows, train

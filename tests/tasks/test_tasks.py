@@ -161,8 +161,8 @@ def test_intervals_cover_the_truth_at_about_their_level(task):
         interval = found[task.primary.name]
         covered += interval["low"] <= truth <= interval["high"]
 
-    # Of so many at 90 %, fewer would happen once in some hundred times; the seeds are always the same.
-    assert covered >= 0.75 * TRIALS
+    # At 90 %, fewer of the few would happen once in some hundred times; the seeds are always the same.
+    assert covered >= (0.8 if TRIALS > 100 else 0.6) * TRIALS
 
 
 def test_binary_metrics_are_scikit_learns():

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from hardcover import settings
-from hardcover.execution import summary
+from hardcover.execution import summary, unchanged
 from hardcover.execution.request import Plan, Request
 from hardcover.project import exported
 from hardcover.reporting.progress import Reporter, silent
@@ -21,9 +21,15 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
     HardcoverError
         Any of the errors of ``errors.py``; no version of the failed stage is kept.
     """
+    begin = time.monotonic()
     settings.enter(request.env)
+    plans = request.plans(say)
+    if not request.force and not request.export and (known := unchanged.results_of(request)):
+        say("nothing changed, everything reused")
+        return [{**facts, "seconds": round(time.monotonic() - begin, 1)} for facts in known]
     os.environ.update(settings.kedro_environment())
-    plans, results = request.plans(say), []
+    # Taken before anything is read, so that an edit during the run is seen by the next.
+    sources, results = unchanged.state_of_sources(), []
     if request.export:
         say("exporting the notebooks", transient=True)
         exported.export()
@@ -43,7 +49,31 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
                 facts["proof"] = _prove(plan, facts["nodes"])
             facts["seconds"] = round(time.monotonic() - begin, 1)
             results.append({**facts, "page": str(_front_page(facts))})
+        _note_unchanged(request, plans, sources, results)
     return results
+
+
+def _note_unchanged(request: Request, plans: list[Plan], sources: dict, results: list[dict]) -> None:
+    """Where the same request would now find nothing to do, keep that, so that the next one need not plan."""
+    from kedro.pipeline import Pipeline
+
+    from hardcover.incremental import runner
+    from hardcover.project.context import open_context
+
+    texts, places = [], []
+    for plan, facts in zip(plans, results, strict=True):
+        context = open_context(plan.env, plan.overrides)
+        whole = sum(plan.pipelines().values(), Pipeline([]))
+        if not runner.up_to_date(whole, context.catalog):
+            return
+        texts += unchanged.texts_in(context.params)
+        places += [*context.catalog.reused.values(), Path(facts["page"])]
+        published = (facts.get("proof") or {}).get("published")
+        if request.prove and not request.stages:
+            if not published:
+                return
+            places += [Path(published["path"]), Path(settings.read("release.dist")) / f"{plan.case}.json"]
+    unchanged.record(request, sources, results, texts, places)
 
 
 def _front_page(facts: dict) -> Path | None:

@@ -10,7 +10,8 @@ import numpy as np
 from hardcover.errors import ModelTextError
 from hardcover.forest.lightgbm_text import CATEGORICAL, DEFAULT_LEFT, MISSING_NONE, MISSING_ZERO, Trees
 from hardcover.runtime.arrays import KINDS, parse
-from hardcover.runtime.forest import ARRAYS, FORMAT, IN_PLACE, LEAF, MAX_CODES, MAX_RANK, Forest
+from hardcover.runtime.forest import Forest
+from hardcover.runtime.forest_format import ARRAYS, FORMAT, IN_PLACE, LEAF, MAX_CODES, MAX_RANK
 
 # Tables of categories stay in the processor's nearest cache; beyond, sets are looked up split by split.
 MAX_CELLS, MAX_SETS, MAX_SLOTS = 1 << 17, 2048, 1 << 16

@@ -77,7 +77,7 @@ def page(proof: dict) -> str:
         ("wheel", proof["wheel"]),
         ("commit", commit),
         ("Python", proof["python"]),
-        ("machine", proof.get("platform")),
+        ("platform", proof.get("platform")),
     ]
     body = f"""<h1>Proof of {html.escape(proof["case"])}: <span class="{"good" if proof["passed"] else "bad"}">{verdict}</span></h1>
 <p>A <i>face</i> is a way to get an answer from this model: as a notebook, a module, a pipeline or a wheel. Each face answered the same

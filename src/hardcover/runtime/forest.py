@@ -5,67 +5,18 @@ Here in plain Python, slowly, as the referee of ``kernel.c`` and for machines th
 (include/LightGBM/tree.h), add the trees in model order, and convert raw scores as its objectives do (src/objective).
 """
 
-import itertools
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from .arrays import KINDS, DamagedRelease, packed
+from .arrays import DamagedRelease, packed
+from .forest_format import ARRAYS, FORMAT, IN_PLACE, MAX_RANK, check_sizes, parts_of
+from .forest_format import check as check_forest
 
-FORMAT = "hardcover.forest/2"
 # kZeroThreshold of LightGBM is a float32; anything nearer to zero is taken as zero.
 ZERO_THRESHOLD = 1.0000000180025095e-35
-# Ranks of a node that say what it is, and the most thresholds that one slot tells apart.
-LEAF, IN_PLACE, MAX_RANK = 65535, 65534, 65533
-MAX_SLOTS, MAX_CODES = 65536, 65536
 # The largest category that LightGBM's int32 cast can give; everything beyond goes right.
 INT_LIMIT = 2147483648.0
-LINKS = ("identity", "square", "exp", "sigmoid", "softmax", "log1p_exp")
-
-# In the order in which the kernel takes them.
-ARRAYS = {
-    "node": "U64",
-    "value": "F64",
-    "code": "U16",
-    "book": "F64",
-    "leaf": "U32",
-    "cover": "U32",
-    "tree": "U32",
-    "threshold": "F64",
-    "threshold_offset": "U32",
-    "slot_feature": "U32",
-    "slot_first": "U32",
-    "slot_zero": "U32",
-    "slot_nan": "U32",
-    "table_feature": "U32",
-    "table_slot": "U32",
-    "table_slots": "U32",
-    "table_codes": "U32",
-    "table_offset": "U32",
-    "table_cell": "U8",
-    "set_offset": "U32",
-    "set_word": "U32",
-    "node_set": "U32",
-    "linear_offset": "U32",
-    "linear_feature": "U32",
-    "linear_weight": "F64",
-    "linear_plain": "F64",
-}
-# By the number that ``check`` of the kernel gives.
-RULES = (
-    "trees do not share out the nodes",
-    "features do not share out the thresholds",
-    "a feature's thresholds do not rise",
-    "a value is not finite",
-    "a slot names no feature, or no 16-bit number",
-    "a table of categories does not fit",
-    "a set of categories does not fit",
-    "a linear term does not fit",
-    "a tree has no node",
-    "a node names no slot",
-    "a node's children are not the next two of its tree",
-    "a leaf's value is not in the book",
-)
 
 
 class Forest:
@@ -119,85 +70,9 @@ class Forest:
         self.__dict__.update(arrays)
         self.trees, self.nodes = len(self.tree) - 1, len(self.node)
         self.slots = len(self.slot_feature) + sum(self.table_slots)
-        self._check_sizes()
+        check_sizes(self)
         if check:
-            self._check()
-
-    def _check_sizes(self) -> None:
-        """Check what the kernel takes for granted: the arrays' lengths, and the metadata."""
-        _demand(0 < self.features <= 1 << 20 and 0 < self.outputs <= 1 << 16, "it has no features or outputs")
-        _demand(self.link in LINKS and math.isfinite(self.slope), "its link is unknown")
-        _demand(math.isfinite(self.divisor) and self.divisor >= 1.0, "its divisor is no number of iterations")
-        _demand(len(self.tree) and self.nodes < 1 << 31, "it has no trees")
-        _demand(len(self.threshold_offset) == self.features + 1, RULES[1])
-        _demand(self.trees % self.outputs == 0, "its trees are no whole iterations")
-        for name, values in self.arrays.items():
-            # Lists, of tests, are read by Python alone.
-            kind = values.format if isinstance(values, memoryview) else KINDS[ARRAYS[name]][0]
-            _demand(kind == KINDS[ARRAYS[name]][0], f"{name} is not of {ARRAYS[name]}")
-        lengths = {name: len(values) for name, values in self.arrays.items()}
-        for names in (
-            ("node", "leaf", "cover"),
-            ("slot_feature", "slot_first", "slot_zero", "slot_nan"),
-            ("table_feature", "table_slot", "table_slots", "table_codes", "table_offset"),
-            ("linear_feature", "linear_weight"),
-        ):
-            _demand(len({lengths[name] for name in names}) == 1, f"{' and '.join(names)} differ in length")
-        coded = self.nodes if lengths["book"] else 0
-        _demand(
-            (lengths["value"], lengths["code"]) == (self.nodes - coded, coded),
-            "value and code differ from node",
-        )
-        _demand(len(self.set_offset) > 0, RULES[6])
-        _demand(lengths["node_set"] in (0, self.nodes), RULES[6])
-        _demand(lengths["linear_plain"] in (0, self.nodes), RULES[7])
-        wanted = self.nodes + 1 if lengths["linear_plain"] else 0
-        _demand(lengths["linear_offset"] == wanted, RULES[7])
-        _demand(bool(lengths["linear_plain"]) or not lengths["linear_weight"], RULES[7])
-
-    def _check(self) -> None:
-        """Do what ``check`` of the kernel does, and break the same rules."""
-        _demand(_rises(self.tree, self.nodes), RULES[0])
-        _demand(_rises(self.threshold_offset, len(self.threshold)), RULES[1])
-        for first, last in itertools.pairwise(self.threshold_offset):
-            mine = self.threshold[first:last]
-            _demand(all(at == at for at in mine), RULES[2])
-            _demand(all(low < high for low, high in itertools.pairwise(mine)), RULES[2])
-        for values in (self.value, self.book, self.linear_weight, self.linear_plain):
-            _demand(all(map(math.isfinite, values)), RULES[3])
-        _demand(all(feature < self.features for feature in self.slot_feature), RULES[4])
-        _demand(all(number <= LEAF for number in itertools.chain(self.slot_zero, self.slot_nan)), RULES[4])
-        slots = len(self.slot_feature)
-        for number, feature in enumerate(self.table_feature):
-            codes, count = self.table_codes[number], self.table_slots[number]
-            room = len(self.table_cell) - self.table_offset[number]
-            fits = feature < self.features and self.table_slot[number] == slots and 0 < count <= MAX_SLOTS
-            _demand(fits and codes <= MAX_CODES and (codes + 1) * count <= room, RULES[5])
-            slots += count
-        _demand(0 < slots <= MAX_SLOTS, RULES[5])
-        sets = len(self.set_offset) - 1
-        _demand(_rises(self.set_offset, len(self.set_word)), RULES[6])
-        _demand(all(number < sets for number in self.node_set), RULES[6])
-        if len(self.linear_plain):
-            _demand(_rises(self.linear_offset, len(self.linear_weight)), RULES[7])
-            _demand(all(feature < self.features for feature in self.linear_feature), RULES[7])
-        for first, last in itertools.pairwise(self.tree):
-            _demand(first < last, RULES[8])
-            self._check_tree(first, last, slots)
-        _demand(all(code < len(self.book) for code in self.code), RULES[11])
-
-    def _check_tree(self, first: int, last: int, slots: int) -> None:
-        following = first + 1
-        for at in range(first, last):
-            slot, rank, child = _parts(self.node[at])
-            _demand(slot < slots, RULES[9])
-            if child == at:
-                _demand(rank == LEAF, RULES[10])
-                continue
-            _demand(child == following and following + 2 <= last and rank != LEAF, RULES[10])
-            _demand(rank != IN_PLACE or (len(self.node_set) > 0 and slot < len(self.slot_feature)), RULES[6])
-            following += 2
-        _demand(following == last, RULES[10])
+            check_forest(self)
 
     def splits(self) -> list[tuple[int, float]]:
         """List the values where the model's answer can change, by feature: thresholds, and categories of sets."""
@@ -209,7 +84,7 @@ class Forest:
         for feature, codes in zip(self.table_feature, self.table_codes, strict=True):
             found += [(feature, float(code)) for code in range(codes + 1)]
         for at in range(self.nodes if len(self.node_set) else 0):
-            slot, rank, _ = _parts(self.node[at])
+            slot, rank, _ = parts_of(self.node[at])
             if rank == IN_PLACE:
                 number = self.node_set[at]
                 codes = 32 * (self.set_offset[number + 1] - self.set_offset[number])
@@ -322,24 +197,9 @@ class Forest:
         return memoryview(packed(row, self.features)).cast("d")
 
 
-def _parts(word: int) -> tuple[int, int, int]:
-    return word & 0xFFFF, word >> 16 & 0xFFFF, word >> 32
-
-
 def _exp(value: float) -> float:
     # The C library's, which LightGBM calls; numpy's own differs in the last bit on some processors.
     try:
         return math.exp(value)
     except OverflowError:
         return math.inf
-
-
-def _demand(condition: bool, complaint: str) -> None:
-    if not condition:
-        raise DamagedRelease(f"the model is damaged: {complaint}")
-
-
-def _rises(offsets: Sequence[int], end: int) -> bool:
-    if not len(offsets) or offsets[0] != 0 or offsets[len(offsets) - 1] != end:
-        return False
-    return all(low <= high for low, high in itertools.pairwise(offsets))

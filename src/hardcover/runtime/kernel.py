@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from .arrays import DamagedRelease, packed
-from .forest import ARRAYS, LINKS, RULES, Forest
+from .forest import Forest
+from .forest_format import ARRAYS, LINKS, RULES
 from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_of
 
 SPLIT = 64  # bytes of a split_t

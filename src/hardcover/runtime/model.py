@@ -183,10 +183,6 @@ class Model:
         list
             The position of each candidate, and its prediction.
 
-        Raises
-        ------
-        InvalidRecord
-            As ``predict`` does.
         """
         found = [(number, self.predict({**query, **given})) for number, given in enumerate(candidates)]
         return sorted(found, key=lambda each: -each[1].score)[:top]
@@ -216,18 +212,13 @@ class Model:
         return self.score_inputs(self.inputs_of(columns, validate=validate))
 
     def explain_many(self, columns, *, validate: bool = True):
-        """Explain many raw records at once, to the same bits as ``predict``.
+        """Explain many raw records at once, to the same bits as ``predict``; takes and raises what ``predict_many`` does.
 
         Returns
         -------
         numpy.ndarray
             Contributions to the raw scores, shape (rows, inputs + 1), float64, the base value last; of several classes
             (rows, classes, inputs + 1).
-
-        Raises
-        ------
-        InvalidRecord
-            As ``predict_many`` does.
         """
         return self.explain_inputs(self.inputs_of(columns, validate=validate))
 

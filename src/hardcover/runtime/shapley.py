@@ -7,7 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .forest import LEAF, Forest
+from .forest import Forest
+from .forest_format import LEAF
 
 # In deeper trees contributions explain little, and finding a feature on a path takes as long as it is deep.
 DEEPEST = 1024
