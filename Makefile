@@ -29,11 +29,12 @@ run: $(READY)    ## the main job: execute the notebooks, train, explain, release
 	$(BIN)/hardcover run $(ARGS)
 
 test: $(READY) check ## everything: lint, notebooks in sync, all tests, the main job included
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
 
-check: $(READY)  ## lint, format, import rules, notebooks clean and in sync with src/
+check: $(READY)  ## lint, format, types, import rules, notebooks clean and in sync with src/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy --no-error-summary
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest --quiet tests/notebooks/test_notebooks.py -k 'clean or carries or opens or small'
 
@@ -42,14 +43,14 @@ bench: $(READY)  ## measure side by side with peers; tables in benchmarks/result
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 
-soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py $(ARGS)
+soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers, random edits
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py tests/tasks tests/execution/test_unchanged.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' outputs from now on
 	git config filter.notebook.clean "$(BIN)/python src/hardcover/notebooks/clean.py"
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
-	rm -rf .venv .tools .pytest_cache .ruff_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
+	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
 	-git config --remove-section filter.notebook 2>/dev/null
 	find data -mindepth 2 -not -name .gitkeep -delete

@@ -118,7 +118,11 @@ class Checkout(NamedTuple):
 
 @pytest.fixture
 def checkout(tmp_path) -> Checkout:
-    folder = tmp_path / "checkout"
+    return copy_of_checkout(tmp_path / "checkout")
+
+
+def copy_of_checkout(folder: Path) -> Checkout:
+    """Copy what git has, or would add, into a repository of its own."""
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
     )

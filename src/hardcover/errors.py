@@ -44,7 +44,7 @@ class HardcoverError(Exception):
         text = f"{what} ({where})" if where else what
         super().__init__(f"{text}. {fix}".strip() if fix else f"{text}.")
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple:
         return _rebuild, (type(self), self.__dict__)
 
 

@@ -15,7 +15,7 @@ from hardcover.project.context import open_context
 from hardcover.tracking import server
 
 
-def run(plan: Plan) -> str | None:
+def run(plan: Plan) -> str:
     """Run what is not there yet; returns the run's id."""
     names = [f"{plan.case}.{name}" for name in plan.stages] or [plan.case]
     parts = plan.pipelines()
@@ -35,4 +35,4 @@ def run(plan: Plan) -> str | None:
         except KeyboardInterrupt as error:
             server.abandon()
             raise Stopped(f"case {plan.case!r}, pipeline {', '.join(names)}") from error
-    return session.last_run()
+    return session.last_run() or ""

@@ -4,6 +4,7 @@ import gc
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from hardcover import settings
 from hardcover.execution import summary, unchanged
@@ -27,9 +28,9 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
     if not request.force and not request.export and (known := unchanged.results_of(request)):
         say("nothing changed, everything reused")
         return [{**facts, "seconds": round(time.monotonic() - begin, 1)} for facts in known]
-    os.environ.update(settings.kedro_environment())
     # Taken before anything is read, so that an edit during the run is seen by the next.
     sources, results = unchanged.state_of_sources(), []
+    os.environ.update(settings.kedro_environment())
     if request.export:
         say("exporting the notebooks", transient=True)
         exported.export()
@@ -60,14 +61,16 @@ def _note_unchanged(request: Request, plans: list[Plan], sources: dict, results:
     from hardcover.incremental import runner
     from hardcover.project.context import open_context
 
-    texts, places = [], []
+    texts: list[str] = []
+    places: list[Path] = []
     for plan, facts in zip(plans, results, strict=True):
         context = open_context(plan.env, plan.overrides)
         whole = sum(plan.pipelines().values(), Pipeline([]))
-        if not runner.up_to_date(whole, context.catalog):
+        catalog: Any = context.catalog
+        if not runner.up_to_date(whole, catalog):
             return
         texts += unchanged.texts_in(context.params)
-        places += [*context.catalog.reused.values(), Path(facts["page"])]
+        places += [*catalog.reused.values(), Path(facts["page"])]
         published = (facts.get("proof") or {}).get("published")
         if request.prove and not request.stages:
             if not published:

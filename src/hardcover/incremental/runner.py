@@ -8,6 +8,7 @@ memory only run when one that needs them does.
 import logging
 from collections import Counter
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from kedro.pipeline import Pipeline
@@ -41,7 +42,7 @@ class IncrementalRunner(SequentialRunner):
     def _run(
         self,
         pipeline: Pipeline,
-        catalog: VersionedCatalog,
+        catalog: Any,
         hook_manager: Any = None,
         run_id: str | None = None,
     ) -> None:
@@ -64,7 +65,7 @@ class IncrementalRunner(SequentialRunner):
         for node in pipeline.nodes:
             if self._force:
                 reuse.origin_of(node, catalog)
-                found, reasons = {}, ["it was asked to"]
+                found, reasons = dict[str, Path](), ["it was asked to"]
             else:
                 found, reasons = reuse.reusable(node, catalog)
             if not reasons:

@@ -6,7 +6,7 @@ ask for other parameters of ``conf/`` than the function that it replaces.
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from kedro.pipeline import Pipeline, node, pipeline
@@ -59,7 +59,7 @@ def bound(function: Callable, **values: Any) -> Callable:
     mine = {name: value for name, value in values.items() if name in known}
     if not mine:
         return function
-    found = functools.partial(function, **mine)
+    found: Any = functools.partial(function, **mine)
     # Kedro names nodes by it. Not by update_wrapper, whose __wrapped__ would hide what is bound.
     found.__name__ = function.__name__
     # Kedro looks for models among the annotations of what it is given.
@@ -69,11 +69,11 @@ def bound(function: Callable, **values: Any) -> Callable:
     return found
 
 
-def replaced(create_pipeline: Callable, given: dict[str, Callable]) -> dict[str, str]:
+def replaced(create_pipeline: Callable, given: Mapping[str, Callable | None]) -> dict[str, str]:
     """Name the functions that a project gave instead of the library's, which are the defaults of ``create_pipeline``."""
     ours = inspect.signature(create_pipeline).parameters
     # By bare names: a notebook's functions are in another module than those that it exports.
-    return {name: each.__name__ for name, each in given.items() if each not in (None, ours[name].default)}
+    return {name: each.__name__ for name, each in given.items() if each and each is not ours[name].default}
 
 
 def make(stage: str, steps: Iterable[Step]) -> Pipeline:

@@ -144,7 +144,8 @@ def collect(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict]]:
     SourceError
         When a file cannot be read or is given twice.
     """
-    tables, files = [], []
+    tables: list[pd.DataFrame] = []
+    files: list[dict] = []
     for path in map(settings.from_project, paths):
         table = read_table(path)
         name = path.name

@@ -22,6 +22,8 @@ A column's ``metadata`` say its role and its unit:
     Anything else that is kept.
 """
 
+from typing import Any
+
 import pandas as pd
 import pandera.pandas as pa
 
@@ -49,7 +51,7 @@ DTYPES = {"number": float, "text": str, "time": "datetime64[us]"}
 
 
 def measured(
-    unit: str, low: float, high: float, description: str, role: str = "input", **options
+    unit: str, low: float, high: float, description: str, role: str = "input", **options: Any
 ) -> pa.Column:
     """Describe a number from ``low`` to ``high`` in ``unit``; unless ``nullable``, it may not be missing."""
     metadata = {"role": role, "unit": unit}
@@ -66,12 +68,12 @@ def flag(role: str, description: str, nullable: bool = False) -> pa.Column:
     )
 
 
-def category(role: str, levels: list[str], description: str, **options) -> pa.Column:
+def category(role: str, levels: list[str], description: str, **options: Any) -> pa.Column:
     """Describe a column that has one of a few texts."""
     return pa.Column(str, pa.Check.isin(levels), metadata={"role": role}, description=description, **options)
 
 
-def text(role: str, description: str, **options) -> pa.Column:
+def text(role: str, description: str, **options: Any) -> pa.Column:
     """Describe a column of text."""
     return pa.Column(str, metadata={"role": role}, description=description, **options)
 

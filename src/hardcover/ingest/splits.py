@@ -13,6 +13,8 @@
     Both: the holdout has entities and times that training has not seen. Rows that fit neither are left ``unused``.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -63,7 +65,7 @@ def assign(
     by_rows = _stratified if has_classes and policy != "random" else _random
     if policy == "time":
         parts, words = _by_time(rows[roles["time"]], split), f"time, {split['gap']} days apart"
-    elif policy == "entity_time":
+    elif policy == "entity_time" and entity is not None:
         parts, words = _by_both(rows, entity, roles["time"], split), f"{entity} and time"
     elif policy in ("random", "stratified") or entity is None:
         parts = by_rows(rows[roles["target"]], split)
@@ -76,7 +78,9 @@ def assign(
     return parts, words
 
 
-def _by_entity(rows: pd.DataFrame, entity: str, target: str, split: dict, by_rows) -> tuple[pd.Series, str]:
+def _by_entity(
+    rows: pd.DataFrame, entity: str, target: str, split: dict, by_rows: Callable
+) -> tuple[pd.Series, str]:
     named = rows[entity].notna()
     found = [_whole(rows.loc[named, entity], split), by_rows(rows.loc[~named, target], split)]
     parts = pd.concat([part for part in found if len(part)]).reindex(rows.index)

@@ -83,7 +83,7 @@ def check_units(
         groups = {name: values.dropna() for name, values in table[column].groupby(by)}
         groups = {name: values for name, values in groups.items() if len(values) >= MIN_ROWS}
         for name, values in groups.items():
-            unit = declared_by[name].get(column)
+            unit = declared_by[name].get(column, "")
             if unit not in units:
                 continue
             others = pd.concat([other for key, other in groups.items() if key != name] or [values.iloc[:0]])

@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from hardcover import tasks
 from hardcover.errors import DataError
 from hardcover.modelling import folds
-from hardcover.modelling.training import boost, rows_of
+from hardcover.modelling.training import boost, rows_of, scores
 from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
 
 def predict(model: str, rows: Rows) -> np.ndarray:
     """Score rows with LightGBM."""
-    return lgb.Booster(model_str=model).predict(rows.inputs)
+    return scores(lgb.Booster(model_str=model), rows)
 
 
 def intervals(
@@ -83,8 +83,9 @@ def cross_validate(
     for learn, test in parts[:1] if random else parts:
         inner, stop = _stop_rows(used.iloc[learn], rows.take(learn), shared, evaluation["seed"], random)
         booster = boost(rows.take(learn[inner]), rows.take(learn[stop]), feature_plan, options, task)
-        score = booster.predict(rows.inputs[test])
-        found.append(task.metrics(rows.take(test), score, decision, costs)[task.primary.name])
+        tested = rows.take(test)
+        score = scores(booster, tested)
+        found.append(task.metrics(tested, score, decision, costs)[task.primary.name])
     name = task.primary.name
     return {"folds": len(found), f"{name}_mean": float(np.mean(found)), f"{name}_std": float(np.std(found))}
 

@@ -39,8 +39,10 @@ def shapley_values(booster: lgb.Booster, inputs: np.ndarray) -> tuple[np.ndarray
     DataError
         When a row's values do not add up to its raw score within 1e-9.
     """
-    values = booster.predict(inputs, pred_contrib=True).reshape(len(inputs), -1, inputs.shape[1] + 1)
-    raw = booster.predict(inputs, raw_score=True).reshape(len(inputs), -1)
+    values = np.asarray(booster.predict(inputs, pred_contrib=True)).reshape(
+        len(inputs), -1, inputs.shape[1] + 1
+    )
+    raw = np.asarray(booster.predict(inputs, raw_score=True)).reshape(len(inputs), -1)
     error = float(np.abs(values.sum(axis=2) - raw).max()) / max(1.0, float(np.abs(raw).max()))
     if error > MAX_ERROR:
         raise DataError(

@@ -95,8 +95,8 @@ def table_of(
             raise FeatureError(what, "node compute_features", MEND) from error
         if np.isnan(values[step.name]).all():
             what = f"feature {step.name!r} is NaN for all {rows} rows"
-            inputs = ", ".join(step.parameters)
-            raise FeatureError(what, "node compute_features", f"Check its parameters: {inputs}.")
+            given = ", ".join(step.parameters)
+            raise FeatureError(what, "node compute_features", f"Check its parameters: {given}.")
     inputs = [*fields.properties, *sorted(functions)]
     roles = schema["x-roles"]
     kept = [roles.get("key"), "split", *(roles.get(role) for role in KEPT)]
@@ -152,7 +152,8 @@ def _refuse_types(feature: str, function: Callable) -> None:
 
 def _packages_used(function: Callable) -> Iterator[str]:
     """Yield the top-level packages that a function and its module's helpers take names from."""
-    waiting, seen = [function], set()
+    waiting: list[object] = [function]
+    seen: set[object] = set()
     while waiting:
         each = waiting.pop()
         if not isinstance(each, FunctionType) or each in seen:

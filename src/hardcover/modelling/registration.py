@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover import tasks
-from hardcover.modelling.training import rows_of
+from hardcover.modelling.training import rows_of, scores
 from hardcover.tasks import Task
 from hardcover.tasks.base import scores_of
 from hardcover.tracking import registry
@@ -29,7 +29,7 @@ def compare(
     if missing:
         return False, f"stays challenger: the champion needs {', '.join(missing)} and cannot be compared"
     rows = rows_of(features, {**feature_plan, "inputs": champion.feature_name()}, task, "holdout")
-    score = champion.predict(rows.inputs)
+    score = scores(champion, rows)
     outputs = len(task.classes(feature_plan["classes"] or None)) if task.name == "multiclass" else 1
     if (score.shape[1] if score.ndim > 1 else 1) != outputs:
         return False, "stays challenger: the champion answers another question and cannot be compared"

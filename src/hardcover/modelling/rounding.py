@@ -41,7 +41,7 @@ def compressed(text: str, rows: Rows, options: dict, task: Task, decision: dict)
     if bits == 64:
         return text, {"leaf_bits": bits}
     smaller = quantised(text, bits)
-    before, after = (lgb.Booster(model_str=one).predict(rows.inputs) for one in (text, smaller))
+    before, after = (np.asarray(lgb.Booster(model_str=one).predict(rows.inputs)) for one in (text, smaller))
     values = [task.metrics(rows, score, decision, {})[task.primary.name] for score in (before, after)]
     worse = values[0] - values[1] if task.primary.greater_is_better else values[1] - values[0]
     scale = 1.0 if task.has_classes else float(before.std()) or 1.0

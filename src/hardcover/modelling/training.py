@@ -39,6 +39,11 @@ def rows_of(features: pd.DataFrame, feature_plan: dict, task: Task, part: str | 
     )
 
 
+def scores(booster: lgb.Booster, rows: Rows) -> np.ndarray:
+    """Score rows with LightGBM: shape (rows,), or (rows, classes)."""
+    return np.asarray(booster.predict(rows.inputs))
+
+
 def boost(train: Rows, validation: Rows, feature_plan: dict, training: dict, task: Task) -> lgb.Booster:
     """Fit trees on ``train`` until ``validation`` has not improved for ``training["early_stopping"]`` rounds.
 
@@ -50,7 +55,7 @@ def boost(train: Rows, validation: Rows, feature_plan: dict, training: dict, tas
         _settings(training, feature_plan, task, len(train)),
         data,
         training["rounds"],
-        _dataset(validation, feature_plan, data),
+        [_dataset(validation, feature_plan, data)],
         callbacks=[stop],
     )
 
@@ -72,7 +77,8 @@ def boost_jointly(
         lgb.early_stopping(training["early_stopping"], verbose=False),
     )
     found = lgb.cv(settings, _dataset(rows, feature_plan), training["rounds"], folds=parts, callbacks=[stop])
-    rounds = len(next(iter(found.values())))
+    (history, *_) = found.values()
+    rounds = len(np.asarray(history))
     return lgb.train(settings, _dataset(rows, feature_plan), rounds)
 
 
@@ -92,9 +98,9 @@ def _dataset(rows: Rows, feature_plan: dict, reference: lgb.Dataset | None = Non
     group = None
     if rows.query is not None:
         # LightGBM wants a query's rows beside each other.
-        rows = rows.take(np.argsort(rows.query, kind="stable"))
-        _, first = np.unique(rows.query, return_index=True)
-        group = np.diff([*np.sort(first), len(rows)])
+        order = np.argsort(rows.query, kind="stable")
+        rows = rows.take(order)
+        _, group = np.unique(np.asarray(rows.query), return_counts=True)
     return lgb.Dataset(
         rows.inputs, rows.target, weight=rows.weight, group=group, reference=reference, **names
     )

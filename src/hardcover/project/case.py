@@ -6,7 +6,7 @@ import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
@@ -22,6 +22,7 @@ from hardcover.project.parameters import nested
 from hardcover.project.pipelines import of_case
 from hardcover.reporting import pages
 from hardcover.store import run_lock, versions
+from hardcover.store.catalog import VersionedCatalog
 from hardcover.tracking import server
 
 _current: dict[str, Pipeline] = {}
@@ -56,14 +57,15 @@ class Case:
         # A notebook shows results; the progress of nodes is for operators.
         logging.getLogger("kedro").setLevel(logging.WARNING)
         context = open_context(env, self._overrides or None)
-        self._catalog, self._parameters = context.catalog, context.params
+        self._parameters = context.params
+        self._catalog = cast(VersionedCatalog, context.catalog)
         completion.offer(type(self))
         if case not in self._parameters:
             raise UnknownName(
                 "case", case, [name for name, value in self._parameters.items() if isinstance(value, dict)]
             )
 
-    def _session(self) -> KedroSession:
+    def _session(self) -> Any:
         return KedroSession.create(
             project_path=settings.project_root(),
             save_on_close=False,
@@ -144,7 +146,7 @@ class Case:
         return StageRun(self, versioned)
 
     def _reuse(self, name: str, whole: Pipeline) -> bool:
-        catalog = open_context(self.env, self._overrides or None).catalog
+        catalog = cast(VersionedCatalog, open_context(self.env, self._overrides or None).catalog)
         if not up_to_date(whole, catalog):
             return False
         run = os.environ.get("HARDCOVER_RUN_ID") or uuid.uuid4().hex

@@ -27,7 +27,7 @@ EVERY = "this runner runs every node"
 class HardcoverHooks:
     """Kedro hooks for a project's settings.py: ``HOOKS = (HardcoverHooks(),)``."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._held = ExitStack()
         silence_others()
 

@@ -26,7 +26,7 @@ def of_stage(stage: cases.Stage, case: str) -> Pipeline:
 
 def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines of all cases by name: ``case``, ``case.stage``, and all of them as Kedro's default."""
-    found = {}
+    found: dict[str, Pipeline] = {}
     for case in cases.names():
         parts = {f"{case}.{stage.name}": of_stage(stage, case) for stage in cases.stages(case)}
         found |= {**parts, case: sum(parts.values(), Pipeline([]))}
@@ -36,7 +36,7 @@ def register_pipelines() -> dict[str, Pipeline]:
 
 def stage_of_nodes() -> dict[str, str]:
     """Return the stage of each node of all cases, in the order in which stages run."""
-    found = {}
+    found: dict[str, str] = {}
     for case in cases.names():
         parts = {stage.name: of_stage(stage, case) for stage in cases.stages(case)}
         found |= {node.name: name for name in in_order(parts) for node in parts[name].nodes}

@@ -4,7 +4,7 @@ import math
 import struct
 from collections.abc import Callable
 
-from hardcover.release.stage import RELATIVE_TOLERANCE
+from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.store import disk
 
 FORMAT = "hardcover.proof/3"

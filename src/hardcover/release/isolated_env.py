@@ -10,6 +10,8 @@ from hardcover.release import wheel_file
 
 # What runs in the environment, as a file beside this one.
 PROGRAM = "in_wheel.py"
+# Relative to the largest contribution, for values rounded in another order.
+RELATIVE_TOLERANCE = 1e-10
 
 
 def install(wheel: bytes, folder: Path, *requirements: str) -> str:

@@ -19,12 +19,11 @@ from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.incremental import fingerprint, stages
 from hardcover.incremental.stages import Step
 from hardcover.release import isolated_env, wheel, wheel_file
+from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.runtime import features as features_runtime
 from hardcover.runtime.files import MODEL
 from hardcover.tasks.base import scores_of
 
-# Relative to the largest contribution, for values rounded in another order.
-RELATIVE_TOLERANCE = 1e-10
 ROWS, EXPLAINED = 10_000, 100
 
 
@@ -151,10 +150,10 @@ def check_wheel(
         answer = isolated_env.answers(python, wheel, json.dumps(rows), "numpy", folder)
     score = np.array(list(answer["score"].values())).T
     wrong = differing_bits(score[:holdout].tolist(), scores_of(predictions))
-    edges = differing_bits(score[holdout:].tolist(), booster.predict(inputs))
+    edges = differing_bits(score[holdout:].tolist(), np.asarray(booster.predict(inputs)))
     error, largest = 0.0, 1.0
     if answer["contributions"]:
-        expected = booster.predict(inputs[: len(explained)], pred_contrib=True)
+        expected = np.asarray(booster.predict(inputs[: len(explained)], pred_contrib=True))
         error = float(np.abs(np.array(answer["contributions"]).reshape(expected.shape) - expected).max())
         largest = float(np.abs(expected).max())
     if wrong or edges or answer["differences"] or error > RELATIVE_TOLERANCE * largest:

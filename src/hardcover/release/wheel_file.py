@@ -35,7 +35,7 @@ def file_name(wheel: bytes) -> str:
     """Return the name that installers want for a wheel, from its metadata."""
     with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/WHEEL"))
-        tag = re.search(r"^Tag: (\S+)$", archive.read(metadata).decode(), re.M).group(1)
+        (tag,) = re.findall(r"^Tag: (\S+)$", archive.read(metadata).decode(), re.M)[:1]
     return f"{metadata.partition('.dist-info')[0]}-{tag}.whl"
 
 

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any
 
 import matplotlib.pyplot as plt
+from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 ACCENT, SECOND, INK, FAINT = "#b3123b", "#2f6690", "#333333", "#c8ccd0"
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", [SECOND, "#b9b4bd", ACCENT])
 STYLE = {
-    "axes.prop_cycle": plt.cycler(color=[ACCENT, SECOND, INK, "#8a9199"]),
+    "axes.prop_cycle": cycler(color=[ACCENT, SECOND, INK, "#8a9199"]),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#8a9199",
@@ -53,7 +54,7 @@ def styled(draw: Callable) -> Callable:
     """Let a function that draws do so in this look and no other, and close its figures, so that a notebook shows them once."""
 
     @wraps(draw)
-    def drawn(*arguments: Any, **options: Any):
+    def drawn(*arguments: Any, **options: Any) -> Any:
         with plt.style.context(STYLE, after_reset=True):
             made = draw(*arguments, **options)
         for figure in made if isinstance(made, tuple) else (made,):

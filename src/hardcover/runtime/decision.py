@@ -53,17 +53,18 @@ class Decision:
 
     def position(self, scores: Sequence[float]) -> int:
         """Return which of the classes to choose."""
-        values = scores if self._costs is None else [-cost for cost in self._expected(scores)]
+        costs = self._costs
+        values = scores if costs is None else [-cost for cost in self._expected(scores, costs)]
         best = 0
         for number, value in enumerate(values):
             if value > values[best]:
                 best = number
         return best
 
-    def _expected(self, scores: Sequence[float]) -> list[float]:
+    def _expected(self, scores: Sequence[float], matrix: list[list[float]]) -> list[float]:
         # Added up one by one, which gives the same bits for a record and for arrays.
         totals = [0.0] * len(self.classes)
-        for score, costs in zip(scores, self._costs, strict=True):
+        for score, costs in zip(scores, matrix, strict=True):
             totals = [total + score * cost for total, cost in zip(totals, costs, strict=True)]
         return totals
 

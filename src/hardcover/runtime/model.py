@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from . import arrays, features
 from .decision import Decision
@@ -64,7 +65,7 @@ class Model:
         return Fields(self.schema)
 
     @cached_property
-    def evaluator(self):
+    def evaluator(self) -> Any:
         """What scores rows of inputs: the compiled ``Kernel``, or where it cannot be loaded the ``Forest``, to the same bits."""
         file = next((name for name in KERNELS if name in self.about["files"]), None)
         if file and not self._plain:
@@ -72,13 +73,15 @@ class Model:
 
             self._files.read(file)
             try:
-                return Kernel(
-                    Forest(*arrays.parse(self._files.map(MODEL), MODEL), check=False),
-                    str(self._folder / file),
-                )
+                return Kernel(self._forest(check=False), str(self._folder / file))
             except NoKernel:
                 pass
-        return Forest(*arrays.parse(self._files.map(MODEL), MODEL))
+        return self._forest(check=True)
+
+    def _forest(self, check: bool) -> Forest:
+        content: Any = self._files.map(MODEL)
+        parts, metadata = arrays.parse(content, MODEL)
+        return Forest(dict(parts), metadata, check)
 
     @cached_property
     def explains(self) -> bool:
@@ -191,7 +194,7 @@ class Model:
         values = features.compute(self._steps, self._fields.encode(record, validate), self._fields.levels)
         return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
-    def predict_many(self, columns, *, validate: bool = True):
+    def predict_many(self, columns: Any, *, validate: bool = True) -> Any:
         """Score many raw records at once, to the same bits as ``predict``.
 
         Parameters
@@ -211,7 +214,7 @@ class Model:
         """
         return self.score_inputs(self.inputs_of(columns, validate=validate))
 
-    def explain_many(self, columns, *, validate: bool = True):
+    def explain_many(self, columns: Any, *, validate: bool = True) -> Any:
         """Explain many raw records at once, to the same bits as ``predict``; takes and raises what ``predict_many`` does.
 
         Returns
@@ -222,7 +225,7 @@ class Model:
         """
         return self.explain_inputs(self.inputs_of(columns, validate=validate))
 
-    def inputs_of(self, columns, *, validate: bool = True):
+    def inputs_of(self, columns: Any, *, validate: bool = True) -> Any:
         """Compute the model's inputs from raw columns: shape (rows, inputs), float64."""
         np = _numpy()
 
@@ -230,7 +233,7 @@ class Model:
         values = features.compute_many(self._steps, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in self.inputs])
 
-    def score_inputs(self, inputs, raw: bool = False):
+    def score_inputs(self, inputs: Any, raw: bool = False) -> Any:
         """Score rows of model inputs, shape (rows, inputs); any float is accepted, NaN and infinities too."""
         np = _numpy()
 
@@ -242,7 +245,7 @@ class Model:
             return found[:, 0] if self.evaluator.outputs == 1 else found
         return self.evaluator.predict_many(inputs, raw)
 
-    def explain_inputs(self, inputs):
+    def explain_inputs(self, inputs: Any) -> Any:
         """Explain rows of model inputs, shape (rows, inputs), as ``explain_many`` does."""
         np = _numpy()
 
@@ -289,7 +292,7 @@ class Model:
         return [self._score(row) for row in rows]
 
 
-def _numpy():
+def _numpy() -> Any:
     try:
         import numpy
     except ImportError as error:

@@ -50,8 +50,8 @@ class Rows:
 
     def take(self, which: np.ndarray) -> "Rows":
         """Return some of the rows, by position or by a mask."""
-        parts = (self.inputs, self.target, self.weight, self.query)
-        return Rows(*(None if part is None else part[which] for part in parts))
+        optional = (None if part is None else part[which] for part in (self.weight, self.query))
+        return Rows(self.inputs[which], self.target[which], *optional)
 
 
 class Task(ABC):
