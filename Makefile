@@ -6,7 +6,7 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 READY := .venv/.ready
-# JupyterLab refuses root unless told; in a container there is often nobody else.
+# JupyterLab refuses root unless told; a container often has no other user.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 export KEDRO_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true

@@ -40,35 +40,48 @@ def plain() -> None:
         marks[name] = time.perf_counter() - begin
         begin = time.perf_counter()
 
-    import yaml
-
     from casebook.maintenance import data
     from casebook.maintenance import features as module
-    from casebook.model import explain, release, train
-    from hardcover.modelling import features
+    from hardcover import Case, ingest
+    from hardcover.modelling import evaluation, explanation, features, training
+    from hardcover.release import stage as release
 
     mark("imports")
-    given = yaml.safe_load((ROOT / "conf/base/parameters_maintenance.yml").read_text())["maintenance"]
-    raw, source = data.read(given["files"], given["simulator"], given["layouts"])
-    checked, quarantine = data.validate(data.unify(raw, source, given["layouts"]))
-    clean, schema = data.deal_out(checked, given["split"]), data.describe()
-    data.report(raw, source, clean, quarantine, given["layouts"])
+    case = Case("maintenance")
+    names = (
+        "files",
+        "simulator",
+        "column_mapping",
+        "units",
+        "split",
+        "task",
+        "training",
+        "costs",
+        "evaluation",
+    )
+    files, simulator, mapping, units, split, task, options, costs, how = map(case.parameter, names)
+    table = ingest.as_data(data.SCHEMA)
+    raw, source = data.read(files, simulator, mapping)
+    unified = ingest.unify_files(raw, source, mapping, units, table=table)
+    checked, quarantine = ingest.quarantine_rows(unified, table=table)
+    clean, parts = ingest.split_rows(checked, split, task, table=table)
+    schema = ingest.to_json_schema(table)
+    ingest.report_rows(raw, source, clean, quarantine, parts, mapping, task, table=table)
     mark("data")
-    features, plan = features.table_of(clean, schema, features.discover(module))
+    made, plan = features.table_of(clean, schema, features.discover(module))
     mark("features")
-    model, compression = train.fit(features, plan, given["training"])
-    settings = (given["training"], given["costs"], given["evaluation"])
-    metrics, predictions = train.evaluate(features, plan, model, *settings)
-    train.draw(features, plan, model, predictions, given["costs"])
+    model, compression = training.fit(made, plan, options, costs, split, task)
+    metrics, predictions = evaluation.evaluate(made, plan, model, options, costs, how, split, task)
+    evaluation.draw(plan, predictions, metrics, costs, task)
     mark("train")
-    explanations, _ = explain.explain(features, plan, model)
-    explain.draw_overview(explanations, features, plan)
-    explain.draw_dependence(explanations, features, plan, given["explanation"])
-    explain.draw_errors(explanations, features, plan, predictions)
+    explanations, _ = explanation.explain(made, plan, model, task)
+    explanation.draw_overview(explanations, made, plan, task)
+    explanation.draw_dependence(explanations, made, plan, case.parameter("explanation"), task)
+    explanation.draw_errors(explanations, made, plan, predictions, task)
     mark("explain")
-    names = (given["name"], given["features_module"], given["release"])
-    wheel = release.build(*names, clean, schema, source, plan, model, predictions, metrics, compression)
-    release.check(wheel, clean, schema, predictions, model)
+    given = map(case.parameter, ("name", "features_module", "release"))
+    wheel = release.build_wheel(*given, clean, schema, source, plan, model, predictions, metrics, compression)
+    release.check_wheel(wheel, clean, schema, predictions, model)
     mark("release")
     print(json.dumps(marks))
 
@@ -105,9 +118,9 @@ def where_it_goes(folder: Path, seconds: float) -> dict[str, float]:
         for cell in notebook["cells"]:
             duration = cell["metadata"].get("papermill", {}).get("duration") or 0.0
             source = "".join(cell["source"])
-            if source.startswith("stage = Stage("):
+            if source.startswith("here = Case("):
                 parts["opening catalog and parameters"] += duration
-            elif source.startswith("result = stage.run("):
+            elif source.startswith("result = here.run("):
                 parts["the stages' nodes"] += duration
             else:
                 parts["worked examples and pictures"] += duration

@@ -1,4 +1,4 @@
-"""The inference runtime beside what a service could use instead: one row, one record, batches, reasons, start, release.
+"""The inference runtime beside what a service could use instead: one row, one record, batches, contributions, start, release.
 
     make bench                                                this table and the others
     .venv/bin/python benchmarks/runtime.py --models middle    one model: small, middle, large or case
@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 BENCH, PEERS = ROOT / ".tools" / "bench", ROOT / ".tools" / "peers"
 RESULTS = ROOT / "benchmarks" / "results" / "runtime.md"
 # Trees and leaves; thirty inputs, one in twenty values missing, one of them a category.
+AT_HALF = {"kind": "threshold", "threshold": 0.5}
 MODELS = {"small": (100, 31), "middle": (300, 63), "large": (2000, 255)}
 # Compilers and converters of the model itself take minutes for the large one.
 NOT_COMPILED = {"large"}
@@ -97,8 +98,8 @@ def ours(name: str) -> dict:
             "one": one_by_one(kernel.predict, few),
             "batch": together(lambda rows: kernel.predict_many(rows, threads=1), rows),
             "batch of two threads": together(lambda rows: kernel.predict_many(rows, threads=2), rows),
-            "reasons": one_by_one(kernel.explain, few),
-            "batch of reasons": together(lambda rows: kernel.explain_many(rows, threads=1), some),
+            "contributions": one_by_one(kernel.explain, few),
+            "batch of contributions": together(lambda rows: kernel.explain_many(rows, threads=1), some),
             "record": as_record,
             "equal": equal(kernel.predict_many(rows), scores),
             "build": built,
@@ -122,7 +123,7 @@ def as_release(folder: Path, content: bytes, count: int, library: str):
         "kernel.so": Path(library).read_bytes(),
     }
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    about = {"files": digests, "inputs": names, "threshold": 0.5, "version": "0"}
+    about = {"files": digests, "inputs": names, "decision": AT_HALF, "version": "0"}
     for name, data in {**files, "manifest.json": json.dumps(about).encode()}.items():
         (folder / name).write_bytes(data)
     package, row = types.ModuleType("released"), types.ModuleType("released.row")
@@ -161,8 +162,10 @@ def lightgbm(name: str) -> dict:
         "LightGBM, Booster.predict": {
             "one": one_by_one(lambda row: booster.predict(row, num_threads=1), few),
             "batch": together(lambda rows: booster.predict(rows, num_threads=1), rows),
-            "reasons": one_by_one(lambda row: booster.predict(row, pred_contrib=True, num_threads=1), few),
-            "batch of reasons": together(
+            "contributions": one_by_one(
+                lambda row: booster.predict(row, pred_contrib=True, num_threads=1), few
+            ),
+            "batch of contributions": together(
                 lambda rows: booster.predict(rows, pred_contrib=True, num_threads=1), some
             ),
             "equal": 1.0,
@@ -263,12 +266,14 @@ def tools(name: str) -> dict:
             "record": one_by_one(lambda record: served.predict(pd.DataFrame([record])), records),
             "equal": equal(served.predict(pd.DataFrame(rows[:200], columns=names)), scores),
         },
-        "shap.TreeExplainer": {"reasons": one_by_one(lambda row: explainer.shap_values(row), few, seconds)},
+        "shap.TreeExplainer": {
+            "contributions": one_by_one(lambda row: explainer.shap_values(row), few, seconds)
+        },
     }
 
 
 def record(name: str) -> dict:
-    """Measure the released wheel: a raw record in, a score or reasons out; runs where the wheel is installed."""
+    """Measure the released wheel: a raw record in, a score or contributions out; runs where the wheel is installed."""
     from casebook_maintenance import model
 
     records = json.loads((BENCH / name / "records.json").read_text())
@@ -276,7 +281,9 @@ def record(name: str) -> dict:
     return {
         "the wheel, a raw record": {
             "record": one_by_one(model.predict, records),
-            "record with reasons": one_by_one(lambda record: model.predict(record, explain=True), records),
+            "record with contributions": one_by_one(
+                lambda record: model.predict(record, explain=True), records
+            ),
         }
     }
 
@@ -428,7 +435,7 @@ def starts(python: Path) -> dict:
         "import numpy": (bare / "bin/python", "import numpy"),
         "import lightgbm": (sys.executable, "import lightgbm"),
         "the wheel's first answer": (python, START.format(records=records, more="")),
-        "the wheel's first reasons": (python, START.format(records=records, more=", explain=True")),
+        "the wheel's first contributions": (python, START.format(records=records, more=", explain=True")),
     }
     found: dict[str, dict] = {}
     for name, (interpreter, code) in codes.items():
@@ -443,7 +450,7 @@ def release_large() -> float:
     """Time the way from the large model's text to an installed wheel, in seconds."""
     from casebook.maintenance import features
     from hardcover.forest import flatten, lightgbm_text
-    from hardcover.release import isolated_env, wheel, wheel_file
+    from hardcover.release import isolated_env, wheel
 
     schema = json.loads(
         max((BENCH / "place/data/03_primary/maintenance/schema.json").glob("*/schema.json")).read_text()
@@ -458,10 +465,15 @@ def release_large() -> float:
         "golden.json": b'{"rows": []}',
     }
     built = wheel.build(
-        "large", "0.1.0", features, files, {"inputs": ["torque"], "threshold": 0.5, "case": "large"}
+        "bench_large",
+        "large",
+        "0.1.0",
+        features,
+        files,
+        {"inputs": ["torque"], "decision": AT_HALF, "case": "large"},
     )
     with tempfile.TemporaryDirectory() as folder:
-        isolated_env.install(built, wheel_file.file_name(built), Path(folder))
+        isolated_env.install(built, Path(folder))
     return time.perf_counter() - begin
 
 
@@ -476,7 +488,7 @@ def spread(values: list[float], digits: int = 1) -> str:
 def table(rounds: list[dict[str, dict]]) -> list[str]:
     """Make one model's table; ratios say how many times ours is faster, within each round."""
     lines = [
-        "| | one row, µs, p50 | p99 | ours faster | batch, rows/s | ours faster | reasons, one row, µs | ours faster | reasons, batch, rows/s | ours faster | a record, µs | ours faster | equal bits | build, s |",
+        "| | one row, µs, p50 | p99 | ours faster | batch, rows/s | ours faster | contributions, one row, µs | ours faster | contributions, batch, rows/s | ours faster | a record, µs | ours faster | equal bits | build, s |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for peer in dict.fromkeys(peer for found in rounds for peer in found):
@@ -485,13 +497,13 @@ def table(rounds: list[dict[str, dict]]) -> list[str]:
             lines.append(f"| {peer} | {facts[0]['failed']} " + "| " * 13 + "|")
             continue
         cells = [peer]
-        for key in ("one", "batch", "reasons", "batch of reasons", "record"):
+        for key in ("one", "batch", "contributions", "batch of contributions", "record"):
             if key not in facts[0]:
                 cells += ["", "", ""] if key == "one" else ["", ""]
                 continue
             mine = [found["Hardcover"][key] for found in rounds]
             theirs = [fact[key] for fact in facts]
-            if key in ("one", "reasons", "record"):
+            if key in ("one", "contributions", "record"):
                 ratios = [other[0] / own[0] for own, other in zip(mine, theirs, strict=True)]
                 cells.append(f"{statistics.median(other[0] for other in theirs):,.1f}")
                 if key == "one":
@@ -506,8 +518,10 @@ def table(rounds: list[dict[str, dict]]) -> list[str]:
     both = [found["Hardcover"]["batch of two threads"] / found["Hardcover"]["batch"] for found in rounds]
     lines += ["", f"Two threads: {spread(both, 2)} times one."]
     if "the wheel, a raw record" in rounds[0]:
-        times = [found["the wheel, a raw record"]["record with reasons"][0] for found in rounds]
-        lines.append(f"The wheel, a raw record with all its reasons: {statistics.median(times):.1f} µs.")
+        times = [found["the wheel, a raw record"]["record with contributions"][0] for found in rounds]
+        lines.append(
+            f"The wheel, a raw record with all its contributions: {statistics.median(times):.1f} µs."
+        )
     return lines
 
 

@@ -27,7 +27,7 @@ MAX_SHOWN = 5
 
 
 class HardcoverError(Exception):
-    """Say what happened, where and what to do.
+    """What happened, where, and what to do.
 
     Parameters
     ----------

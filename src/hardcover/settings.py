@@ -155,7 +155,7 @@ def _variable(key: str) -> str:
 
 
 def kedro_environment() -> dict[str, str]:
-    """Return the variables that Kedro reads when it is first imported: where its logging configuration is, and to count nobody.
+    """Return the variables that Kedro reads when it is first imported: where its logging configuration is, and that usage is not reported.
 
     By itself Kedro looks for the file in the working directory, which may be a notebook's own. What is set already stays.
     """
@@ -174,7 +174,7 @@ def from_project(path: str | Path) -> Path:
 
 
 def apart(folder: Path) -> dict[str, str]:
-    """Give the environment of a process that keeps everything it makes in a folder of its own."""
+    """Return the environment of a process that keeps everything it makes in a folder of its own."""
     return {
         "HARDCOVER_DATA_ROOT": str(folder / "data"),
         "HARDCOVER_RELEASE_DIST": str(folder / "dist"),

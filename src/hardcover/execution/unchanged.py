@@ -23,6 +23,7 @@ FORMAT = "hardcover.unchanged/1"
 FOLDER = ".unchanged"
 # A file that was written within a clock's tick of being looked at may have been written again since (git's "racy" entries).
 TICK = 2_000_000_000
+LARGE = 50_000_000
 SKIPPED = {"__pycache__", ".ipynb_checkpoints", ".virtual_documents"}
 _ENVIRONMENT = re.compile(r"oc\.env:\s*([A-Za-z_]\w*)")
 
@@ -98,9 +99,15 @@ def _seen(paths: Iterable[Path]) -> Iterator[tuple[str, list | None]]:
     now = time.time_ns()
     for path in paths:
         known = _stat(path)
-        # What is young is told by its content alone.
-        young = known is None or max(known[2:]) > now - TICK
-        yield str(path), known and [None if young else known, disk.digest(path)]
+        if known is None:
+            yield str(path), None
+            continue
+        # What is young is told by its content alone; what is old and large by its times, or it is planned in full.
+        young = max(known[2:]) > now - TICK
+        yield (
+            str(path),
+            [None if young else known, disk.digest(path) if young or known[0] < LARGE else None],
+        )
 
 
 def _stat(path: Path) -> list[int] | None:
@@ -116,7 +123,7 @@ def _is_as_seen(path: str, before: list | None) -> bool:
     if before is None or now is None:
         return before is None and now is None
     known, digest = before
-    return known == now or disk.digest(Path(path)) == digest
+    return known == now or (digest is not None and disk.digest(Path(path)) == digest)
 
 
 def record(

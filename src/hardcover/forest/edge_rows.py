@@ -21,7 +21,7 @@ SPECIAL = (
 
 
 def plain(value: Any) -> Any:
-    """Give a cell of a table as text, a float, or None where it is missing."""
+    """Return a cell of a table as text, a float, or None where it is missing."""
     if isinstance(value, str):
         return value
     return None if value is None or value != value else float(value)

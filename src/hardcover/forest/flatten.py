@@ -22,7 +22,7 @@ AS_ZERO, ZERO_RIGHT, ZERO_LEFT, NAN_RIGHT, NAN_LEFT = range(5)
 
 
 def forest_of(trees: Trees) -> Forest:
-    """Give the checked forest of a parsed model.
+    """Return the checked forest of a parsed model.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def forest_of(trees: Trees) -> Forest:
 
 
 def to_bytes(trees: Trees) -> bytes:
-    """Give the model's file, in the safetensors layout; the same model gives the same bytes.
+    """Return the model's file, in the safetensors layout; the same model gives the same bytes.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def write(arrays: dict[str, tuple[str, Any]], metadata: dict[str, str]) -> bytes
 
 
 def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
-    """Give each array of ``runtime.forest.ARRAYS``."""
+    """Return each array of ``runtime.forest.ARRAYS``."""
     splits, count = len(trees.feature), int((2 * trees.leaves - 1).sum())
     child = _child_ids(trees)
     place, tree = _places(trees, child)
@@ -116,12 +116,12 @@ def arrays_of(trees: Trees) -> dict[str, np.ndarray]:
 
 
 def _firsts(counts: np.ndarray) -> np.ndarray:
-    """Say where each tree's share starts."""
+    """Return where each tree's share starts."""
     return np.cumsum(counts) - counts
 
 
 def _child_ids(trees: Trees) -> np.ndarray:
-    """Give children as numbers of splits, then leaves, of all trees: shape (2, splits)."""
+    """Return children as numbers of splits, then leaves, of all trees: shape (2, splits)."""
     first_split = np.repeat(_firsts(trees.leaves - 1), trees.leaves - 1)
     first_leaf = np.repeat(_firsts(trees.leaves), trees.leaves - 1) + len(trees.feature)
     both = np.stack([trees.left, trees.right])
@@ -159,7 +159,7 @@ def _places(trees: Trees, child: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _slots(trees: Trees) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
-    """Give each split's slot and rank, and the arrays from which a row's slots are filled."""
+    """Return each split's slot and rank, and the arrays from which a row's slots are filled."""
     slot, rank = np.zeros((2, len(trees.feature)), np.uint64)
     tables, others = _sets(trees)
     known, columns = _slots_of_numbers(trees, slot, rank, {group.feature for group in others})
@@ -184,7 +184,7 @@ def _slots(trees: Trees) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]
 def _slots_of_numbers(
     trees: Trees, slot: np.ndarray, rank: np.ndarray, needed: set[int]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Place splits of numbers; gives the slots as rows of feature, treatment and chunk, and their arrays."""
+    """Place splits of numbers; returns the slots as rows of feature, treatment and chunk, and their arrays."""
     splits = np.flatnonzero((trees.decision & CATEGORICAL) == 0)
     feature, at, decision = trees.feature[splits], trees.threshold[splits], trees.decision[splits]
     order = np.lexsort((at, feature))
@@ -250,7 +250,7 @@ def _sets(trees: Trees) -> tuple[list[_Group], list[_Group]]:
 
 
 def _tables(tables: list[_Group], first: int, slot: np.ndarray) -> dict[str, np.ndarray]:
-    """Place the splits whose sets are in tables; gives the tables' arrays. A cell is 0 inside the set, 1 outside."""
+    """Place the splits whose sets are in tables; returns the tables' arrays. A cell is 0 inside the set, 1 outside."""
     rows: list[tuple[int, ...]] = []
     cells = [np.zeros(0, np.uint8)]
     for table in tables:
@@ -268,7 +268,7 @@ def _tables(tables: list[_Group], first: int, slot: np.ndarray) -> dict[str, np.
 
 
 def _linear(trees: Trees, places: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """Give the terms of linear trees by node; ``places`` are those of the leaves."""
+    """Return the terms of linear trees by node; ``places`` are those of the leaves."""
     if not len(trees.linear_offset):
         nothing = np.zeros(0)
         return dict.fromkeys(("linear_offset", "linear_feature", "linear_weight", "linear_plain"), nothing)

@@ -1,7 +1,7 @@
-"""Give a LightGBM model fewer different leaf values, so that its file and its memory are smaller.
+"""Round a LightGBM model's leaves to fewer different values, so that its file and its memory are smaller.
 
-What comes out is a LightGBM model again: every face evaluates it to the same bits. It scores a little differently from the one
-that went in; whoever asks for it says by how much it may, and is told by how much it does.
+The result is a LightGBM model again: every face evaluates it to the same bits. Rounding changes scores slightly. The caller sets
+the allowed error; the measured error is returned.
 """
 
 import re
@@ -67,7 +67,7 @@ def _book(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def _with_sizes(text: str) -> str:
-    """Say in the header how long each tree's text is now; LightGBM reads trees by it."""
+    """Write in the header how long each tree's text is now; LightGBM reads trees by it."""
     _, *rest = text.partition("\nend of trees")[0].split("\nTree=")
     # Each tree's text ends with two empty lines, of which the split took one.
     sizes = " ".join(str(len(f"Tree={tree}\n".encode())) for tree in rest)

@@ -207,7 +207,7 @@ def _objective(head: dict[str, str], outputs: int) -> tuple[str, float]:
 
 
 def _tree(tree: dict[str, str], where: str, features: int, linear: bool) -> dict[str, np.ndarray]:
-    """Give one tree's numbers by field of ``Trees``; offsets of sets and numbers of terms are its own."""
+    """Return one tree's numbers by field of ``Trees``; offsets of sets and numbers of terms are its own."""
     leaves = _integer(tree, "num_leaves", where, 1, MAX_LEAVES)
     splits = leaves - 1
     found = {

@@ -57,7 +57,7 @@ class Namespace:
                 self.statements[name] = [*before, statement]
 
     def imports_in(self, statement: ast.stmt) -> Iterator[tuple[str, tuple[str, str | None]]]:
-        """Give what the imports anywhere in a statement bind."""
+        """Return what the imports anywhere in a statement bind."""
         for part in ast.walk(statement):
             if isinstance(part, ast.Import):
                 for alias in part.names:
@@ -75,7 +75,7 @@ class Namespace:
         return importlib.util.resolve_name("." * part.level + (part.module or ""), self.package)
 
     def used(self, statement: ast.stmt) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Give the global names that a statement uses, each with the attributes taken from it."""
+        """Return the global names that a statement uses, each with the attributes taken from it."""
         known = self._globals.get(id(statement))
         names = _names_in(statement) if known is None else known | _outer_names(statement)
         # Names that imports inside the statement bind are local to it, and still lead elsewhere.
@@ -96,7 +96,7 @@ class Namespace:
                 yield part.id, ()
 
     def normal(self, statement: ast.stmt) -> str:
-        """Give a statement without comments, layout and docstrings, as text."""
+        """Return a statement without comments, layout and docstrings, as text."""
         if id(statement) not in self._normal:
             self._normal[id(statement)] = ast.dump(statement)
         return self._normal[id(statement)]
@@ -115,7 +115,7 @@ class Namespace:
         return [file for file in files if file.suffix != ".py" and file.is_file()]
 
     def with_submodules(self) -> Iterator["Namespace"]:
-        """Give this module and, for a package, all modules in it."""
+        """Return this module and, for a package, all modules in it."""
         yield self
         if self.file and self.file.name == "__init__.py":
             for path in sorted(self.file.parent.glob("*.py")):
@@ -141,7 +141,7 @@ class _Normal(ast.NodeTransformer):
 
 
 def is_scope(statement: ast.AST) -> bool:
-    """Say whether a statement defines a function or a class."""
+    """Check whether a statement defines a function or a class."""
     return isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
@@ -157,7 +157,7 @@ def _bound(statement: ast.stmt) -> set[str]:
 
 
 def _loads(statement: ast.stmt, name: str) -> bool:
-    """Say whether an assignment builds on what its name meant before, as ``f = wrap(f)`` does."""
+    """Check whether an assignment builds on what its name meant before, as ``f = wrap(f)`` does."""
     if is_scope(statement):
         return False
     return any(

@@ -40,7 +40,7 @@ class Code(NamedTuple):
 
 
 def code_of(function: Callable) -> Code:
-    """Give the fingerprint of a function, a partial, or a function that was made inside another.
+    """Return the fingerprint of a function, a partial, or a function that was made inside another.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _definitions(statements: Iterable[ast.stmt], name: str) -> list[ast.stmt]:
 
 @cache
 def version_of(library: str) -> str:
-    """Give the version of the library that has a top-level module of this name; ``"?"`` where none is known."""
+    """Return the version of the library that has a top-level module of this name; ``"?"`` where none is known."""
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

@@ -19,7 +19,7 @@ MAX_COMPARED = 100
 
 
 def origin_of(node: Node, catalog: VersionedCatalog) -> dict:
-    """Say what a node computes from; its inputs must have been made, or be certain to be reused.
+    """Describe what a node computes from; its inputs must have been made, or be certain to be reused.
 
     Returns
     -------
@@ -155,13 +155,13 @@ def _matching(name: str, dataset: Path, origin: dict) -> tuple[Path | None, list
 
 
 def _newest_first(dataset: Path, newest: str) -> Iterator[str]:
-    """Give the newest version, and only if that is not enough list the others."""
+    """Return the newest version, and only if that is not enough list the others."""
     yield newest
     yield from [other for other in versions.names(dataset) if other < newest][: MAX_COMPARED - 1]
 
 
 def differences(manifest: dict, origin: dict) -> list[str]:
-    """Say what an origin has other than the one that a manifest records, in words."""
+    """Describe in words what an origin has other than the one that a manifest records."""
     found = []
     if "fingerprint" not in manifest:
         return ["its version was made before origins were recorded, or by hand"]

@@ -78,7 +78,7 @@ class IncrementalRunner(SequentialRunner):
 
 
 def up_to_date(pipeline: Pipeline, catalog: VersionedCatalog) -> bool:
-    """Say whether an incremental run would run no node; ``catalog.reused`` then holds all its results."""
+    """Check whether an incremental run would run no node; ``catalog.reused`` then holds all its results."""
     ends = pipeline.outputs()
     for node in pipeline.nodes:
         found, reasons = reuse.reusable(node, catalog)

@@ -61,7 +61,7 @@ class Lineage:
         return Item(dataset, version or there[-1])
 
     def inputs(self, item: Item) -> list[Item]:
-        """Give what a version was made from: versions, and raw files."""
+        """Return what a version was made from: versions, and raw files."""
         return list(_inputs(self.manifests.get(item, {})))
 
     @cached_property
@@ -120,7 +120,7 @@ class Lineage:
         return {self.manifests[item].get("run") for item in items if item in self.manifests} - {None}
 
     def reach(self, items: Iterable[Item], step) -> list[Item]:
-        """Follow ``inputs`` or ``outputs`` as far as they lead; gives the items themselves, too, nearest first."""
+        """Follow ``inputs`` or ``outputs`` as far as they lead; returns the items themselves, too, nearest first."""
         found = dict.fromkeys(items)
         waiting = list(found)
         while waiting:
@@ -131,7 +131,7 @@ class Lineage:
         return list(found)
 
     def describe(self, item: Item) -> str:
-        """Say in one line what a version is and who made it."""
+        """Describe in one line what a version is and who made it."""
         if item not in self.manifests:
             return str(item) + (" (raw file)" if item.is_file else " (missing)")
         facts = self.manifests[item]
@@ -164,7 +164,7 @@ class Lineage:
         return list(lines(item, "", ""))
 
     def edges(self, items: Iterable[Item]) -> list[tuple[Item, Item]]:
-        """Give the arrows between all that the items were made from and all that was made of them."""
+        """Return the arrows between all that the items were made from and all that was made of them."""
         items = list(items)
         around = {*self.reach(items, self.inputs), *self.reach(items, self.outputs)}
         return sorted((source, item) for item in around for source in self.inputs(item) if source in around)
@@ -184,7 +184,7 @@ def _inputs(origin: dict) -> Iterator[Item]:
 
 
 def of_run(run: str) -> dict:
-    """Give the record of a run with its nodes, and what it read and gave, all sessions together."""
+    """Return the record of a run with its nodes, and what it read and gave, all sessions together."""
     record = run_records.read(run)
     together: dict[str, dict] = {"nodes": {}, "inputs": {}, "outputs": {}}
     for session in record["sessions"]:

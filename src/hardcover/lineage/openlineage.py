@@ -26,7 +26,7 @@ PRODUCER = "https://github.com/hardcover/hardcover"
 
 
 def events(found: graph.Lineage, runs: Iterable[str]) -> list[RunEvent]:
-    """Give a START and a COMPLETE event for each run, and for each node that ran in it.
+    """Return a START and a COMPLETE event for each run, and for each node that ran in it.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def _output(found: graph.Lineage, namespace: str, item: graph.Item) -> OutputDat
 
 
 def as_json(events: list[RunEvent]) -> str:
-    """Give events as a JSON array."""
+    """Return events as a JSON array."""
     return f"[{', '.join(Serde.to_json(event) for event in events)}]"
 
 

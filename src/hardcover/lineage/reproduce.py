@@ -258,7 +258,7 @@ def _call(
 
 
 def lines(found: dict) -> list[str]:
-    """Say how a reproduction compared: each output that was not identical, and the verdict."""
+    """Return how a reproduction compared: each output that was not identical, and the verdict."""
     compared = [name for name, state in found["outputs"].items() if state != "external"]
     told = [f"{name}: {state}" for name, state in found["outputs"].items() if state != "identical"]
     if found["identical"]:

@@ -16,12 +16,12 @@ FORMAT = "hardcover.run/1"
 
 
 def folder() -> Path:
-    """Give the folder of the records."""
+    """Return the folder of the records."""
     return Path(settings.read("data.root")) / ".runs"
 
 
 def patch_file(digest: str) -> Path:
-    """Give where the patch with this SHA-256 is kept."""
+    """Return where the patch with this SHA-256 is kept."""
     return folder() / f"{digest}.patch"
 
 

@@ -47,7 +47,7 @@ def execute(notebook: Path, copy: Path, parameters: dict, stage: str, progress: 
                 progress((cell_index or 0) + 1, total, time.monotonic() - begin)
 
             nb_man.cell_complete = cell_complete
-            # Sockets in a folder of our own: nobody else on this machine can listen or send.
+            # Sockets in a folder of our own: no other user of this machine can listen or send.
             with tempfile.TemporaryDirectory(prefix="hardcover-") as folder:
                 config = Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
                 return super().execute_managed_notebook(nb_man, kernel_name, config=config, **options)

@@ -127,7 +127,7 @@ def warm() -> Iterator[None]:
 
 
 def is_cold() -> bool:
-    """Say whether no warm process is there."""
+    """Check whether no warm process is there."""
     return _server is None
 
 
@@ -152,7 +152,7 @@ def serve() -> None:
     os.dup2(2, 1)
     from kedro.framework.startup import bootstrap_project
 
-    # What is imported stays, and is shared with every kernel as long as nobody looks it through for garbage.
+    # Collecting garbage would touch, and so copy, the memory pages that forked kernels share.
     gc.disable()
     # What imports have to say is said again in no kernel.
     with warnings.catch_warnings(record=True):

@@ -29,7 +29,7 @@ _current: dict[str, Pipeline] = {}
 
 
 def register_pipelines() -> dict[str, Pipeline]:
-    """Give Kedro the pipeline of the notebook that is running; the registry of ``Case.run``."""
+    """Return the pipeline of the notebook that is running, for Kedro; the registry of ``Case.run``."""
     return _current
 
 
@@ -110,7 +110,7 @@ class Case:
         )
 
     def parameter(self, name: str) -> Any:
-        """Give a parameter of this case, such as ``"costs"``, after all overrides.
+        """Return a parameter of this case, such as ``"costs"``, after all overrides.
 
         Raises
         ------
@@ -171,7 +171,7 @@ class Case:
             bootstrap_project(settings.project_root())
 
     def folder(self, name: str) -> Path:
-        """Give the folder of a dataset's newest committed version."""
+        """Return the folder of a dataset's newest committed version."""
         return self._catalog.committed_folder(f"{self.case}.{name}")
 
 

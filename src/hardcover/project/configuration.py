@@ -43,7 +43,7 @@ class ConfigLoader(OmegaConfigLoader):
                 name: _of_case(name, value) if name in names and isinstance(value, dict) else value
                 for name, value in given.items()
             }
-        # Interpolations are resolved anew: they depend on the environment.
+        # Interpolations depend on the environment, so they are resolved each time.
         defaults = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{key}.yml"), resolve=True)
         return _merged(defaults, given, 1 if key == "catalog" else EVERY_LEVEL)
 

@@ -18,7 +18,7 @@ from hardcover.store.catalog import VersionedCatalog
 
 
 class VersionedContext(KedroContext):
-    """Give the same catalog outside a run, where Kedro takes its own whatever ``DATA_CATALOG_CLASS`` says."""
+    """Return the same catalog outside a run, where Kedro takes its own whatever ``DATA_CATALOG_CLASS`` says."""
 
     def _get_catalog(self, catalog_class: type = VersionedCatalog, **options: Any) -> Any:
         return super()._get_catalog(catalog_class=catalog_class, **options)

@@ -8,7 +8,7 @@ from hardcover.errors import HardcoverError
 
 
 def silence_others() -> None:
-    """Silence warnings and tracebacks of Kedro and kedro-mlflow that nobody using a project could act on."""
+    """Silence warnings and tracebacks of Kedro and kedro-mlflow that a user of a project could not act on."""
     # Kedro 1.7 calls a deprecated function of omegaconf 2.4;
     # and kedro-mlflow's model class, when first imported, warns past any filter, since MLflow puts its own in front.
     warnings.filterwarnings("ignore", message="register_new_resolver", category=UserWarning)

@@ -51,13 +51,13 @@ class Compiled(NamedTuple):
 
 
 def sources() -> dict[str, bytes]:
-    """Give the kernel's source by file name, as wheels carry it."""
+    """Return the kernel's source by file name, as wheels carry it."""
     paths = [Path(__file__).parent / name for name in SOURCES]
     return {path.name: path.read_bytes() for path in paths}
 
 
 def kernel(target: str | None = None, source: dict[str, bytes] | None = None) -> Compiled:
-    """Give the compiled kernel for a target of ``TARGETS``; None is this machine.
+    """Return the compiled kernel for a target of ``TARGETS``; None is this machine.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def own_compiler() -> str | None:
 
 
 def zig() -> list[str]:
-    """Give the command of the C compiler that the package ziglang brings."""
+    """Return the command of the C compiler that the package ziglang brings."""
     return [sys.executable, "-m", "ziglang", "cc"]
 
 

@@ -1,7 +1,7 @@
 """Write a release's ``row.py``: one straight function from a raw record to the model's inputs.
 
-What ``runtime.records`` and ``runtime.features`` do step by step for any schema is written out here for one. A record that is
-not plainly right is left to them: they say what is wrong, or find that it is right after all.
+What ``runtime.records`` and ``runtime.features`` do step by step for any schema is written out here for one. Anything but a plainly
+valid record falls back to that general path, which reports the errors.
 """
 
 import ast

@@ -20,7 +20,7 @@ class DamagedRelease(ValueError):
 
 
 def parse(content: memoryview | bytes, path: str = "bytes") -> tuple[dict[str, memoryview], dict[str, str]]:
-    """Give the arrays and metadata in the content of a file; the arrays are views of it.
+    """Return the arrays and metadata in the content of a file; the arrays are views of it.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def _entry(name: str, entry: dict, path: str) -> tuple[str, int]:
 
 
 def packed(row: Sequence[float] | bytes, features: int) -> bytes:
-    """Give a row as the bytes of float64.
+    """Return a row as the bytes of float64.
 
     Raises
     ------

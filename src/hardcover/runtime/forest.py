@@ -92,7 +92,7 @@ class Forest:
         return sorted(set(found))
 
     def slots_of(self, row: Sequence[float]) -> list[int]:
-        """Say where a row's values lie among the thresholds, and in which sets of categories."""
+        """Find where a row's values lie among the thresholds, and in which sets of categories."""
         slots, low_of, at_zero, at_nan = [], self.slot_first, self.slot_zero, self.slot_nan
         for slot, feature in enumerate(self.slot_feature):
             value = row[feature]
@@ -118,7 +118,7 @@ class Forest:
         return self.table_feature[bisect_right(self.table_slot, slot) - 1]
 
     def goes_right(self, word: int, at: int, row: Sequence[float], slots: list[int]) -> bool:
-        """Say where a row goes at the node ``at``, whose ``word`` this is."""
+        """Find where a row goes at the node ``at``, whose ``word`` this is."""
         slot, rank = word & 0xFFFF, word >> 16 & 0xFFFF
         if rank != IN_PLACE:
             return slots[slot] > rank
@@ -152,7 +152,7 @@ class Forest:
         return total
 
     def value_of(self, at: int) -> float:
-        """Give a leaf's value, or in linear trees its constant."""
+        """Return a leaf's value, or in linear trees its constant."""
         return self.book[self.code[at]] if len(self.book) else self.value[at]
 
     def _leaf_value(self, at: int, row: Sequence[float]) -> float:
@@ -193,7 +193,7 @@ class Forest:
         return self.convert(self.raw(row))
 
     def as_row(self, row: Sequence[float] | bytes) -> Sequence[float]:
-        """Give a row as numbers, whatever it came as."""
+        """Return a row as numbers, whatever it came as."""
         return memoryview(packed(row, self.features)).cast("d")
 
 

@@ -118,7 +118,7 @@ class Kernel:
         return self._one("leaves", packed(row, self.features), None, self.trees, ctypes.c_uint32)
 
     def explain(self, row: Sequence[float] | bytes) -> list[float]:
-        """Give exact Shapley values of the raw scores: for each output a value by feature, and the base value.
+        """Return exact Shapley values of the raw scores: for each output a value by feature, and the base value.
 
         Raises
         ------
@@ -129,16 +129,16 @@ class Kernel:
         return self._one("explain", packed(row, self.features), explainer.own, explainer.width)
 
     def predict_many(self, rows, raw: bool = False, threads: int | None = None):
-        """Score an array of shape (rows, features), float64; gives shape (rows,), or (rows, outputs) where there are more."""
+        """Score an array of shape (rows, features), float64; returns shape (rows,), or (rows, outputs) where there are more."""
         found = self._many("predict", rows, int(raw), self.outputs, threads)
         return found[:, 0] if self.outputs == 1 else found
 
     def leaves_many(self, rows, threads: int | None = None):
-        """Find leaves for an array of shape (rows, features); gives shape (rows, trees), uint32."""
+        """Find leaves for an array of shape (rows, features); returns shape (rows, trees), uint32."""
         return self._many("leaves", rows, None, self.trees, threads, "uint32")
 
     def explain_many(self, rows, threads: int | None = None):
-        """Explain an array of shape (rows, features); gives shape (rows, outputs x (features + 1)), float64."""
+        """Explain an array of shape (rows, features); returns shape (rows, outputs x (features + 1)), float64."""
         explainer = self._ready()
         return self._many("explain", rows, explainer.own, explainer.width, threads, worth=16)
 
@@ -225,7 +225,7 @@ def _address(name: str) -> int:
 
 
 def _pointer(values) -> ctypes.Array:
-    """Give what C can point to: the memory of a view, or a copy of a list."""
+    """Return what C can point to: the memory of a view, or a copy of a list."""
     return ctypes.c_char.from_buffer(values) if len(values) else ctypes.c_char()
 
 

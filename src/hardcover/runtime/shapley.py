@@ -102,7 +102,7 @@ class Explainer:
         return splits, mean, different
 
     def explain(self, row: Sequence[float] | bytes) -> list[float]:
-        """Give each output's values by feature, and its base value: outputs x (features + 1) numbers."""
+        """Return each output's values by feature, and its base value: outputs x (features + 1) numbers."""
         forest, lanes = self._forest, self._lanes
         row = forest.as_row(row)
         slots = forest.slots_of(row)
@@ -158,7 +158,7 @@ def demand_explainable(forest: Forest) -> None:
 
 
 def rule_of(points: int) -> list[float]:
-    """Give Gauss and Legendre's rule on [0, 1]: points t, then 1 - t, 1 / (1 - t), and weights.
+    """Return Gauss and Legendre's rule on [0, 1]: points t, then 1 - t, 1 / (1 - t), and weights.
 
     By Newton's method on the Legendre polynomial (Abramowitz and Stegun, 25.4.29).
 

@@ -65,11 +65,11 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
         self.makers: dict[str, str] = {}
         self.reasons: dict[str, list[str]] = {}
         self._swapping = threading.RLock()
-        # A leftover of a killed process is harmless; one of a finished process would be untidy.
+        # Remove drafts at exit; `clean` handles those of killed processes.
         weakref.finalize(self, _discard_all, self.saved)
 
     def folder_of(self, ds_name: str) -> Path | None:
-        """Give the folder of a dataset's versions; None where it is not versioned or not on this machine's disk."""
+        """Return the folder of a dataset's versions; None where it is not versioned or not on this machine's disk."""
         # Another thread may have its dataset aimed at a version.
         with self._swapping:
             dataset = _innermost(self.get(ds_name))
@@ -116,7 +116,7 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
                 self.loaded[ds_name] = verified.result()
 
     def committed_folder(self, ds_name: str, version: str | None = None) -> Path:
-        """Give the folder of a dataset's given, reused or pinned version, else of its newest committed one.
+        """Return the folder of a dataset's given, reused or pinned version, else of its newest committed one.
 
         Raises
         ------
@@ -133,14 +133,14 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
         return folder / found
 
     def exists(self, ds_name: str) -> bool:
-        """Say whether a dataset has a version that can be loaded."""
+        """Check whether a dataset has a version that can be loaded."""
         folder = self.folder_of(ds_name) if ds_name in self else None
         if folder is None:
             return super().exists(ds_name)
         return ds_name in self.saved or versions.latest(folder) is not None
 
     def save(self, ds_name: str, data: Any) -> None:
-        """Save a dataset; within a run, nobody else sees the version before ``commit``.
+        """Save a dataset; within a run, other processes see the version only after ``commit``.
 
         Raises
         ------
@@ -169,14 +169,14 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
                 self.discard()
 
     def commit(self, facts_of: Callable[[str], dict]) -> dict[str, dict]:
-        """Make all that was saved count; gives the manifests by dataset, those of reused versions too.
+        """Make all that was saved count; returns the manifests by dataset, those of reused versions too.
 
         A reused version that is not the newest is committed again, so that everyone reads what this run says.
 
         Parameters
         ----------
         facts_of
-            Gives what a dataset's manifest says about its origin.
+            Returns what a dataset's manifest says about its origin.
         """
         manifests: dict[str, dict] = {}
         name = ""
@@ -230,7 +230,7 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
 
 
 def manifest_of(folder: Path) -> dict:
-    """Give the manifest of a committed version, whose files are compared with it once a process.
+    """Return the manifest of a committed version, whose files are compared with it once a process.
 
     With the setting ``data.verify`` off, only the manifest is looked at.
 

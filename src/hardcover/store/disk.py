@@ -18,7 +18,7 @@ LAG = 8_000_000
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a ``folder``, made if it is missing; waits for whoever holds it."""
+    """Hold the lock of a ``folder``, made if it is missing; waits for its holder."""
     while True:
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -43,13 +43,13 @@ def _is_same(handle: int, path: Path) -> bool:
 
 
 def digest(path: Path) -> str:
-    """Give the SHA-256 of a file as hexadecimal digits."""
+    """Return the SHA-256 of a file as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Follower:
-    """Hash files while they are written, behind the writer, so that nobody waits for the hash of a large one.
+    """Hash files while they are written, behind the writer, so that the hash of a large one costs no extra wait.
 
     Only for files that are written from front to back, which ``APPENDED`` tells by their names; no other is touched.
 
@@ -77,7 +77,7 @@ class Follower:
             self._thread.join()
 
     def digest(self, path: Path) -> str:
-        """Give the SHA-256 of a file that is complete now, reading only what was not read before."""
+        """Return the SHA-256 of a file that is complete now, reading only what was not read before."""
         facts = self._hashes.get(path)
         if facts is None or facts[0] != path.stat().st_ino or facts[1] > path.stat().st_size:
             return digest(path)
@@ -122,7 +122,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def link(path: Path, to: Path) -> None:
-    """Give a file that is never written to again a second name, or copy it where the file system cannot."""
+    """Link a file that is never written to again under a second name, or copy it where the file system cannot."""
     try:
         to.hardlink_to(path)
     except OSError as error:
@@ -141,10 +141,10 @@ def flush(path: Path) -> None:
 
 
 def digest_of(content: str | bytes) -> str:
-    """Give the SHA-256 of a text in UTF-8, or of bytes, as hexadecimal digits."""
+    """Return the SHA-256 of a text in UTF-8, or of bytes, as hexadecimal digits."""
     return hashlib.sha256(content.encode() if isinstance(content, str) else content).hexdigest()
 
 
 def is_temporary(path: Path) -> bool:
-    """Say whether a file is what ``write_atomically`` leaves when its process is killed."""
+    """Check whether a file is what ``write_atomically`` leaves when its process is killed."""
     return path.name.startswith(".") and path.suffix == ".part"

@@ -28,7 +28,7 @@ class Draft:
 
     @property
     def content(self) -> str:
-        """Give the digest of the sealed files, as the manifest will."""
+        """Return the digest of the sealed files, as the manifest will."""
         return versions.content_of(self.files)
 
     @contextmanager
@@ -39,7 +39,7 @@ class Draft:
         self.files = versions.seal(self.folder, follower.digest)
 
     def commit(self, facts: dict) -> dict:
-        """Make the files count, as ``versions.commit`` does; gives the manifest."""
+        """Make the files count, as ``versions.commit`` does; returns the manifest."""
         try:
             return versions.commit(self.folder, facts, self.files)
         finally:
@@ -57,7 +57,7 @@ class Draft:
 
 
 def draft(dataset: Path) -> Draft:
-    """Claim a new version under the folder ``dataset``, later than all that are there and nobody else's.
+    """Claim a new version under the folder ``dataset``, later than all that are there, and not shared.
 
     Its name is the time in UTC to the microsecond. A lock of the operating system marks it as being written, and
     is gone with its process.
@@ -107,7 +107,7 @@ def commit_again(folder: Path) -> dict:
 
 
 def clean(root: Path) -> list[Path]:
-    """Remove what killed processes left under a data folder; gives what was removed.
+    """Remove what killed processes left under a data folder; returns what was removed.
 
     That is drafts whose writer is gone and files under temporary names. Drafts of living processes stay. Finds each
     dataset's newest version again, for those who copied or removed versions by hand.
@@ -137,7 +137,7 @@ def _without_leftovers(folder: Path) -> list[Path]:
 
 
 def _is_left(folder: Path) -> bool:
-    """Say whether a folder is a draft whose writer is gone; what other programs put there is none."""
+    """Check whether a folder is a draft whose writer is gone; what other programs put there is none."""
     try:
         handle = os.open(folder / versions.WRITING, os.O_RDWR)
     except FileNotFoundError:

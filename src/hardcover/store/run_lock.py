@@ -26,7 +26,7 @@ _held: set[Path] = set()
 
 @contextmanager
 def hold(name: str = "run", wait: float | None = None) -> Iterator[bool]:
-    """Hold the lock ``name`` of the data folder; gives False where this or the parent process holds it already.
+    """Hold the lock ``name`` of the data folder; returns False where this or the parent process holds it already.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def hold(name: str = "run", wait: float | None = None) -> Iterator[bool]:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Hold the lock of a whole run; whoever takes it first removes what killed runs left behind.
+    """Hold the lock of a whole run; the first to take it removes what killed runs left behind.
 
     Raises
     ------

@@ -1,7 +1,7 @@
 """Versions of datasets that can be told from half-written ones.
 
 A version is a folder ``<dataset>/<version>/``. It counts only once ``manifest.json`` stands in it, written last: to a
-temporary name, flushed to disk, renamed. Until then it is a draft: nobody reads it, and ``clean`` removes it when its
+temporary name, flushed to disk, renamed. Until then it is a draft: it is never read, and ``clean`` removes it when its
 writer is gone. Beside the versions stand two files of the dataset: ``.lock``, held for moments, and ``.latest``, which
 names the newest version so that finding it costs the same among ten and among a hundred thousand.
 """
@@ -32,7 +32,7 @@ def committed(dataset: Path) -> list[str]:
 
 
 def is_committed(folder: Path) -> bool:
-    """Say whether the version in ``folder`` counts."""
+    """Check whether the version in ``folder`` counts."""
     return (folder / MANIFEST).is_file()
 
 
@@ -79,14 +79,14 @@ def point(dataset: Path, *names: str | None) -> None:
 
 
 def seal(folder: Path, digest: Callable[[Path], str] = disk.digest) -> dict[str, dict]:
-    """Hash the files that were saved in a version's ``folder``; gives ``sha256`` and ``bytes`` of each by name.
+    """Hash the files that were saved in a version's ``folder``; returns ``sha256`` and ``bytes`` of each by name.
 
     Parameters
     ----------
     folder
         The version's folder.
     digest
-        Gives the SHA-256 of a file; one that followed the writer has most of it ready.
+        Returns the SHA-256 of a file; one that followed the writer has most of it ready.
 
     Raises
     ------
@@ -161,7 +161,7 @@ def commit(folder: Path, facts: dict, files: dict[str, dict] | None = None) -> d
 
 
 def content_of(files: dict[str, dict]) -> str:
-    """Give one SHA-256 over the names and SHA-256 of a manifest's ``files``."""
+    """Return one SHA-256 over the names and SHA-256 of a manifest's ``files``."""
     return disk.digest_of("".join(f"{name}\0{facts['sha256']}\n" for name, facts in sorted(files.items())))
 
 
@@ -199,7 +199,7 @@ def manifest_of(folder: Path) -> dict:
 
 
 def verify(folder: Path) -> dict:
-    """Compare the files in a version's ``folder`` with its manifest; gives the manifest.
+    """Compare the files in a version's ``folder`` with its manifest; returns the manifest.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def verify(folder: Path) -> dict:
 
 def discard(folder: Path) -> None:
     """Remove a version's ``folder``, and the dataset's folder if nothing else is in it."""
-    # First what makes it count: nobody shall see a manifest without its files.
+    # First what makes it count: no reader may see a manifest without its files.
     (folder / MANIFEST).unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     if folder.parent.is_dir():
@@ -271,6 +271,6 @@ def no_version(dataset: str, folder: Path, wanted: str | None = None) -> Version
 
 
 def all_committed(root: Path) -> Iterable[Path]:
-    """Give the folders of all committed versions under a data folder."""
+    """Return the folders of all committed versions under a data folder."""
     for dataset in datasets(root):
         yield from (dataset / name for name in committed(dataset))

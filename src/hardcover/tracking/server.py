@@ -9,12 +9,12 @@ from hardcover import settings
 from hardcover.errors import HardcoverError
 
 # MLflow's thread that reports usage asks libc for the environment while kedro-mlflow changes it, which now and then is a
-# segmentation fault; and nobody here agreed to be counted. MLflow starts it when it is imported.
+# segmentation fault; and this project agreed to no reporting of usage. MLflow starts it when it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 def run_id() -> str | None:
-    """Give the id of the open MLflow run; None without one. Imports nothing."""
+    """Return the id of the open MLflow run; None without one. Imports nothing."""
     mlflow = sys.modules.get("mlflow")
     active = mlflow.active_run() if mlflow else None
     return active.info.run_id if active else None
