@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 from tests.conftest import ROOT
 
@@ -16,6 +17,14 @@ def test_a_project_with_another_package_and_other_columns_is_proven(checkout, pl
         text = path.read_text().replace("casebook", "plant")
         # The notebooks that all cases share name no column.
         path.write_text(text if path.parent.name == "model" else columns.sub(r"\1_q", text))
+    # Where datasets lie is the catalog's business alone.
+    moved = {"metrics": "json", "wheel": "whl", "proof": "json", "source": "json", "proof_page": "html"}
+    (folder / "conf" / "base" / "catalog.yml").write_text(
+        "".join(
+            f'"{{case}}.{name}": {{filepath: "${{setting:data.root}}/moved/{{case}}/{name}.{suffix}"}}\n'
+            for name, suffix in moved.items()
+        )
+    )
     for name in ("pyproject.toml", "settings.ini"):
         (folder / name).write_text((folder / name).read_text().replace("casebook", "plant"))
 
@@ -31,5 +40,10 @@ def test_a_project_with_another_package_and_other_columns_is_proven(checkout, pl
     assert clean > 3000
     plan = json.loads(next(place.data.glob("04_feature/maintenance/feature_plan.json/*/*.json")).read_text())
     assert "torque_q" in plan["inputs"]
+    assert {path.name.partition(".")[0] for path in (place.data / "moved" / "maintenance").iterdir()} == {
+        *moved
+    }
+    assert f"{said['metrics']['holdout']['average_precision']:.3f}" in Path(said["page"]).read_text()
+    assert "proof_page.html" in Path(said["page"]).read_text()
     # The run that `make run` is.
     assert "$(BIN)/hardcover run $(ARGS)" in (ROOT / "Makefile").read_text()
