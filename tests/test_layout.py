@@ -204,6 +204,13 @@ def test_the_librarys_wheel_holds_the_library_alone_and_helps_without_anything_e
     )
     assert found.stdout.split() == ["None", hardcover.__version__]
     assert "prove" in shown.stdout
+    environment = {"HARDCOVER_PROJECT": str(ROOT), "PATH": "/usr/bin:/bin"}
+    command = [python.with_name("hardcover"), "prove", "maintenance"]
+    refused = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 1
+    assert "is not installed. Run: pip install 'hardcover[project]'" in refused.stderr
 
 
 def test_import_of_the_library_and_help_load_nothing_heavy():

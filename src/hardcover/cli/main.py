@@ -24,6 +24,8 @@ COMMANDS = {
     "verify": "verify",
     "clean": "clean",
 }
+# Packages that the extra "project" does not bring.
+EXTRAS = {"openlineage": "openlineage", "ziglang": "cross", "jupyterlab": "lab"}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +67,10 @@ def _as_json(error: Exception) -> dict[str, Any]:
 def _sentence(error: Exception) -> str:
     if isinstance(error, HardcoverError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.partition(".")[0]
+        extra = EXTRAS.get(missing, "project")
+        return f"the package {missing!r} is not installed. Run: pip install 'hardcover[{extra}]'."
     return f"{type(error).__name__}: {error}\nRun again with --debug to see where."
 
 

@@ -55,7 +55,7 @@ def write(facts: dict) -> Path:
         _stages(folder),
         "<h2>What was asked</h2>",
         _section(lambda: pages.facts(_asked(facts, session))),
-        _section(lambda: "\n".join(_figures(facts))),
+        _section(lambda: "\n".join(_metrics(facts))),
         _section(lambda: "\n".join(_decision(facts))),
         _pictures(facts["case"], outputs),
         _section(lambda: "\n".join(_proof(facts, folder))),
@@ -115,7 +115,7 @@ def _asked(facts: dict, session: dict) -> Iterator[tuple[str, str]]:
     yield "nodes", f"{ran} ran, {len(facts['nodes']) - ran} reused, {facts['seconds']:.0f} s"
 
 
-def _figures(facts: dict) -> Iterator[str]:
+def _metrics(facts: dict) -> Iterator[str]:
     metrics = facts.get("metrics")
     if not metrics:
         return
@@ -127,7 +127,7 @@ def _figures(facts: dict) -> Iterator[str]:
         others = [f"{found[name]:.4g}" if name in found else "" for found in baselines.values()]
         rows.append([name.replace("_", " "), f"<b>{value:.4g}</b>", between, *others])
     head = ["metric, holdout rows", "model", "interval", *(name.replace("_", " ") for name in baselines)]
-    yield "<h2>Figures</h2>"
+    yield "<h2>Metrics</h2>"
     yield pages.table(head, rows, range(1, len(head)))
     label = metrics["primary"]["label"]
     yield f"<p class='soft'>{html.escape(label)} in folds over all rows: {summary.folds_line(facts)}. Intervals are bootstrapped.</p>"

@@ -1,4 +1,4 @@
-"""TODO notebooks.report."""
+"""Reports: an executed notebook as one HTML file that loads nothing from elsewhere."""
 
 import html
 import logging

@@ -1,7 +1,7 @@
 """What Hardcover does around a Kedro run, whichever face started it.
 
 Before: check the environment's and the parameters' names, take the lock. At each node: note what it computes from.
-After: commit all versions, tell MLflow, write the run's session.record.
+After: commit all versions, tell MLflow, write the run's record.
 On an error: discard everything that the run saved.
 """
 
@@ -72,7 +72,7 @@ class HardcoverHooks:
 
     @hook_impl(tryfirst=True)
     def after_pipeline_run(self, run_params: dict, pipeline: Any, catalog: Any) -> None:
-        """Commit what the run saved, then log it to MLflow and write the run's session.record."""
+        """Commit what the run saved, then log it to MLflow and write the run's record."""
         with self._held:
             run = server.run_id() or os.environ.get("HARDCOVER_RUN_ID") or run_params["run_id"]
             common = {
