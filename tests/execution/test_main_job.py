@@ -522,7 +522,9 @@ def test_a_run_that_may_not_wait_says_at_once_who_is_at_work(place):
 
 
 def test_ctrl_c_leaves_no_unfinished_version_and_no_kernel(place):
-    process = place.start("hardcover", "run", "--env", "ci", start_new_session=True)
+    # A shell's background job, in which tests may run, ignores SIGINT, and so do its children.
+    heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = place.start("hardcover", "run", "--env", "ci", start_new_session=True, **heard)
     features = "04_feature/maintenance/features.parquet/*/manifest.json"
     eventually(lambda: any(place.data.glob(features)) or fail())
     time.sleep(1.0)

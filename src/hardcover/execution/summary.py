@@ -64,7 +64,7 @@ def _baseline_line(facts: dict) -> str:
 
 def _random_line(facts: dict) -> str:
     value = facts["metrics"]["random_split"][_primary(facts)["name"]]
-    return f"{value:.3f} is what a random split would have shown"
+    return f"{value:.3f} is what mixing entities and times would have shown"
 
 
 def _published(facts: dict) -> dict | None:
@@ -104,7 +104,7 @@ def _lines_of(facts: dict) -> list[tuple]:
         (metric, "metrics", lambda facts: f"{holdout_line(facts)} on the holdout"),
         ("  in folds", "metrics", folds_line),
         ("  baselines", "metrics", _baseline_line),
-        ("  beside", "metrics", _random_line),
+        ("  random split", "metrics", _random_line),
         ("registry", "registration_report", registry_line),
         ("wheel", "release_report", _wheel_line),
         ("proof", "proof", _proof_line),
@@ -114,4 +114,4 @@ def _lines_of(facts: dict) -> list[tuple]:
         ("report", "page", lambda facts: facts["page"]),
     ]
     careless = "random_split" in facts.get("metrics", {})
-    return [line for line in lines if careless or line[0] != "  beside"]
+    return [line for line in lines if careless or line[0] != "  random split"]
