@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from hardcover.store import disk, versions
+from tests.forked import Forks
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -23,6 +24,24 @@ settings.register_profile(
     "soak", max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+FORKS = Forks()
+BASE: list[pytest.TempPathFactory] = []
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _session(tmp_path_factory):
+    BASE.append(tmp_path_factory)
+    yield
+    FORKS.end()
+
+
+def _make_tables(folder: Path) -> None:
+    code = "import sys, mlflow; mlflow.MlflowClient(sys.argv[1])"
+    subprocess.run(
+        [sys.executable, "-c", code, f"sqlite:///{folder}/mlflow.db"], check=True, capture_output=True
+    )
 
 
 class Place(NamedTuple):
@@ -54,17 +73,31 @@ class Place(NamedTuple):
             "HARDCOVER_RUN_PROVE": "no",
         }
 
-    def call(self, *command: str, check: bool = True, **options) -> subprocess.CompletedProcess:
-        """Run a command of the project's environment in this place."""
+    def call(
+        self, *command: str, check: bool = True, fresh: bool = False, **options
+    ) -> subprocess.CompletedProcess:
+        """Run a command of the project's environment in this place; ``fresh`` from nothing, else as tests/forked.py has it."""
         program = [str(BIN / command[0]), *map(str, command[1:])]
         environment = {**os.environ, **self.environment, **options.pop("env", {})}
-        options = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 600, **options}
-        done = subprocess.run(program, env=environment, check=False, **options)
+        options = {"cwd": ROOT, "timeout": 600, **options}
+        if fresh or command[0] not in {"hardcover", "kedro"}:
+            options |= {"capture_output": True, "text": True}
+            done = subprocess.run(program, env=environment, check=False, **options)
+        else:
+            self._have_tables()
+            done = FORKS.run(program, environment, **options)
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 
+    def _have_tables(self) -> None:
+        """Begin with a tracking store whose tables are made: MLflow migrates a fresh one through its whole history, in seconds."""
+        if not (self.folder / "mlflow.db").exists() and self.folder.exists():
+            made, _ = once(BASE[0], "tables", _make_tables)
+            shutil.copy(made / "mlflow.db", self.folder)
+
     def start(self, *command: str, **options) -> subprocess.Popen:
         """Start a command of the project's environment in this place."""
+        self._have_tables()
         program = [str(BIN / command[0]), *map(str, command[1:])]
         options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         return subprocess.Popen(program, env={**os.environ, **self.environment}, **options)
@@ -179,7 +212,7 @@ def notebook_run(tmp_path_factory) -> Run:
 
     def make(folder: Path) -> dict:
         done = Place(folder).call(
-            "hardcover", "run", "--env", "ci", "--json", env={"HARDCOVER_RUN_PROVE": "yes"}
+            *("hardcover", "run", "--env", "ci", "--json"), env={"HARDCOVER_RUN_PROVE": "yes"}, fresh=True
         )
         return json.loads(done.stdout)[0]
 
@@ -192,7 +225,7 @@ def kedro_run(tmp_path_factory) -> Place:
     """The same by `kedro run`, in a fresh data folder."""
 
     def make(folder: Path) -> None:
-        Place(folder).call("kedro", "run", "--pipeline", "maintenance", "--env", "ci")
+        Place(folder).call("kedro", "run", "--pipeline", "maintenance", "--env", "ci", fresh=True)
 
     return Place(once(tmp_path_factory, "kedro", make)[0])
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from hardcover.errors import HardcoverError
 
 MAX_LINES = 8
+FIX = "Mend what the last line names."
 
 
 def call(
@@ -14,7 +15,7 @@ def call(
     error: type[HardcoverError] = HardcoverError,
     folder: str | Path | None = None,
     environment: dict[str, str] | None = None,
-    fix: str = "Mend what the last line names.",
+    fix: str = FIX,
 ) -> str:
     """Run a command and return what it printed.
 
@@ -29,6 +30,13 @@ def call(
     """
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-MAX_LINES:])
-        raise error(f"cannot {purpose}: {last}", " ".join(map(str, command[:5])), fix)
+        raise failure(purpose, done.stderr or done.stdout, " ".join(map(str, command[:5])), error, fix)
     return done.stdout
+
+
+def failure(
+    purpose: str, said: str, where: str, error: type[HardcoverError] = HardcoverError, fix: str = FIX
+) -> HardcoverError:
+    """Make the error of a process that failed, from the last lines of what it said."""
+    last = "\n".join(said.strip().splitlines()[-MAX_LINES:])
+    return error(f"cannot {purpose}: {last}", where, fix)

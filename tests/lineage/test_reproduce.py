@@ -3,9 +3,12 @@
 import json
 import shutil
 
-from hardcover.lineage import run_records
-from tests.conftest import Place
+import pytest
 
+from hardcover.lineage import reproduce, run_records
+from tests.conftest import ROOT, Place
+
+FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
 RUN = ("hardcover", "run", "--pipeline", "--env", "ci", "--json")
 
 
@@ -19,14 +22,22 @@ def reproduced(checkout, place: Place, run: str, code: int = 0) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.fixture
+def checkout(checkout):
+    """Share the locked environment, which takes half a minute to install and as long to import first."""
+    (checkout.folder / reproduce.ENVIRONMENTS).parent.mkdir()
+    (ROOT / reproduce.ENVIRONMENTS).mkdir(parents=True, exist_ok=True)
+    (checkout.folder / reproduce.ENVIRONMENTS).symlink_to(ROOT / reproduce.ENVIRONMENTS)
+    return checkout
+
+
 def commit(checkout, message: str) -> None:
     checkout.git("add", "--all")
     checkout.git("commit", "--quiet", "--message", message)
 
 
 def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
-    few = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
-    old = run(checkout, place, *few)
+    old = run(checkout, place, *FEW)
     checkout.edit("conf/base/parameters_maintenance.yml", "num_leaves: 7", "num_leaves: 6")
     commit(checkout, "fewer leaves")
     checkout.edit(
@@ -35,14 +46,14 @@ def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
     commit(checkout, "another order")
     checkout.edit("conf/base/parameters_maintenance.yml", "    unit: EUR", "    unit: USD")
     commit(checkout, "fewer pictures")
-    clean = run(checkout, place)
+    clean = run(checkout, place, *FEW)
     checkout.edit(
         "src/hardcover/modelling/explanation.py",
         "figure.set_size_inches(width, height)",
         "figure.set_size_inches(width, width)",
     )
     (checkout.folder / "src" / "casebook" / "untracked.py").write_text("ANSWER = 42\n")
-    dirty = run(checkout, place)
+    dirty = run(checkout, place, *FEW)
     (checkout.folder / "src" / "casebook" / "untracked.py").unlink()
 
     found = [reproduced(checkout, place, said["run"]) for said in (old, clean, dirty)]

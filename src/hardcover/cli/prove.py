@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 from hardcover import settings
@@ -35,10 +36,16 @@ def do(options: argparse.Namespace) -> int:
 
     # Kedro, MLflow and LightGBM take long to import, and an unknown case can be told without.
     cases.check(options.case)
-    from hardcover.proof import prove, report
+    from hardcover.notebooks import forkserver
 
     settings.make_importable()
-    found = prove.prove(options.case, options.env, options.face, options.rows, options.seed, say=progress.say)
+    # Only wheels do without it; for the rest, its imports go on beside ours.
+    wheels = bool(options.face) and all(name.startswith("wheel") for name in options.face)
+    with nullcontext() if wheels else forkserver.warm():
+        from hardcover.proof import prove, report
+
+        asked = (options.case, options.env, options.face, options.rows, options.seed)
+        found = prove.prove(*asked, say=progress.say)
     progress.clear()
     if options.html:
         options.html.write_text(report.page(found), encoding="utf-8")

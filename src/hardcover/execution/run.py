@@ -38,11 +38,12 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
     exported.check(plan.case for plan in plans)
     # Kedro, MLflow and Jupyter take long to import, and what is wrong with a request can be told without.
     from hardcover.execution import notebook_run, pipeline_run
+    from hardcover.notebooks import forkserver
 
     through = {"notebook": notebook_run.run, "pipeline": pipeline_run.run}[request.face]
     # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
     gc.disable()
-    with run_lock.alone():
+    with forkserver.scope(), run_lock.alone():
         for plan in plans:
             begin = time.monotonic()
             facts = summary.collect(plan.case, through(plan))

@@ -8,11 +8,30 @@ import sys
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from hardcover import settings
 
 MAIN = "__main__"
 _FILE = re.compile(r"(?:\.\./)*[\w-][\w/.-]{0,100}\.\w{1,8}")
+
+
+class Uses(NamedTuple):
+    """What a statement uses from outside itself.
+
+    Attributes
+    ----------
+    imports
+        Module, and name in it or None, by the name that an import inside the statement binds.
+    names
+        Global names, each with the attributes taken from it.
+    texts
+        Texts that could name a file.
+    """
+
+    imports: dict[str, tuple[str, str | None]]
+    names: tuple[tuple[str, tuple[str, ...]], ...]
+    texts: set[str]
 
 
 class Namespace:
@@ -34,6 +53,7 @@ class Namespace:
         self._trees: list[ast.AST] = []
         self._globals: dict[int, set[str]] = {}
         self._normal: dict[int, str] = {}
+        self._uses: dict[int, Uses] = {}
         for source in sources:
             self._read(source)
 
@@ -74,12 +94,26 @@ class Namespace:
             return part.module or ""
         return importlib.util.resolve_name("." * part.level + (part.module or ""), self.package)
 
-    def used(self, statement: ast.stmt) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """Return the global names that a statement uses, each with the attributes taken from it."""
+    def uses(self, statement: ast.stmt) -> "Uses":
+        """Return what a statement uses from outside itself."""
+        if id(statement) not in self._uses:
+            local = dict(self.imports_in(statement))
+            texts = {
+                part.value
+                for part in ast.walk(statement)
+                if isinstance(part, ast.Constant)
+                and isinstance(part.value, str)
+                and _FILE.fullmatch(part.value)
+            }
+            names = tuple(dict.fromkeys(self._used(statement, local.keys())))
+            self._uses[id(statement)] = Uses(local, names, texts)
+        return self._uses[id(statement)]
+
+    def _used(self, statement: ast.stmt, local: Iterable[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
         known = self._globals.get(id(statement))
         names = _names_in(statement) if known is None else known | _outer_names(statement)
         # Names that imports inside the statement bind are local to it, and still lead elsewhere.
-        names |= {alias for alias, _ in self.imports_in(statement)}
+        names.update(local)
         inside: set[int] = set()
         for part in ast.walk(statement):
             if isinstance(part, ast.Attribute) and id(part) not in inside:
@@ -105,12 +139,7 @@ class Namespace:
         """List the files that texts in the statements name from the module's folder; other modules are none of them."""
         if self.file is None:
             return []
-        texts = {
-            part.value
-            for statement in statements
-            for part in ast.walk(statement)
-            if isinstance(part, ast.Constant) and isinstance(part.value, str) and _FILE.fullmatch(part.value)
-        }
+        texts = set().union(*(self.uses(statement).texts for statement in statements))
         files = [self.file.parent / text for text in sorted(texts)]
         return [file for file in files if file.suffix != ".py" and file.is_file()]
 

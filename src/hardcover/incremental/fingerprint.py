@@ -142,10 +142,10 @@ class _Reach:
             self._follow(space, part)
 
     def _follow(self, space: Namespace, statement: ast.stmt) -> None:
-        local = dict(space.imports_in(statement))
-        for name, rest in dict.fromkeys(space.used(statement)):
-            if name in local:
-                self._reach(*local[name], rest)
+        uses = space.uses(statement)
+        for name, rest in uses.names:
+            if name in uses.imports:
+                self._reach(*uses.imports[name], rest)
             elif name in space.statements:
                 self._add(space, name, space.statements[name])
             elif name in space.imports:

@@ -18,6 +18,7 @@ from hardcover.errors import ReproductionFailed, some
 from hardcover.lineage import git_state, graph, run_records
 from hardcover.reporting.progress import Reporter, silent
 from hardcover.store import disk, versions
+from hardcover.tracking import server
 
 EXTERNAL = "external"
 ENVIRONMENTS = Path(".tools") / "environments"
@@ -209,6 +210,10 @@ def _run(asked: dict, checkout: Path, python: Path, place: Path) -> dict[str, li
     install = ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--python", str(python)]
     _call([find_uv_bin(), *install, "--target", str(library), str(checkout)], "install the project")
     environment["PYTHONPATH"] = os.pathsep.join([str(checkout / "src"), str(library)])
+    locks = (folder / git_state.LOCK_FILE for folder in (checkout, settings.project_root()))
+    # An MLflow of another version would have other tables.
+    if len({lock.read_bytes() for lock in locks if lock.is_file()}) == 1:
+        server.copy_tables(place / "mlflow.db")
     program = str(Path(__file__).parent / PROGRAM)
     _call([str(python), program, str(place / "request.json")], "run again", checkout, environment)
     return json.loads((place / "tags.json").read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""Kernels that start warm: forked from a process that has imported what notebooks import.
+"""Processes that start warm: forked from one that has imported what notebooks import.
 
 A notebook's kernel spends most of a short stage importing pandas, Kedro, MLflow, LightGBM and SHAP. ``python -m
-hardcover.notebooks.forkserver`` imports them once and forks a kernel for each request that it reads; every kernel still is a
-process of its own, with its own variables and working directory.
+hardcover.notebooks.forkserver`` imports them once and forks a kernel, or calls a module in a fork, for each request that it reads;
+each still is a process of its own, with its own variables, working directory and modules of the project.
 """
 
 import gc
@@ -14,9 +14,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,10 @@ LATER_STAGES = (
     "mlflow.lightgbm",
     "shap",
     "hardcover.release.stage",
+    "papermill",
 )
 PROVISIONER = "hardcover-warm"
+PROVISIONER_VARIABLE = "JUPYTER_DEFAULT_PROVISIONER_NAME"
 
 
 class WarmProvisioner(LocalProvisioner):
@@ -94,16 +97,45 @@ class _Forked:
     terminate = kill
 
 
-_server: subprocess.Popen | None = None
-_asking = threading.Lock()
+class _ForkedServer:
+    """As much of ``subprocess.Popen`` as is used of the warm process, where that is a fork of a process that is warm itself."""
+
+    def __init__(self):
+        requests, asking = os.pipe()
+        answering, answers = os.pipe()
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                os.setsid()
+                os.close(asking)
+                os.close(answering)
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                _serve(_Lines(requests), os.fdopen(answers, "w", encoding="utf-8"))
+            finally:
+                os._exit(1)
+        os.close(requests)
+        os.close(answers)
+        self.stdin = os.fdopen(asking, "w", encoding="utf-8")
+        self.stdout = os.fdopen(answering, encoding="utf-8")
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def communicate(self) -> None:
+        self.stdin.close()
+        self.stdout.close()
+        self.wait()
 
 
-@contextmanager
-def warm() -> Iterator[None]:
-    """Start the warm process, and let kernels come from it until the end of the block."""
-    global _server
-    environment = {**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-    _server = subprocess.Popen(
+def _start_server() -> subprocess.Popen | _ForkedServer:
+    if _is_warm:
+        return _ForkedServer()
+    inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+    environment = {**os.environ, **settings.kedro_environment(), **inline}
+    return subprocess.Popen(
         [sys.executable, "-m", "hardcover.notebooks.forkserver"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -112,18 +144,81 @@ def warm() -> Iterator[None]:
         # Ctrl-C is for us; we end our kernels ourselves.
         start_new_session=True,
     )
-    before = os.environ.get("JUPYTER_DEFAULT_PROVISIONER_NAME")
-    os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = PROVISIONER
+
+
+_server: subprocess.Popen | _ForkedServer | None = None
+_asking = threading.Lock()
+_before: str | None = None
+_depth = 0
+_called: set[int] = set()
+# In a fork of the warm process.
+_is_warm = False
+
+
+@contextmanager
+def scope() -> Iterator[None]:
+    """Keep the warm process, once one was started, until the end of the outermost such block, or of any that fails."""
+    global _depth
+    _depth += 1
     try:
         yield
+    except BaseException:
+        # Threads that wait for a kernel or a call would go on waiting.
+        _stop()
+        raise
     finally:
-        if before is None:
-            os.environ.pop("JUPYTER_DEFAULT_PROVISIONER_NAME")
-        else:
-            os.environ["JUPYTER_DEFAULT_PROVISIONER_NAME"] = before
-        _server.kill()
-        _server.communicate()
-        _server = None
+        _depth -= 1
+        if not _depth:
+            _stop()
+
+
+@contextmanager
+def warm() -> Iterator[None]:
+    """Start the warm process unless there is one, and let kernels and calls come from it until the end of the block."""
+    global _server, _before
+    with scope():
+        if _server is None:
+            _server = _start_server()
+            _before = os.environ.get(PROVISIONER_VARIABLE)
+            os.environ[PROVISIONER_VARIABLE] = PROVISIONER
+        yield
+
+
+def _stop() -> None:
+    global _server
+    if _server is None:
+        return
+    os.environ.pop(PROVISIONER_VARIABLE)
+    if _before is not None:
+        os.environ[PROVISIONER_VARIABLE] = _before
+    _server.kill()
+    _server.communicate()
+    _server = None
+    for pid in list(_called):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def call(module: str, arguments: list[str], environment: dict[str, str], folder: Path, log: Path) -> None:
+    """Call ``main`` of a module in a process of its own, and wait for its end.
+
+    Parameters
+    ----------
+    module, arguments
+        ``main`` of the module gets the arguments.
+    environment, folder
+        Of the process.
+    log
+        Where what it prints goes, and the traceback of what it raises.
+    """
+    asked = {"module": module, "arguments": arguments, "log": str(log)}
+    process = _Forked(_ask({**asked, "env": environment, "cwd": str(folder)}))
+    _called.add(process.pid)
+    try:
+        while process.poll() is None:
+            time.sleep(0.01)
+    finally:
+        _called.discard(process.pid)
 
 
 def is_cold() -> bool:
@@ -133,7 +228,7 @@ def is_cold() -> bool:
 
 def _ask(request: dict) -> int:
     if _server is None:
-        raise RuntimeError("kernels come from the warm process only inside warm()")
+        raise RuntimeError("kernels and calls come from the warm process only inside warm()")
     with _asking:
         _server.stdin.write(json.dumps(request) + "\n")
         _server.stdin.flush()
@@ -160,11 +255,22 @@ def serve() -> None:
             importlib.import_module(module)
         # The project's settings, and what Kedro makes of them.
         bootstrap_project(settings.project_root())
-        requests = _Lines(0)
+        requests, later = _Lines(0), []
         for module in LATER_STAGES:
             while requests.ready():
-                _fork(requests.read(), answers)
+                # An early kernel can do without; what is called uses everything.
+                line = requests.read()
+                if b'"module"' in line:
+                    later.append(line)
+                else:
+                    _fork(line, answers)
             importlib.import_module(module)
+    for line in later:
+        _fork(line, answers)
+    _serve(requests, answers)
+
+
+def _serve(requests: "_Lines", answers: Any) -> None:
     while request := requests.read():
         _fork(request, answers)
 
@@ -196,27 +302,45 @@ def _fork(line: bytes, answers: Any) -> None:
         answers.write(f"{pid}\n")
         answers.flush()
         return
-    code = 1
     try:
         os.setsid()
         gc.enable()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What a kernel has to say goes into its notebook; a log of its end would only disturb the progress.
         nothing = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
+        said = os.open(request["log"], os.O_WRONLY | os.O_CREAT) if "log" in request else nothing
+        for descriptor, file in enumerate((nothing, said, said)):
+            os.dup2(file, descriptor)
         answers.close()
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        from ipykernel.kernelapp import IPKernelApp
-
-        # The poller ends the kernel when the warm process is gone, as that ends when ``hardcover run`` does.
-        IPKernelApp.launch_instance(["-f", request["file"], f"--IPKernelApp.parent_handle={parent}"])
-        code = 0
+        if "module" in request:
+            _call(request["module"], request["arguments"])
+        else:
+            _become_kernel(request["file"], parent)
     finally:
-        os._exit(code)
+        os._exit(0)
+
+
+def _become_kernel(connection_file: str, parent: int) -> None:
+    from ipykernel.kernelapp import IPKernelApp
+
+    # The poller ends the kernel when the warm process is gone, as that ends when ``hardcover run`` does.
+    IPKernelApp.launch_instance(["-f", connection_file, f"--IPKernelApp.parent_handle={parent}"])
+
+
+def _call(module: str, arguments: list[str]) -> None:
+    global _is_warm
+    _is_warm = True
+    try:
+        importlib.import_module(module).main(*arguments)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    sys.stdout.flush()
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
-    serve()
+    # Under its own name, by which forks find it.
+    importlib.import_module("hardcover.notebooks.forkserver").serve()

@@ -9,7 +9,6 @@ NaN is one value here, whatever its payload.
 
 import json
 import os
-import sys
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -31,6 +30,7 @@ from hardcover.proof import wheel_faces
 from hardcover.proof.subject import Subject
 from hardcover.store import disk, versions
 from hardcover.tasks.base import decided
+from hardcover.tracking import server
 
 ANSWERS, FEATURES = "answers.json", "features.parquet"
 CELL = """
@@ -38,6 +38,9 @@ import __main__
 from hardcover.proof import faces
 faces.write_features(__main__, {folder!r})
 """
+
+
+OF_THE_PROJECT = {"notebook", "module", "pipeline"}
 
 
 def known() -> dict[str, Callable[[Subject], dict]]:
@@ -189,10 +192,16 @@ def _pipeline(subject: Subject) -> dict:
 
 def _in_fresh_process(name: str, subject: Subject) -> dict:
     subject.write()
-    command = [sys.executable, "-m", "hardcover.proof.faces", name, str(subject.folder)]
     mine = {"HARDCOVER_PROJECT": str(settings.project_root()), **settings.apart(subject.folder)}
-    processes.call(command, f"run the {name}", ProofFailed, Path.cwd(), {**os.environ, **mine})
-    return json.loads((subject.folder / ANSWERS).read_text(encoding="utf-8"))
+    server.copy_tables(subject.folder / "mlflow.db")
+    log = subject.folder / "log.txt"
+    forkserver.call(__name__, [name, str(subject.folder)], {**os.environ, **mine}, Path.cwd(), log)
+    given = subject.folder / ANSWERS
+    if not given.exists():
+        raise processes.failure(
+            f"run the {name}", log.read_text(errors="replace"), f"face {name}", ProofFailed
+        )
+    return json.loads(given.read_text(encoding="utf-8"))
 
 
 def _stages_giving(subject: Subject, *names: str) -> Iterator[cases.Stage]:
@@ -218,10 +227,11 @@ def _newest(subject: Subject, name: str) -> Any:
     return open_context(subject.env, subject.params).catalog.load(f"{subject.case}.{name}")
 
 
-if __name__ == "__main__":
+def main(name: str, folder: str) -> None:
+    """Let a face answer what stands in a folder, and write the answers there: the whole of a process that was forked for it."""
     # The project's package may not be installed.
     settings.make_importable()
-    found = {"notebook": _notebook, "module": _module, "pipeline": _pipeline}[sys.argv[1]](
-        subjects.read(Path(sys.argv[2]))
+    found = {"notebook": _notebook, "module": _module, "pipeline": _pipeline}[name](
+        subjects.read(Path(folder))
     )
-    (Path(sys.argv[2]) / ANSWERS).write_text(json.dumps(found), encoding="utf-8")
+    disk.write_atomically(Path(folder) / ANSWERS, json.dumps(found).encode())

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from hardcover import settings
@@ -60,6 +62,29 @@ def client():
     if place and not connection.search_runs(["0"], max_results=1):
         connection.delete_experiment("0")
     return connection, made
+
+
+def copy_tables(store: Path) -> None:
+    """Make an empty store with the tables of settings.ini's, where that is an SQLite file; else do nothing.
+
+    MLflow takes a fresh file through the whole history of its tables, which is seconds; one whose tables are of its own version it
+    takes as it is.
+    """
+    known = Path(settings.read("tracking.uri").removeprefix("sqlite:///"))
+    if not settings.read("tracking.uri").startswith("sqlite:///") or not known.is_file():
+        return
+    with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(store)) as made:
+        order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END"
+        statements = source.execute(
+            f"SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY {order}"
+        )
+        for (statement,) in statements.fetchall():
+            made.execute(statement)
+        # What MLflow's history leaves in tables that are empty otherwise.
+        for table in ("alembic_version", "workspaces"):
+            for row in source.execute(f"SELECT * FROM {table}"):
+                made.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+        made.commit()
 
 
 def artifact_location() -> str | None:
