@@ -162,10 +162,9 @@ def _become(request: dict, files: list[int]) -> None:
         os.environ.clear()
         os.environ.update(request["env"])
         sys.argv = request["argv"]
-        sys.path[0:1] = [
-            str(Path(sys.argv[0]).parent),
-            *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
-        ]
+        given = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+        others = (place for place in sys.path[1:] if place not in given)
+        sys.path[:] = [str(Path(sys.argv[0]).parent), *given, *others]
         random.seed()
         importlib.import_module("numpy").random.seed()
         runpy.run_path(sys.argv[0], run_name="__main__")

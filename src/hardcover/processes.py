@@ -30,11 +30,11 @@ def call(
     """
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise failure(purpose, done.stderr or done.stdout, " ".join(map(str, command[:5])), error, fix)
+        raise failed(purpose, done.stderr or done.stdout, " ".join(map(str, command[:5])), error, fix)
     return done.stdout
 
 
-def failure(
+def failed(
     purpose: str, said: str, where: str, error: type[HardcoverError] = HardcoverError, fix: str = FIX
 ) -> HardcoverError:
     """Make the error of a process that failed, from the last lines of what it said."""

@@ -12,6 +12,7 @@ from tests.conftest import Checkout, Place
 from tests.runtime.test_records import GOOD
 
 NOTEBOOK, MODULE = "notebooks/maintenance/02_features.ipynb", "src/casebook/maintenance/features.py"
+FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
 PLAIN = {
     "ratio": "def ratio(torque, rotational_speed):\n    return torque / rotational_speed",
     "wear_rate": "def wear_rate(torque, tool_wear):\n    return torque / tool_wear",
@@ -37,7 +38,7 @@ def write(checkout: Checkout, imports: str, functions_: dict[str, str]) -> None:
 
 
 def run(checkout: Checkout, place: Place, *options: str) -> dict:
-    command = ("hardcover", "run", "--env", "ci", "--pipeline", "--export", "--json", *options)
+    command = ("hardcover", "run", "--env", "ci", "--pipeline", "--export", "--json", *FEW, *options)
     done = checkout.call(place, *command, env={"HARDCOVER_RUN_PROVE": "yes"})
     return json.loads(done.stdout)[0]
 

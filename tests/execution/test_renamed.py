@@ -29,7 +29,18 @@ def test_a_project_with_another_package_and_other_columns_is_proven(checkout, pl
         (folder / name).write_text((folder / name).read_text().replace("casebook", "plant"))
 
     done = checkout.call(
-        place, "hardcover", "run", "--env", "ci", "--export", "--json", env={"HARDCOVER_RUN_PROVE": "yes"}
+        place,
+        *(
+            "hardcover",
+            "run",
+            "--env",
+            "ci",
+            "--export",
+            "--json",
+            "--param",
+            "maintenance.training.rounds=40",
+        ),
+        env={"HARDCOVER_RUN_PROVE": "yes"},
     )
 
     (said,) = json.loads(done.stdout)

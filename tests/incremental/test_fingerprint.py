@@ -4,6 +4,7 @@ import functools
 import importlib
 import math
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -263,7 +264,7 @@ def test_a_file_that_the_code_names_beside_its_module_counts(tmp_path, monkeypat
     )
     (package / "program.c").write_text("int main;")
     monkeypatch.syspath_prepend(tmp_path / "src")
-    monkeypatch.setattr(definitions, "_in_project", lambda file: file.is_relative_to(tmp_path))
+    monkeypatch.setattr(definitions, "_in_project", lambda file: Path(file).is_relative_to(tmp_path))
     import beside
 
     before, apart = fingerprint.code_of(beside.read), fingerprint.code_of(beside.other)

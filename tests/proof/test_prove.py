@@ -148,7 +148,7 @@ def test_a_swapped_threshold_in_the_model_file_is_named(checkout, place):
 
 
 def test_another_parameter_in_one_environment_is_named(checkout, place):
-    checkout.edit("conf/ci/parameters_maintenance.yml", "rounds: 200", "rounds: 20")
+    checkout.edit("conf/ci/parameters_maintenance.yml", "rounds: 100", "rounds: 20")
 
     found = proven(checkout, place, "pipeline", "wheel")
 

@@ -94,7 +94,7 @@ def test_a_proof_that_passes_promotes_publishes_and_tells_the_registry(place):
 
 
 def test_a_failed_proof_publishes_nothing_and_marks_the_run(checkout, place):
-    checkout.edit("conf/ci/parameters_maintenance.yml", "rounds: 200", "rounds: 20")
+    checkout.edit("conf/ci/parameters_maintenance.yml", "rounds: 100", "rounds: 20")
 
     done = checkout.call(place, "hardcover", "prove", "maintenance", "--env", "ci", check=False)
 

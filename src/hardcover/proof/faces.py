@@ -198,7 +198,7 @@ def _in_fresh_process(name: str, subject: Subject) -> dict:
     forkserver.call(__name__, [name, str(subject.folder)], {**os.environ, **mine}, Path.cwd(), log)
     given = subject.folder / ANSWERS
     if not given.exists():
-        raise processes.failure(
+        raise processes.failed(
             f"run the {name}", log.read_text(errors="replace"), f"face {name}", ProofFailed
         )
     return json.loads(given.read_text(encoding="utf-8"))
