@@ -165,6 +165,7 @@ def write(folder: Path, names: list[str] | None = None) -> Path:
                 **table.parameters,
                 "evaluation": {"folds": 3, "bootstrap": 20},
                 "training": {"rounds": 40, "early_stopping": 10, **table.parameters.get("training", {})},
+                "explanation": {"dependence": 1},
                 "release": {"golden": 20},
             }
         }

@@ -218,8 +218,7 @@ def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checko
         )
 
     def edit_a_parameter() -> None:
-        old = "bootstrap: 50}"
-        checkout.edit("conf/ci/parameters_maintenance.yml", old, f"{old}\n  explanation: {{dependence: 2}}")
+        checkout.edit("conf/ci/parameters_maintenance.yml", "dependence: 1", "dependence: 2")
 
     def bump_a_library() -> None:
         metadata = checkout.folder / "libraries" / "shap-99.0.dist-info" / "METADATA"

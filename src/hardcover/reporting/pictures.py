@@ -10,10 +10,13 @@ import matplotlib.pyplot as plt
 from cycler import cycler
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 # What a picture is about, what it is compared with, and everything that only helps to read.
 ACCENT, SECOND, INK, FAINT = "#b3123b", "#2f6690", "#333333", "#c8ccd0"
 LOW_TO_HIGH = LinearSegmentedColormap.from_list("low_to_high", [SECOND, "#b9b4bd", ACCENT])
+# Inches around what is drawn, as matplotlib has it by itself.
+PADDING = 0.1
 STYLE = {
     "axes.prop_cycle": cycler(color=[ACCENT, SECOND, INK, "#8a9199"]),
     "axes.spines.top": False,
@@ -70,5 +73,18 @@ def caption(figure: Figure, sentence: str) -> Figure:
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     text = textwrap.fill(sentence, int(drawn.width * 15))
     place = (drawn.x0 / width, (drawn.y0 - 0.12) / height)
-    figure.text(*place, text, fontsize=9, color="#5c6670", va="top", ha="left")
+    written = figure.text(*place, text, fontsize=9, color="#5c6670", va="top", ha="left")
+    extent = written.get_window_extent().transformed(figure.dpi_scale_trans.inverted())
+    _save_with(figure, Bbox.union([drawn, extent]).padded(PADDING))
     return figure
+
+
+def _save_with(figure: Figure, box: Bbox) -> None:
+    """Save a figure within a box that is known, where by itself matplotlib would lay all of it out twice more to find that."""
+
+    def savefig(*arguments: Any, bbox_inches: Any = None, **options: Any) -> None:
+        Figure.savefig(
+            figure, *arguments, bbox_inches=box if bbox_inches == "tight" else bbox_inches, **options
+        )
+
+    figure.savefig = savefig  # type: ignore[method-assign]

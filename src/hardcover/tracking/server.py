@@ -59,8 +59,10 @@ def client():
     place = artifact_location()
     made = connection.create_experiment(name, artifact_location=place)
     # In a local store of our own, MLflow's empty default experiment would stand beside it and be opened by mistake.
-    if place and not connection.search_runs(["0"], max_results=1):
-        connection.delete_experiment("0")
+    default = connection.get_experiment_by_name("Default")
+    unused = default and default.lifecycle_stage == "active"
+    if place and unused and not connection.search_runs([default.experiment_id], max_results=1):
+        connection.delete_experiment(default.experiment_id)
     return connection, made
 
 
