@@ -40,7 +40,7 @@ check: $(READY)  ## lint, format, types, import rules, notebooks clean and in sy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest --quiet tests/notebooks/test_notebooks.py -k 'clean or carries or opens or small'
 
-bench: $(READY)  ## measure side by side with peers; tables in benchmarks/results
+bench: $(READY)  ## measure side by side with peers; tables in docs/benchmarks.md
 	$(BIN)/python benchmarks/runtime.py $(ARGS)
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)

@@ -19,6 +19,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import page
+
 from hardcover import settings
 
 ROOT = Path(__file__).parent.parent
@@ -168,11 +170,7 @@ def report(times: dict[str, list[float]], stages: dict[str, float], spent: dict[
     lines += [f"| {name} | {seconds:.1f} |" for name, seconds in stages.items()]
     lines += ["", "| hardcover run, last round | seconds |", "|---|---|"]
     lines += [f"| {name} | {seconds:.1f} |" for name, seconds in spent.items()]
-    text = "\n".join(lines)
-    path = ROOT / "benchmarks" / "results" / "main_job.md"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text + "\n")
-    print(text)
+    page.keep("main_job", "\n".join(lines))
 
 
 if __name__ == "__main__":

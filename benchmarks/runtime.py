@@ -19,9 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
+import page
+
 ROOT = Path(__file__).parent.parent
 BENCH, PEERS = ROOT / ".tools" / "bench", ROOT / ".tools" / "peers"
-RESULTS = ROOT / "benchmarks" / "results" / "runtime.md"
 # Trees and leaves; thirty inputs, one in twenty values missing, one of them a category.
 AT_HALF = {"kind": "threshold", "threshold": 0.5}
 MODELS = {"small": (100, 31), "middle": (300, 63), "large": (2000, 255)}
@@ -590,9 +591,7 @@ def main() -> None:
         ]
     (wheel,) = (BENCH / "place" / "dist").glob("*.whl")
     lines += [f"The case's wheel: {wheel.stat().st_size:,} bytes"]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    page.keep("runtime", "\n".join(lines))
 
 
 if __name__ == "__main__":
