@@ -27,7 +27,8 @@ def done(pipeline_run, tmp_path_factory) -> tuple[Checkout, Place]:
     folder = tmp_path_factory.mktemp("unchanged")
     shutil.copytree(pipeline_run.folder, folder / "place")
     checkout, place = copy_of_checkout(folder / "checkout"), Place(folder / "place")
-    checkout.call(place, "hardcover", "run", "--pipeline", "--env", "ci")
+    # Where modules are found is part of what is recorded, so nothing is forked here.
+    checkout.call(place, "hardcover", "run", "--pipeline", "--env", "ci", fresh=True)
     return checkout, place
 
 
