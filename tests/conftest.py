@@ -26,6 +26,8 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+# Options of a run whose model need not be good.
+FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
 FORKS = Forks()
 BASE: list[pytest.TempPathFactory] = []
 
@@ -109,7 +111,7 @@ class Place(NamedTuple):
         )
 
     def newest(self, layer: str, name: str) -> Path:
-        """Give the file of a dataset's newest committed version."""
+        """Return the file of a dataset's newest committed version."""
         manifest = max((self.data / layer / "maintenance" / name).glob("*/manifest.json"))
         return manifest.parent / name
 

@@ -8,11 +8,10 @@ from importlib.metadata import version
 
 from hardcover.release import isolated_env
 from hardcover.runtime import functions
-from tests.conftest import Checkout, Place
+from tests.conftest import FEW, Checkout, Place
 from tests.runtime.test_records import GOOD
 
 NOTEBOOK, MODULE = "notebooks/maintenance/02_features.ipynb", "src/casebook/maintenance/features.py"
-FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
 PLAIN = {
     "ratio": "def ratio(torque, rotational_speed):\n    return torque / rotational_speed",
     "wear_rate": "def wear_rate(torque, tool_wear):\n    return torque / tool_wear",

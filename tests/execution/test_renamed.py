@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from tests.conftest import ROOT
+from tests.conftest import FEW, ROOT
 
 
 def test_a_project_with_another_package_and_other_columns_is_proven(checkout, place):
@@ -30,16 +30,7 @@ def test_a_project_with_another_package_and_other_columns_is_proven(checkout, pl
 
     done = checkout.call(
         place,
-        *(
-            "hardcover",
-            "run",
-            "--env",
-            "ci",
-            "--export",
-            "--json",
-            "--param",
-            "maintenance.training.rounds=40",
-        ),
+        *("hardcover", "run", "--env", "ci", "--export", "--json", *FEW),
         env={"HARDCOVER_RUN_PROVE": "yes"},
     )
 

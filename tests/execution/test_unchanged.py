@@ -18,7 +18,7 @@ KINDS = (
     *("append", "byte", "byte, times kept", "touch", "remove", "add", "variable", "distribution", "named"),
     *("data byte", "data byte, times kept", "data remove", "latest", "version"),
 )
-EDITS = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 8
+EDITS = 500 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 14
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from hardcover.lineage import reproduce, run_records
-from tests.conftest import ROOT, Place
+from tests.conftest import FEW, ROOT, Place
+from tests.test_readme import COMMANDS
 
-FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
 RUN = ("hardcover", "run", "--pipeline", "--env", "ci", "--json")
 
 
@@ -17,7 +17,10 @@ def run(checkout, place: Place, *options: str) -> dict:
 
 
 def reproduced(checkout, place: Place, run: str, code: int = 0) -> dict:
-    done = checkout.call(place, "hardcover", "reproduce", run[:12], "--json", check=False)
+    # As the README shows it.
+    (line,) = [line for line in COMMANDS if "reproduce" in line]
+    words = line.removeprefix(".venv/bin/").replace("RUN", run[:12]).split()
+    done = checkout.call(place, *words, "--json", check=False)
     assert done.returncode == code, done.stdout + done.stderr
     return json.loads(done.stdout)
 
@@ -36,7 +39,7 @@ def commit(checkout, message: str) -> None:
     checkout.git("commit", "--quiet", "--message", message)
 
 
-def test_past_runs_are_rebuilt_to_the_byte(checkout, place):
+def test_three_past_runs_are_rebuilt_to_the_byte(checkout, place):
     old = run(checkout, place, *FEW)
     checkout.edit("conf/base/parameters_maintenance.yml", "num_leaves: 7", "num_leaves: 6")
     commit(checkout, "fewer leaves")
@@ -46,7 +49,7 @@ def test_past_runs_are_rebuilt_to_the_byte(checkout, place):
     commit(checkout, "another order")
     checkout.edit("conf/base/parameters_maintenance.yml", "    unit: EUR", "    unit: USD")
     commit(checkout, "fewer pictures")
-    run(checkout, place, *FEW)
+    clean = run(checkout, place, *FEW)
     checkout.edit(
         "src/hardcover/modelling/explanation.py",
         "figure.set_size_inches(width, height)",
@@ -56,14 +59,14 @@ def test_past_runs_are_rebuilt_to_the_byte(checkout, place):
     dirty = run(checkout, place, *FEW)
     (checkout.folder / "src" / "casebook" / "untracked.py").unlink()
 
-    found = [reproduced(checkout, place, said["run"]) for said in (old, dirty)]
+    found = [reproduced(checkout, place, said["run"]) for said in (old, clean, dirty)]
 
-    assert [facts["identical"] for facts in found] == [True, True], found
+    assert [facts["identical"] for facts in found] == [True, True, True], found
     assert len(found[0]["outputs"]) == 22
     assert found[0]["outputs"]["maintenance.wheel"] == "identical"
     assert found[0]["outputs"]["maintenance.registration_report"] == "external"
     # The dirty run made what its change reached; the rest it had reused.
-    assert set(found[1]["outputs"]) == {f"maintenance.{name}_figures" for name in ("overview", "errors")}
+    assert set(found[2]["outputs"]) == {f"maintenance.{name}_figures" for name in ("overview", "errors")}
     assert "worktrees" not in {path.name for path in (checkout.folder / ".git").iterdir()} or not any(
         (checkout.folder / ".git" / "worktrees").iterdir()
     )
