@@ -10,7 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
-RESULTS = ROOT / "benchmarks" / "results"
 TITLES = {
     "runtime": "The runtime beside what a service could use instead",
     "main_job": "The main job beside the same functions in one plain process",
@@ -24,7 +23,7 @@ machine and the day. Peers come from PyPI, into an environment of their own.
 
 
 def keep(name: str, text: str) -> None:
-    """Print a result, keep it in benchmarks/results/ and put it into its section of docs/benchmarks.md.
+    """Print a result and put it into its section of docs/benchmarks.md.
 
     Parameters
     ----------
@@ -34,8 +33,6 @@ def keep(name: str, text: str) -> None:
         Its tables, in Markdown.
     """
     print(text)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.md").write_text(text + "\n")
     sections = _sections() | {TITLES[name]: f"{_where()}\n\n{text}"}
     parts = [f"## {title}\n\n{sections[title].strip()}\n" for title in TITLES.values() if title in sections]
     PAGE.write_text("\n".join([HEAD, *parts]))
@@ -47,8 +44,10 @@ def _sections() -> dict[str, str]:
 
 
 def _where() -> str:
-    names = re.findall(r"^model name\s*: (.*)$", _cpuinfo(), re.MULTILINE)
-    flags = re.search(r"^flags\s*: (.*)$", _cpuinfo(), re.MULTILINE)
+    path = Path("/proc/cpuinfo")
+    known = path.read_text() if path.exists() else ""
+    names = re.findall(r"^model name\s*: (.*)$", known, re.MULTILINE)
+    flags = re.search(r"^flags\s*: (.*)$", known, re.MULTILINE)
     vectors = "AVX-512" if flags and "avx512f" in flags[1] else "AVX2" if flags and "avx2" in flags[1] else ""
     kind = ", ".join(filter(None, [names[0] if names else platform.machine(), vectors]))
     commit = ["git", "describe", "--always", "--dirty"]
@@ -57,8 +56,3 @@ def _where() -> str:
         f"Measured on {time.strftime('%d %B %Y')}: {kind}, {os.cpu_count()} cores, {platform.system()}, "
         f"Python {sys.version.split()[0]}, commit {done.stdout.strip()}."
     )
-
-
-def _cpuinfo() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""

@@ -95,7 +95,7 @@ class Namespace:
             return part.module or ""
         return importlib.util.resolve_name("." * part.level + (part.module or ""), self.package)
 
-    def uses(self, statement: ast.stmt) -> "Uses":
+    def uses(self, statement: ast.stmt) -> Uses:
         """Return what a statement uses from outside itself."""
         if id(statement) not in self._uses:
             local = dict(self.imports_in(statement))

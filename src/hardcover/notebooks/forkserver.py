@@ -79,7 +79,9 @@ class _ForkedServer:
                 os.close(asking)
                 os.close(answering)
                 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-                warm_process.answer(warm_process.Lines(requests), os.fdopen(answers, "w", encoding="utf-8"))
+                warm_process.answer(
+                    warm_process.Requests(requests), os.fdopen(answers, "w", encoding="utf-8")
+                )
             finally:
                 os._exit(1)
         os.close(requests)

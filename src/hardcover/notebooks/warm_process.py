@@ -61,29 +61,29 @@ def serve() -> None:
             importlib.import_module(module)
         # The project's settings, and what Kedro makes of them.
         bootstrap_project(settings.project_root())
-        requests, later = Lines(0), []
+        requests, later = Requests(0), []
         for module in LATER_STAGES:
             while requests.ready():
                 # An early kernel can do without; what is called uses everything.
-                line = requests.read()
-                if b'"module"' in line:
-                    later.append(line)
+                request = requests.read()
+                if "module" in request:
+                    later.append(request)
                 else:
-                    _fork(line, answers)
+                    _fork(request, answers)
             importlib.import_module(module)
-    for line in later:
-        _fork(line, answers)
+    for request in later:
+        _fork(request, answers)
     answer(requests, answers)
 
 
-def answer(requests: "Lines", answers: Any) -> None:
+def answer(requests: "Requests", answers: Any) -> None:
     """Fork for each request, and write each process's number, until requests end."""
     while request := requests.read():
         _fork(request, answers)
 
 
-class Lines:
-    """Lines from a file descriptor, without losing to a buffer what ``select`` should see."""
+class Requests:
+    """Requests, each a line of JSON, from a file descriptor, without losing to a buffer what ``select`` should see."""
 
     def __init__(self, descriptor: int):
         self.descriptor, self.rest = descriptor, b""
@@ -92,19 +92,19 @@ class Lines:
         """Check whether reading would not wait."""
         return b"\n" in self.rest or bool(select.select([self.descriptor], [], [], 0)[0])
 
-    def read(self) -> bytes:
-        """Return the next line; the process ends with the last."""
+    def read(self) -> dict:
+        """Return the next request; the process ends with the last."""
         while b"\n" not in self.rest:
             content = os.read(self.descriptor, 1 << 16)
             if not content:
                 os._exit(0)
             self.rest += content
         line, _, self.rest = self.rest.partition(b"\n")
-        return line
+        return json.loads(line)
 
 
-def _fork(line: bytes, answers: Any) -> None:
-    request, parent = json.loads(line), os.getpid()
+def _fork(request: dict, answers: Any) -> None:
+    parent = os.getpid()
     gc.freeze()
     pid = os.fork()
     if pid:

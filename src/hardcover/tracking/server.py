@@ -72,8 +72,9 @@ def copy_tables(store: Path) -> None:
     MLflow takes a fresh file through the whole history of its tables, which is seconds; one whose tables are of its own version it
     takes as it is.
     """
-    known = Path(settings.read("tracking.uri").removeprefix("sqlite:///"))
-    if not settings.read("tracking.uri").startswith("sqlite:///") or not known.is_file():
+    uri = settings.read("tracking.uri")
+    known = Path(uri.removeprefix("sqlite:///"))
+    if not uri.startswith("sqlite:///") or not known.is_file():
         return
     with closing(sqlite3.connect(known)) as source, closing(sqlite3.connect(store)) as made:
         order = "CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 ELSE 2 END"
