@@ -59,7 +59,7 @@ def together(function, rows, seconds: float = 1.0) -> float:
 
 
 def loaded(name: str):
-    """Give a model's text, its rows, and what LightGBM scores them."""
+    """Return a model's text, its rows, and what LightGBM scores them."""
     import numpy as np
 
     folder = BENCH / name
@@ -67,7 +67,7 @@ def loaded(name: str):
 
 
 def equal(scores, expected) -> float:
-    """Give the share of scores with the bits of ``Booster.predict``."""
+    """Return the share of scores with the bits of ``Booster.predict``."""
     import numpy as np
 
     return float((np.asarray(scores, np.float64).ravel() == expected[: len(scores)]).mean())
@@ -482,7 +482,7 @@ def release_large() -> float:
 
 
 def spread(values: list[float], digits: int = 1) -> str:
-    """Give the median with the lowest and highest."""
+    """Return the median with the lowest and highest."""
     return f"{statistics.median(values):,.{digits}f} ({min(values):,.{digits}f} to {max(values):,.{digits}f})"
 
 

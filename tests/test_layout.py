@@ -249,7 +249,7 @@ def test_a_module_is_short_enough_to_be_read(path):
 
 
 @pytest.mark.parametrize("start", ["from kedro.framework.cli.cli import main; main()", "pass"])
-def test_mlflow_counts_nobody(start, place):
+def test_mlflow_reports_no_usage(start, place):
     code = f"""
 import sys
 from pathlib import Path
@@ -266,7 +266,7 @@ KedroSession.create(Path.cwd())
 from mlflow.telemetry.client import get_telemetry_client
 print("counted by", get_telemetry_client())
 """
-    # MLflow counts nobody where it sees that tests run, so it must not see it.
+    # MLflow reports no usage where it sees that tests run, so it must not see it.
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **place.environment}
 
     done = subprocess.run(

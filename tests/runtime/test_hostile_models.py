@@ -98,7 +98,7 @@ def test_damaged_arrays_are_refused_or_evaluated_alike(sanitized, texts):
             outcome = ask(sanitized, forest, rows) if forest.features == 5 else "other rows"
         except DamagedRelease as error:
             outcome = str(error)
-        # Not a measurement: whoever follows a cycle never ends.
+        # Not a measurement: a walk along a cycle never ends.
         assert time.monotonic() - began < 60
         assert len(outcome) < 500
         said[outcome] = said.get(outcome, 0) + 1

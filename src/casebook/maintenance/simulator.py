@@ -79,7 +79,7 @@ def produce(rng: np.random.Generator, machines: int, products: int, drift: float
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #clock
 def add_clock(rng: np.random.Generator, rows: pd.DataFrame, late: float) -> pd.DataFrame:
-    """Say when each product was measured, one in ten minutes, and when it arrived; a share `late` comes hours later."""
+    """Return when each product was measured, one in ten minutes, and when it arrived; a share `late` comes hours later."""
     start = pd.Timestamp("2026-01-05")
     measured_at = start + pd.to_timedelta(rows["product"] * 600 + rng.integers(0, 300, len(rows)), unit="s")
     delay = np.where(rng.random(len(rows)) < late, rng.exponential(12 * 3600, len(rows)) + 3600, 60)
