@@ -1,9 +1,12 @@
 """Fingerprints: what changes a result changes them, what does not leaves them, and no face has its own."""
 
 import functools
+import gc
 import importlib
 import math
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -273,6 +276,22 @@ def test_a_file_that_the_code_names_beside_its_module_counts(tmp_path, monkeypat
     assert fingerprint.code_of(beside.read).hash != before.hash
     assert fingerprint.code_of(beside.other) == apart
     assert "NAME:program.c" in before.parts
+
+
+def test_nodes_in_several_threads_read_definitions_at_once():
+    source = Path(definitions.__file__).read_text(encoding="utf-8")
+    # A collection in the middle of parsing runs Python, which lets another thread in.
+    hand_over = lambda *_: time.sleep(0)  # noqa: E731
+    often = gc.get_threshold()
+    gc.callbacks.append(hand_over)
+    gc.set_threshold(200)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            read = list(pool.map(lambda _: definitions.Namespace("m", "", [source]).statements, range(8)))
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(hand_over)
+    assert all("Namespace" in statements for statements in read)
 
 
 def test_the_kernel_is_a_part_of_every_release():

@@ -6,6 +6,7 @@ import os
 import re
 import symtable
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import NamedTuple
 from hardcover import settings
 
 MAIN = "__main__"
+# CPython 3.11 counts the depth of a tree for all threads together: a second one that parses meanwhile makes
+# either fail with a SystemError (python/cpython#106905).
+_PARSING = threading.Lock()
 _FILE = re.compile(r"(?:\.\./)*[\w-][\w/.-]{0,100}\.\w{1,8}")
 
 
@@ -59,7 +63,9 @@ class Namespace:
             self._read(source)
 
     def _read(self, source: str) -> None:
-        tree = _Normal(self).visit(ast.parse(source))
+        with _PARSING:
+            parsed = ast.parse(source)
+        tree = _Normal(self).visit(parsed)
         self._trees.append(tree)
         tables = {(table.get_name(), table.get_lineno()): table for table in _top_tables(source)}
         for statement in tree.body:
