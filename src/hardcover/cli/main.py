@@ -15,6 +15,7 @@ from hardcover.errors import HardcoverError
 
 # The commands, each in the module that has its options and does it.
 COMMANDS = {
+    "inspect": "inspect",
     "run": "run",
     "lineage": "lineage",
     "prove": "prove",
