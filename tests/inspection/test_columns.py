@@ -5,6 +5,8 @@ import random
 import pytest
 
 from hardcover.inspection import columns, reading
+from hardcover.inspection.cells import as_number
+from hardcover.inspection.table import Table
 
 ROWS = 40_000
 
@@ -116,9 +118,7 @@ def test_an_id_above_two_to_the_53_says_why_it_stays_text(found):
 
 
 def test_numbers_keep_their_sign_point_and_parentheses():
-    from hardcover.inspection.cells import as_number
-
-    table = reading.Table()
+    table = Table()
     for cell, how, value in [
         ("$1,234.50", "embedded", 1234.5),
         ("(1,200)", "embedded", -1200.0),

@@ -38,7 +38,14 @@ EMBEDDED = re.compile(
 )
 MODEL, WORDS = Path(__file__).with_name("column_types.txt.gz"), Path(__file__).with_name("words.txt.gz")
 
-_KEYWORDS = ["id", "code", "zip", "key", "index", "num", "no", "date", "time", "year", "month", "day", "name", "type", "class", "category", "status", "flag", "is", "has", "lat", "lon", "url", "link", "img", "desc", "comment", "text", "note", "title", "address", "phone", "price", "cost", "amount", "total", "count", "sum", "mean", "avg", "std", "min", "max", "rate", "pct", "percent", "ratio", "score", "value", "level", "group", "region", "state", "country", "city", "gender", "sex", "age", "size", "weight", "height", "width", "length", "temp", "rank", "x", "y", "q", "s"]  # fmt: skip
+_KEYWORDS = [
+    "id", "code", "zip", "key", "index", "num", "no", "date", "time", "year", "month", "day", "name",
+    "type", "class", "category", "status", "flag", "is", "has", "lat", "lon", "url", "link", "img",
+    "desc", "comment", "text", "note", "title", "address", "phone", "price", "cost", "amount", "total",
+    "count", "sum", "mean", "avg", "std", "min", "max", "rate", "pct", "percent", "ratio", "score",
+    "value", "level", "group", "region", "state", "country", "city", "gender", "sex", "age", "size",
+    "weight", "height", "width", "length", "temp", "rank", "x", "y", "q", "s",
+]  # fmt: skip
 _SHARES = {
     "integers": r"^[+-]?\d+$",
     "dates with separators": r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}",

@@ -22,8 +22,8 @@ from hardcover.inspection.cells import (
     listed,
 )
 from hardcover.inspection.column_types import Summary, Typed
-from hardcover.inspection.reading import Table
 from hardcover.inspection.records import Line
+from hardcover.inspection.table import Table
 
 # When a column has more of them, its name in the warnings says how many.
 MAX_SHOWN_FAILURES, BLOCK = 1_000, 256
@@ -155,30 +155,30 @@ def _reading(counts: dict[str, int], present: int, distinct: int) -> str:
 
 def _numbers(table: Table, reading: str, here: str, present: int) -> tuple[Stats, dict[str, int]]:
     """Return mean, deviation, lowest and highest, and numbers such as -999 that come often and lie far from all the others."""
-    others = ", ".join(
-        f"coalesce(sum(n) filter (x = {value}), 0), min(x) filter (x <> {value}), max(x) filter (x <> {value}), "
-        f"quantile_cont(x, 0.05) filter (x <> {value}), quantile_cont(x, 0.95) filter (x <> {value})"
-        for value in SENTINELS
-    )
-    mean, square, low, high, *each = (
-        table.connection.execute(
-            f"with w as (select {as_number('v', reading)} as x, n from v where {here}) "
-            f"select sum(x * n) / sum(n), sum(x * x * n) / sum(n), min(x), max(x), {others} from w where isfinite(x)"
+    numbers = f"with w as (select {as_number('v', reading)} as x, n from v where {here})"
+    run = table.connection.execute
+    mean, square, low, high = (
+        run(
+            f"{numbers} select sum(x * n) / sum(n), sum(x * x * n) / sum(n), min(x), max(x) from w where isfinite(x)"
         ).fetchone()
         or (None,) * 4
     )
     if mean is None:
         return NO_NUMBERS, {}
     found = {}
-    for place, value in enumerate(SENTINELS if reading in {"integer", "number"} else ()):
-        count, least, most, first, last = each[5 * place : 5 * place + 5]
+    # Only the lowest or the highest can lie far from all others.
+    for value in {low, high} & set(SENTINELS) if reading in {"integer", "number"} else ():
+        count, least, most, first, last = run(
+            f"{numbers} select sum(n) filter (x = {value}), min(x) filter (x <> {value}), max(x) filter (x <> {value}), "
+            f"quantile_cont(x, 0.05) filter (x <> {value}), quantile_cont(x, 0.95) filter (x <> {value}) from w"
+        ).fetchone() or (0, None, None, None, None)
         if least is None or least == most or count < max(2, 0.001 * present):
             continue
         width = max(last - first, 1e-9)
-        away = least - value if value < least else value - most if value > most else 0
+        away = least - value if value < least else value - most
         # A negative number where nothing else is, or one that lies away by more than all the others together.
         if (value < 0 <= least and away >= min(width, -value)) or away > 2 * width:
-            found[str(value)] = int(count)
+            found[f"{value:g}"] = int(count)
     return (mean, max(square - mean**2, 0.0) ** 0.5, low, high), found
 
 

@@ -1,25 +1,22 @@
-"""Files as tables of text, in DuckDB: nothing is cast before each column was looked at as it stands in the file."""
+"""Files of any format and dialect, read as tables of text."""
 
 import gzip
 import io
-import itertools
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from hardcover.errors import SourceError, some
 from hardcover.inspection import dialect as dialects
 from hardcover.inspection.dialect import Dialect
-from hardcover.inspection.records import Line, Records, lines
+from hardcover.inspection.records import Records, lines
+from hardcover.inspection.table import Table, append, names_of, store
 
 # Above this many bytes DuckDB reads what it can take as it stands; above the second, a sample of the rows.
 LARGE, HUGE, SAMPLE_ROWS = 32_000_000, 1_000_000_000, 1_000_000
-CHUNK = 50_000
 FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -33,47 +30,6 @@ FORMATS = {
 }
 
 
-class Table:
-    """Rows as text, with the files that they came from.
-
-    Attributes
-    ----------
-    connection
-        DuckDB's; its table ``cells`` has a text column ``c0``, ``c1``, ... for each of ``columns``, and ``line``.
-    columns
-        Names, all different and none empty.
-    rows
-        How many there are.
-    files
-        Facts of each: ``file``, ``format``, ``bytes``, and of a text ``encoding``, ``delimiter``, ``quote``, ``escape``, ``header``.
-    quarantine
-        The first lines that did not become rows; ``left_out`` counts them all.
-    warnings
-        Sentences on what was changed or guessed while reading.
-    types
-        The type that the file itself declares, by column, where its format has types.
-    """
-
-    def __init__(self) -> None:
-        self.connection = duckdb.connect()
-        # Two threads keep memory low, and answers do not depend on how many there are.
-        self.connection.execute("set threads = 2; set preserve_insertion_order = true")
-        self.columns: list[str] = []
-        self.rows = self.left_out = 0
-        self.files: list[dict[str, Any]] = []
-        self.quarantine: list[Line] = []
-        self.warnings: list[str] = []
-        self.types: dict[str, str] = {}
-
-    def values(self, column: str) -> list[str | None]:
-        """Return a column's cells in the order of the rows."""
-        place = self.columns.index(column)
-        return [
-            cell
-            for (cell,) in self.connection.execute(f"select c{place} from cells order by line").fetchall()
-        ]
-
-
 def read(files: Sequence[Path | str]) -> Table:
     """Read files of one table; columns are matched by name.
 
@@ -85,39 +41,9 @@ def read(files: Sequence[Path | str]) -> Table:
     table = Table()
     for number, file in enumerate(map(Path, files)):
         names, part = _read_one(table, file, f"part{number}")
-        _append(table, names, part, file)
+        append(table, names, part, file)
     (table.rows,) = table.connection.execute("select count(*) from cells").fetchone() or (0,)
     return table
-
-
-def _append(table: Table, names: list[str], part: str, file: Path) -> None:
-    """Put one file's rows below those before it."""
-    connection = table.connection
-    if not table.columns:
-        table.columns = names
-        connection.execute(f"create table cells as select * from {part}")
-        connection.execute(f"drop table {part}")
-        return
-    new = [name for name in names if name not in table.columns]
-    missing = [name for name in table.columns if name not in names]
-    if len(new) == len(names):
-        raise SourceError(
-            f"no column in common with {table.files[0]['file']}",
-            str(file),
-            "Inspect files of different tables apart.",
-        )
-    if new or missing:
-        parts = [f"lacks {some(missing)}"] if missing else []
-        parts += [f"adds {some(new)}"] if new else []
-        table.warnings.append(f"{file.name} {' and '.join(parts)}")
-    for name in new:
-        connection.execute(f"alter table cells add column c{len(table.columns)} varchar")
-        table.columns.append(name)
-    places = {name: f"c{place}" for place, name in enumerate(names)}
-    cells = ", ".join(places.get(name, "null") + f" as c{place}" for place, name in enumerate(table.columns))
-    (last,) = connection.execute("select coalesce(max(line), 0) from cells").fetchone() or (0,)
-    connection.execute(f"insert into cells by name select {cells}, line + {last} as line from {part}")
-    connection.execute(f"drop table {part}")
 
 
 def _read_one(table: Table, file: Path, part: str) -> tuple[list[str], str]:
@@ -163,7 +89,7 @@ def _read_typed(table: Table, file: Path, kind: str, part: str) -> tuple[list[st
         else "read_json_auto($1, sample_size = -1, maximum_object_size = 67108864)"
     )
     described = connection.execute(f"describe select * from {source}", [str(file)]).fetchall()
-    names = _names(table, [name for name, *_ in described], file)
+    names = names_of(table, [name for name, *_ in described], file)
     for name, (_, declared, *_) in zip(names, described, strict=True):
         table.types[name] = declared
     cells = ", ".join(
@@ -207,9 +133,9 @@ def _read_excel(table: Table, file: Path, part: str) -> tuple[list[str], str]:
     rows = [[_excel_text(cell) for cell in row] for row in book.get_sheet_by_name(filled[0]).to_python()]
     width = max(map(len, rows))
     begin = next((number for number, row in enumerate(rows) if sum(map(bool, row)) > width / 2), 0)
-    names = _names(table, rows[begin], file)
+    names = names_of(table, rows[begin], file)
     numbered = ((begin + 2 + number, row) for number, row in enumerate(rows[begin + 1 :]) if any(row))
-    _store(table, part, len(names), numbered)
+    store(table, part, len(names), numbered)
     return names, part
 
 
@@ -245,7 +171,7 @@ def _read_text(table: Table, file: Path, part: str, facts: dict, packed: bool) -
     top = rows.header(numbered)
     if found.before:
         table.warnings.append(f"{file.name}: {lines(found.before)} before the header passed over")
-    names = _names(table, top, file) if top else [f"column_{place + 1}" for place in range(found.columns)]
+    names = names_of(table, top, file) if top else [f"column_{place + 1}" for place in range(found.columns)]
     if not top:
         table.warnings.append(f"{file.name} has no header; columns are named by their place")
     size = file.stat().st_size
@@ -256,7 +182,7 @@ def _read_text(table: Table, file: Path, part: str, facts: dict, packed: bool) -
         and _by_duckdb(table, file, part, found, size)
     ):
         return names, part
-    _store(table, part, len(names), rows.read(numbered))
+    store(table, part, len(names), rows.read(numbered))
     table.warnings += rows.warnings()
     table.quarantine += rows.left_out
     table.left_out += sum(rows.lengths.values())
@@ -295,36 +221,3 @@ def _by_duckdb(table: Table, file: Path, part: str, found: Dialect, size: int) -
             f"{file.name} is {size / 1e9:.1f} GB: {SAMPLE_ROWS:,} rows drawn at random were read"
         )
     return True
-
-
-def _store(table: Table, part: str, width: int, rows: Iterable[tuple[int, Sequence[str]]]) -> None:
-    columns = ", ".join([*(f"c{place} varchar" for place in range(width)), "line bigint"])
-    table.connection.execute(f"create table {part} ({columns})")
-    rows = iter(rows)
-    while chunk := list(itertools.islice(rows, CHUNK)):
-        cells = zip(*(row for _, row in chunk), strict=True)
-        arrays = {f"c{place}": pa.array(column, pa.string()) for place, column in enumerate(cells)}
-        arrays["line"] = pa.array([line for line, _ in chunk], pa.int64())
-        # DuckDB finds the table by the name of the variable.
-        chunk_of_cells = pa.table(arrays)
-        table.connection.register("chunk_of_cells", chunk_of_cells)
-        table.connection.execute(f"insert into {part} select * from chunk_of_cells")
-        table.connection.unregister("chunk_of_cells")
-
-
-def _names(table: Table, given: Sequence[str], file: Path) -> list[str]:
-    """Return a name for each column, all different and none empty; what was changed is warned of."""
-    names: dict[str, None] = {}
-    again: Counter[str] = Counter()
-    for place, name in enumerate(given):
-        clean = " ".join(name.split()) or f"column_{place + 1}"
-        if not name.strip():
-            table.warnings.append(f"{file.name}: column {place + 1} has no name and is called {clean}")
-        first = clean
-        while clean in names:
-            again[first] += 1
-            clean = f"{first}_{again[first] + 1}"
-        if clean != first:
-            table.warnings.append(f"{file.name} has two columns {first!r}; the later one is {clean}")
-        names[clean] = None
-    return list(names)

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from hardcover.errors import UnknownName, some
 from hardcover.inspection import columns, leaks, questions, reading
+from hardcover.inspection.column_leaks import Leak
 from hardcover.inspection.columns import Column
-from hardcover.inspection.leaks import Leak
 from hardcover.inspection.questions import Question
-from hardcover.inspection.reading import Table
+from hardcover.inspection.table import Table
 
 MAX_QUARANTINE_SHOWN = 5
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "blank"}

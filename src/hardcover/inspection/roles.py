@@ -4,7 +4,7 @@ from hardcover.errors import some
 from hardcover.inspection import column_types
 from hardcover.inspection.cells import DATES, Facts
 from hardcover.inspection.column_types import Typed
-from hardcover.inspection.reading import Table
+from hardcover.inspection.table import Table
 
 # Digits that a float keeps.
 EXACT_DIGITS = 15
@@ -46,7 +46,6 @@ _NAMES_OF_ENTITIES = {
     "user",
     "client",
     "patient",
-    "machine",
     "device",
     "account",
     "member",

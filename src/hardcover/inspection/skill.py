@@ -8,7 +8,7 @@ import pandas as pd
 from hardcover.inspection.cells import ALWAYS_MISSING, MISSING_AMONG_NUMBERS, PLAIN
 from hardcover.inspection.columns import Column
 from hardcover.inspection.questions import Question
-from hardcover.inspection.reading import Table
+from hardcover.inspection.table import Table
 
 MAX_ROWS, FOLDS, BINS = 20_000, 5, 32
 
