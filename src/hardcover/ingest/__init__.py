@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from hardcover import lazy
 
 if TYPE_CHECKING:
+    from hardcover.ingest.any_dialect import plain, read_any, without
     from hardcover.ingest.data import (
         create_pipeline,
         quarantine_rows,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         flag,
         measured,
         moment,
+        number,
         rule,
         text,
         to_json_schema,
@@ -37,7 +39,10 @@ __all__ = [
     "flag",
     "measured",
     "moment",
+    "number",
+    "plain",
     "quarantine_rows",
+    "read_any",
     "read_raw",
     "report_rows",
     "rule",
@@ -45,5 +50,6 @@ __all__ = [
     "text",
     "to_json_schema",
     "unify_files",
+    "without",
 ]
 __getattr__ = lazy.names_of(__name__)

@@ -60,6 +60,11 @@ def measured(
     )
 
 
+def number(unit: str, description: str, role: str = "input", nullable: bool = True) -> pa.Column:
+    """Describe a number in ``unit`` of which nobody said yet what is impossible; so no row is refused for it."""
+    return pa.Column(float, nullable=nullable, metadata={"role": role, "unit": unit}, description=description)
+
+
 def flag(role: str, description: str, nullable: bool = False) -> pa.Column:
     """Describe a column of zeros and ones."""
     metadata = {"role": role, "unit": "1"}

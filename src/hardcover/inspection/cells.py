@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+import numpy as np
+import pandas as pd
+
 # Cells that stand for a missing value everywhere, and those that may be a value where a column holds words: Namibia's NA.
 ALWAYS_MISSING = ("", "?", "...", "#n/a", "#null!", "nan", "null", "n/a", "<na>")
 MISSING_AMONG_NUMBERS = (*ALWAYS_MISSING, "na", "none", "-", "--", ".", "nil", "unknown")
@@ -87,6 +90,17 @@ def as_number(cell: str, reading: str) -> str:
         # (5) is how accountants write -5.
         cell = f"regexp_replace(regexp_replace(replace({cell}, ',', ''), '^\\D*\\((.*)\\)\\D*$', '-\\1'), '[^0-9.eE+-]|(\\D)$', '', 'g')"
     return f"try_cast({cell} as double)"
+
+
+def to_numbers(cells: pd.Series, reading: str) -> np.ndarray:
+    """Return cells as numbers, float64, NaN where a cell is none; as `as_number` casts them in SQL."""
+    text = cells.fillna("").str.strip()
+    if reading == "decimal comma":
+        text = text.str.replace(r"[. ]", "", regex=True).str.replace(",", ".")
+    elif reading in {"thousands", "embedded"}:
+        text = text.str.replace(",", "").str.replace(r"^\D*\((.*)\)\D*$", r"-\1", regex=True)
+        text = text.str.replace(r"[^0-9.eE+-]|\D$", "", regex=True)
+    return pd.to_numeric(text, errors="coerce").to_numpy(float)
 
 
 def listed(values: tuple[str, ...]) -> str:

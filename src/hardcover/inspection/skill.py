@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from hardcover.inspection.cells import ALWAYS_MISSING, MISSING_AMONG_NUMBERS, PLAIN
+from hardcover.inspection.cells import ALWAYS_MISSING, MISSING_AMONG_NUMBERS, PLAIN, to_numbers
 from hardcover.inspection.columns import Column
 from hardcover.inspection.questions import Question
 from hardcover.inspection.table import Table
@@ -45,7 +45,7 @@ class Numbers:
         elif self.task == "multiclass":
             self.y = pd.factorize(self.frame[target], sort=True)[0].astype(float)
         else:
-            self.y = _numbers(self.frame[target], goal.reading)
+            self.y = to_numbers(self.frame[target], goal.reading)
             keep = np.isfinite(self.y)
             self.frame, self.y = self.frame[keep].reset_index(drop=True), self.y[keep]
         self.fold = np.random.default_rng(0).permutation(len(self.y)) % FOLDS
@@ -55,7 +55,7 @@ class Numbers:
         """Return a column as numbers, NaN where it is missing."""
         cells = self.frame[column.name]
         if column.reading in PLAIN:
-            return _numbers(cells, column.reading)
+            return to_numbers(cells, column.reading)
         missing = cells.isna() | cells.str.lower().isin(ALWAYS_MISSING)
         codes = pd.factorize(cells.where(~missing), sort=True)[0].astype(float)
         return np.where(codes < 0, np.nan, codes)
@@ -135,16 +135,6 @@ class Numbers:
             return gini(self.y == 1, answer)
         ranks = max(float(pd.Series(answer).corr(pd.Series(self.y), method="spearman")), 0.0)
         return ranks**2, 2 * ranks * (1 - ranks**2) / math.sqrt(max(len(self.y) - 3, 1)) + 1e-4
-
-
-def _numbers(cells: pd.Series, reading: str) -> np.ndarray:
-    text = cells.fillna("")
-    if reading == "decimal comma":
-        text = text.str.replace(r"[. ]", "", regex=True).str.replace(",", ".")
-    elif reading in {"thousands", "embedded"}:
-        text = text.str.replace(",", "").str.replace(r"^\D*\((.*)\)\D*$", r"-\1", regex=True)
-        text = text.str.replace(r"[^0-9.eE+-]|\D$", "", regex=True)
-    return pd.to_numeric(text, errors="coerce").to_numpy(float)
 
 
 def _encoded(groups: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:

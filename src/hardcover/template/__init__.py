@@ -1,0 +1,1 @@
+"""Projects and cases written from a file: notebooks, configuration and tests as a data scientist would write them."""

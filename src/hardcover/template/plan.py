@@ -1,0 +1,229 @@
+"""What becomes of each column of a file in a case: its name there, its line in the schema, and how its cells are read."""
+
+from typing import Any, NamedTuple
+
+from hardcover.errors import DataError, UnknownName
+from hardcover.ingest import any_dialect
+from hardcover.ingest.schema import RESERVED
+from hardcover.inspection.cells import PLAIN
+from hardcover.inspection.columns import Column
+from hardcover.inspection.report import Inspection
+from hardcover.inspection.roles import day_order
+
+MAX_LEVELS = 100
+_ABOUT_ROWS = {"entity", "time", "duplicates"}
+
+
+class Planned(NamedTuple):
+    """A column of a case.
+
+    Attributes
+    ----------
+    source, name
+        Its name in the file, and in the case.
+    part
+        ``target``, ``input``, ``leak`` or ``context``; ``unused`` where the case does not read it.
+    line
+        The expression that describes it in the schema; empty for an unused one.
+    why
+        One sentence on its role.
+    reads
+        How its cells read, as `ingest.plain` takes it; None where they are plain already.
+    sentinels
+        Numbers that stand for a missing one.
+    """
+
+    source: str
+    name: str
+    part: str
+    line: str
+    why: str
+    reads: str | dict[str, str] | None
+    sentinels: list[str]
+
+
+def of(found: Inspection) -> list[Planned]:
+    """Return the columns of a case that predicts the inspection's target.
+
+    Raises
+    ------
+    DataError
+        When no model can be asked, or no column is left to learn from.
+    """
+    question = found.question
+    assert question is not None, "a plan needs a target"
+    if question.task is None:
+        raise DataError(
+            f"no model can be asked: {question.why}", f"target {found.target!r}", "Name another --target."
+        )
+    leaking = {leak.column: leak for leak in found.leaks if leak.kind not in _ABOUT_ROWS}
+    taken, planned, key = set(RESERVED), [], False
+    for column in found.columns:
+        name = any_dialect.identifier(column.name, taken)
+        taken.add(name)
+        if column.name == found.target:
+            planned.append(_target(column, name, question.task, question.positive))
+        elif column.name in leaking:
+            leak = leaking[column.name]
+            planned.append(_kept(found, column, name, "leak", f"{leak.kind}: {leak.evidence}"))
+        elif column.role == "id" and column.missing == 0 and not key:
+            key = True
+            planned.append(_text(column, name, "context", 'ingest.text("key", {}, unique=True)'))
+        elif column.name == question.entity:
+            planned.append(_text(column, name, "context", 'ingest.text("entity", {}, nullable=True)'))
+        elif column.name == question.time:
+            reads = _days(found, column)
+            line = f'ingest.moment("time", {_quoted(column.evidence)}, nullable=False)'
+            planned.append(Planned(column.name, name, "context", line, column.evidence, reads, []))
+        else:
+            planned.append(_input(found, column, name))
+    if not any(column.part == "input" for column in planned):
+        raise DataError(
+            "no column is left that a model could learn from",
+            f"target {found.target!r}",
+            "'hardcover inspect' says what each column is.",
+        )
+    return planned
+
+
+def _target(column: Column, name: str, task: str, positive: str | None) -> Planned:
+    evidence = _quoted(column.evidence)
+    if task == "binary":
+        other = next(value for value, _ in column.facts["values"] if value != positive)
+        reads = None if (positive, other) == ("1", "0") else {str(positive): "1", other: "0"}
+        said = _quoted(f"whether it is {positive}") if reads else evidence
+        return Planned(
+            column.name, name, "target", f'ingest.flag("target", {said})', column.evidence, reads, []
+        )
+    if task == "multiclass":
+        levels = sorted(value for value, _ in column.facts["values"])
+        line = f'ingest.category("target", {_listed(levels)}, {evidence})'
+        return Planned(column.name, name, "target", line, column.evidence, None, [])
+    line = f'ingest.number("1", {evidence}, role="target", nullable=False)'
+    return Planned(
+        column.name, name, "target", line, column.evidence, _number(column), list(column.sentinels)
+    )
+
+
+def _input(found: Inspection, column: Column, name: str) -> Planned:
+    evidence = _quoted(column.evidence)
+    if column.role in {"numeric", "embedded number"} and column.reading in PLAIN:
+        unit = _unit(column)
+        line = f'ingest.number("{unit}", {evidence})'
+        return Planned(
+            column.name, name, "input", line, column.evidence, _number(column), list(column.sentinels)
+        )
+    if column.role in {"boolean", "categorical", "ordinal", "code"} and column.distinct <= MAX_LEVELS:
+        return _category(found, column, name)
+    if column.role == "date":
+        return _kept(found, column, name, "context", f"{column.evidence}: not an input yet")
+    if column.role in {"code", "categorical", "entity"}:
+        return _kept(
+            found,
+            column,
+            name,
+            "context",
+            f"{column.distinct:,} levels are too many for an input: {column.evidence}",
+        )
+    return Planned(column.name, name, "unused", "", column.evidence, None, [])
+
+
+def _category(found: Inspection, column: Column, name: str) -> Planned:
+    place = found.table.columns.index(column.name)
+    cells = found.table.connection.execute(
+        f"select distinct trim(c{place}) from cells where trim(c{place}) <> '' order by 1"
+    ).fetchall()
+    missing = set(column.stand_ins)
+    levels = [cell for (cell,) in cells if cell not in missing]
+    if column.role == "ordinal":
+        scale = column.evidence.partition(": ")[2].split(", ")
+        levels.sort(key=lambda level: scale.index(level.lower()) if level.lower() in scale else len(scale))
+    nullable = ", nullable=True" if column.missing else ""
+    line = f'ingest.category("input", {_listed(levels)}, {_quoted(column.evidence)}{nullable})'
+    reads = dict.fromkeys(sorted(missing), "") or None
+    return Planned(column.name, name, "input", line, column.evidence, reads, [])
+
+
+def _kept(found: Inspection, column: Column, name: str, role: str, why: str) -> Planned:
+    if column.reading in PLAIN and column.role != "id":
+        line = f'ingest.number("{_unit(column)}", {_quoted(why)}, role="{role}")'
+        return Planned(column.name, name, role, line, why, _number(column), list(column.sentinels))
+    return Planned(
+        column.name, name, role, f'ingest.text("{role}", {_quoted(why)}, nullable=True)', why, None, []
+    )
+
+
+def _text(column: Column, name: str, part: str, line: str) -> Planned:
+    return Planned(column.name, name, part, line.format(_quoted(column.evidence)), column.evidence, None, [])
+
+
+def _number(column: Column) -> str | None:
+    if column.reading in {"thousands", "decimal comma", "embedded"}:
+        return column.reading
+    return "number" if column.stand_ins else None
+
+
+def _days(found: Inspection, column: Column) -> str:
+    if column.reading != "day and month":
+        return column.reading
+    return day_order(found.table, found.table.columns.index(column.name))
+
+
+def _unit(column: Column) -> str:
+    """Return the unit that a name gives in brackets, such as ``kg`` of ``weight [kg]``; 1 where it gives none."""
+    for opening, closing in ("[]", "()"):
+        if column.name.rstrip().endswith(closing) and opening in column.name:
+            unit = column.name.rpartition(opening)[2].rstrip()[:-1].strip()
+            if 0 < len(unit) <= 12 and '"' not in unit:
+                return unit
+    return "1"
+
+
+def _listed(values: list[str]) -> str:
+    return "[" + ", ".join(map(_quoted, values)) + "]"
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
+
+
+def overridden(
+    found: Inspection, task: str | None, split: str | None, time: str | None, entity: str | None
+) -> Inspection:
+    """Return an inspection whose question has what the user said instead of what was found.
+
+    Raises
+    ------
+    UnknownName
+        When there is no such column, task or split.
+    """
+    from hardcover import tasks
+    from hardcover.ingest import splits
+
+    names = [column.name for column in found.columns]
+    for given in (time, entity):
+        if given is not None and given not in names:
+            raise UnknownName("column", given, names)
+    if task is not None and task not in tasks.NAMES:
+        raise UnknownName("task", task, tasks.NAMES)
+    if split is not None and split not in splits.POLICIES:
+        raise UnknownName("split", split, splits.POLICIES)
+    question = found.question
+    assert question is not None, "a question needs a target"
+    changes: dict[str, Any] = {}
+    if task is not None:
+        changes |= {"task": task, "why": "as said"}
+    if time is not None:
+        changes |= {"time": time, "split": "time", "why_split": f"by {time}, as said"}
+    if entity is not None:
+        both = time is not None
+        changes |= {
+            "entity": entity,
+            "split": "entity_time" if both else "entity",
+            "why_split": f"by {entity}, as said",
+        }
+    if split is not None:
+        changes |= {"split": split, "why_split": "as said"}
+    return found._replace(question=question._replace(**changes))
