@@ -55,7 +55,7 @@ def do(options: argparse.Namespace) -> int:
             "Choose another name; nothing was written.",
         )
     found, planned = proposed(options)
-    written = add.write(options.name, options.data, found, planned)
+    written = add.write(settings.project_root(), options.name, options.data, found, planned)
     progress.clear()
     shown = [str(path.relative_to(settings.project_root())) for path in written]
     if options.json:

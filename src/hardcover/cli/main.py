@@ -16,6 +16,7 @@ from hardcover.errors import HardcoverError
 # The commands, each in the module that has its options and does it.
 COMMANDS = {
     "inspect": "inspect",
+    "new": "new",
     "add": "add",
     "run": "run",
     "lineage": "lineage",

@@ -94,8 +94,8 @@ def check(cases: Iterable[str]) -> None:
         raise HardcoverError("; ".join(found), "", fix)
 
 
-def export() -> None:
-    """Export all notebooks, as ``nbdev-export`` does.
+def export(root: Path | None = None) -> None:
+    """Export all notebooks of a project, by default of this one, as ``nbdev-export`` does.
 
     Raises
     ------
@@ -103,7 +103,9 @@ def export() -> None:
         When that fails, with its last lines.
     """
     command = [str(Path(sys.executable).parent / COMMAND)]
-    done = subprocess.run(command, cwd=settings.project_root(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=root or settings.project_root(), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last = "\n".join(done.stderr.strip().splitlines()[-3:])
         raise HardcoverError(

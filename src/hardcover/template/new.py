@@ -1,0 +1,227 @@
+"""A new project: the example's own files with another name, and a case of one's own where data was given.
+
+The files are this repository's; a wheel of the library carries copies that were made when it was built.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hardcover import __version__
+from hardcover.errors import HardcoverError, StorageError
+from hardcover.inspection.report import Inspection
+from hardcover.project import exported
+from hardcover.template import add
+from hardcover.template.plan import Planned
+
+_CARRIED = Path(__file__).parent / "files"
+# A checkout of the library has the files where they are worked on.
+FILES = _CARRIED if _CARRIED.is_dir() else Path(__file__).parents[3]
+MODEL = "model"
+LAYERS = (
+    "01_raw", "02_intermediate", "03_primary", "04_feature", "05_model_input", "06_models", "07_model_output", "08_reporting"
+)  # fmt: skip
+
+
+def write(
+    folder: Path,
+    files: Sequence[str] = (),
+    found: Inspection | None = None,
+    planned: list[Planned] | None = None,
+    answers: dict[str, Any] | None = None,
+) -> None:
+    """Write a project into a folder that does not exist yet; its package has the folder's name.
+
+    Parameters
+    ----------
+    files, found, planned
+        What `add.propose` returned for the first case, which gets the project's name; without them the example's case.
+    answers
+        What was asked for, kept in ``pyproject.toml``.
+
+    Raises
+    ------
+    HardcoverError
+        When the name cannot be a package's or the folder is there already; then nothing is written.
+    """
+    name = folder.name
+    add.check_name(name, "project")
+    check_free(folder)
+    # Whole or not at all: a folder beside it, renamed when it is complete.
+    draft = folder.with_name(f".{name}.part")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        _stamp(draft, name, answers or {}, with_example=found is None)
+        if found is not None and planned is not None:
+            add.write(draft, name, files, found, planned)
+        else:
+            exported.export(draft)
+        draft.rename(folder)
+    except OSError as error:
+        raise StorageError(
+            f"the project cannot be written: {error.strerror}", str(error.filename or folder)
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def check_free(folder: Path) -> None:
+    """Check whether a folder can be made.
+
+    Raises
+    ------
+    HardcoverError
+        When something is there already, or its parent is no folder.
+    """
+    if not folder.parent.is_dir():
+        raise HardcoverError("there is no such folder", str(folder.parent), "Make it first.")
+    if folder.exists():
+        raise HardcoverError(
+            f"there is a {'folder' if folder.is_dir() else 'file'} {folder.name!r} already",
+            str(folder.parent),
+            "Choose another name; nothing was written.",
+        )
+
+
+def example() -> tuple[str, str]:
+    """Return the example's package and its case."""
+    package = next((FILES / "src").glob("*/pipeline_registry.py")).parent.name
+    case = next(path.parent.name for path in (FILES / "notebooks").glob("*/*_data.ipynb"))
+    return package, case
+
+
+def _stamp(folder: Path, name: str, answers: dict[str, Any], with_example: bool) -> None:
+    theirs, case = example()
+    package = folder / "src" / name
+    package.mkdir(parents=True)
+    for path in ("settings.py", "pipeline_registry.py"):
+        shutil.copy(FILES / "src" / theirs / path, package / path)
+    (package / "__init__.py").write_text(f'"""The project {name}."""\n', encoding="utf-8")
+    shutil.copytree(FILES / "notebooks" / MODEL, folder / "notebooks" / MODEL)
+    (folder / "settings.ini").write_text(_renamed(FILES / "settings.ini", theirs, name), encoding="utf-8")
+    for environment in ("base", "ci", "local", "production"):
+        (folder / "conf" / environment).mkdir(parents=True)
+        (folder / "conf" / environment / ".gitkeep").touch()
+    shutil.copy(FILES / "conf" / "production" / "globals.yml", folder / "conf" / "production" / "globals.yml")
+    for layer in LAYERS:
+        (folder / "data" / layer).mkdir(parents=True)
+        (folder / "data" / layer / ".gitkeep").touch()
+    if with_example:
+        shutil.copytree(FILES / "notebooks" / case, folder / "notebooks" / case)
+        for path in (folder / "notebooks" / case).glob("*.ipynb"):
+            path.write_text(_renamed(path, theirs, name), encoding="utf-8")
+        for environment in ("base", "ci"):
+            file = f"parameters_{case}.yml"
+            shutil.copy(FILES / "conf" / environment / file, folder / "conf" / environment / file)
+    case = case if with_example else name
+    texts = {
+        "pyproject.toml": _pyproject(name, answers),
+        ".gitignore": _IGNORED,
+        "Makefile": _MAKEFILE,
+        "README.md": _README.format(name=name, case=case),
+        "tests/test_project.py": _TESTS.format(case=case),
+    }
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8")
+
+
+def _renamed(path: Path, old: str, new: str) -> str:
+    return path.read_text(encoding="utf-8").replace(old, new)
+
+
+def _pyproject(name: str, answers: dict[str, Any]) -> str:
+    said = "\n".join(f"{key} = {json.dumps(value)}" for key, value in answers.items() if value is not None)
+    return f"""[project]
+name = "{name}"
+version = "0.1.0"
+requires-python = ">=3.11"
+dependencies = ["hardcover[project]>={__version__}"]
+
+[tool.kedro]
+package_name = "{name}"
+project_name = "{name}"
+kedro_init_version = "1.7.0"
+source_dir = "src"
+
+[tool.nbdev]
+lib_path = "src/{name}"
+nbs_path = "notebooks"
+put_version_in_init = false
+update_pyproject = false
+allowed_cell_metadata_keys = ["tags"]
+
+# What this project was written from.
+[tool.hardcover]
+template = "{__version__}"
+
+[tool.hardcover.answers]
+{said}
+"""
+
+
+_IGNORED = """__pycache__/
+.ipynb_checkpoints/
+/data/**
+!/data/*/
+!/data/*/.gitkeep
+/dist/
+/environments/
+/mlflow.db*
+/mlartifacts/
+/conf/local/*
+!/conf/local/.gitkeep
+notebooks/llms.txt
+"""
+_MAKEFILE = """.PHONY: run test lab
+
+run:             ## execute the notebooks: from raw files to a proven wheel
+	hardcover run $(ARGS)
+
+test:            ## notebooks and modules agree, and a small run of every case is proven
+	python -m unittest discover --start-directory tests $(ARGS)
+
+lab:             ## JupyterLab on the notebooks; needs hardcover[lab]
+	jupyter lab --LabApp.default_url=/lab/tree/notebooks
+"""
+_README = """# {name}
+
+    make run                          from raw files to a proven wheel in dist/
+    make test                         the same, small, and whether notebooks and modules agree
+    hardcover inspect FILE            what another file holds
+    hardcover add CASE --data FILE --target COLUMN
+
+The case `{case}` is written in `notebooks/{case}/`: the schema, how cells are read, and features of your own. `conf/base/` has its task, split
+and costs. After an edit, `hardcover run {case} --export` brings `src/` in line and runs what the edit reaches.
+"""
+_TESTS = '''"""Notebooks and modules agree, and a small run is proven: all ways to answer give the same bits."""
+
+import json
+import subprocess
+import unittest
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def hardcover(*command: str) -> dict:
+    """Return what a command prints as JSON; fails with what it says."""
+    done = subprocess.run(["hardcover", *command, "--json"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return json.loads(done.stdout)
+
+
+class Project(unittest.TestCase):
+    """What holds for every case."""
+
+    def test_a_small_run_is_proven(self) -> None:
+        """Train on few rounds, build a wheel, and compare all faces."""
+        hardcover("run", "{case}", "--env", "ci")
+        self.assertTrue(hardcover("prove", "{case}", "--env", "ci")["equal"])
+
+    def test_every_version_is_whole(self) -> None:
+        """Compare what was saved with its manifests."""
+        self.assertEqual(hardcover("verify", "--env", "ci")["problems"], [])
+'''
