@@ -174,7 +174,7 @@ def test_the_librarys_wheel_holds_the_library_alone_and_helps_without_anything_e
     from uv import find_uv_bin
 
     # From a copy, since builds leave folders behind.
-    for name in ("pyproject.toml", "README.md", "LICENSE", "src"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "settings.ini", "conf", "notebooks", "src"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path / "built"]

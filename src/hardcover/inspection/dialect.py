@@ -207,10 +207,10 @@ def _header_lines(
     lines = 0
     for row in rows[:4]:
         cells = [cell.strip() for cell in row]
-        alike = [
-            cells[place] for place in typed if place < len(cells) and kind_of(cells[place]) == kinds[place]
-        ]
-        if len(cells) < columns or (alike and not _are_years(alike)):
+        filled = [place for place in typed if place < len(cells) and cells[place]]
+        alike = [cells[place] for place in filled if kind_of(cells[place]) == kinds[place]]
+        # A name may be a number; a row is of the kinds of its columns.
+        if len(cells) < columns or (2 * len(alike) >= max(len(filled), 1) and not _are_years(alike)):
             break
         if not typed:
             # Words above words: a header, unless its own words come again below.

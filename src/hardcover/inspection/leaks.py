@@ -26,7 +26,8 @@ def find(table: Table, described: list[Column], target: str, question: Question)
     rows = Reasons(table, described, target, question)
     found: dict[str, Leak] = {}
     for column in described:
-        if column.name == target or column.role in {"constant", "not usable"}:
+        # One value alone tells nothing, unless where it is missing tells all.
+        if column.name == target or (column.role in {"constant", "not usable"} and not column.missing):
             continue
         leak = rows.leak_of(column)
         if leak:

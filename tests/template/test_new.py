@@ -1,0 +1,66 @@
+"""A project that the library's wheel writes is this repository's example, and a file's is proven by its own tests."""
+
+import os
+import subprocess
+import zipfile
+
+import pytest
+
+from tests.conftest import BIN, ROOT
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    """Return a folder with the library as its wheel installs it."""
+    folder = tmp_path_factory.mktemp("library")
+    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
+    built = subprocess.run(
+        [BIN / "python", "-c", code, folder], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    with zipfile.ZipFile(folder / built.stdout.split()[-1]) as wheel:
+        wheel.extractall(folder / "installed")
+    return folder / "installed"
+
+
+def _new(library, where, *command):
+    code = "import sys; from hardcover.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    environment = {**os.environ, "PYTHONPATH": str(library), "PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = [BIN / "python", "-c", code, "new", *map(str, command)]
+    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_example_that_a_wheel_writes_is_this_repositorys_own(library, tmp_path):
+    done = _new(library, tmp_path, "playground")
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "playground"
+    for path in sorted((folder / "notebooks").rglob("*.ipynb")):
+        ours = ROOT / path.relative_to(folder)
+        assert path.read_text() == ours.read_text().replace("casebook", "playground"), path
+    for path in sorted((folder / "src" / "playground").rglob("*.py")):
+        ours = ROOT / "src" / "casebook" / path.relative_to(folder / "src" / "playground")
+        if path.name not in {"__init__.py", "_modidx.py"}:
+            assert path.read_text() == ours.read_text().replace("casebook", "playground"), path
+    assert not any("casebook" in path.read_text() for path in folder.rglob("*.py"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_existing_folder_or_a_bad_name_is_refused_and_left_as_it_is(library, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("draft")
+    for name, said in (
+        ("mine", "already"),
+        ("No Good", "such as 'no_good'"),
+        ("there/is/none", "no such folder"),
+        ("test", "my_test"),
+    ):
+        done = _new(library, tmp_path, name)
+        assert done.returncode == 1, name
+        assert said in done.stderr, done.stderr
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine", "thesis.txt"]
+
+
+def test_data_without_a_target_says_what_is_missing(library, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    done = _new(library, tmp_path, "own", "--data", "t.csv")
+    assert "--target is missing" in done.stderr
+    assert not (tmp_path / "own").exists()
