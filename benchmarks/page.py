@@ -14,6 +14,7 @@ TITLES = {
     "runtime": "The runtime beside what a service could use instead",
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",
+    "own_data": "What is seen in other people's files",
 }
 HEAD = """# Benchmarks
 
@@ -28,7 +29,7 @@ def keep(name: str, text: str) -> None:
     Parameters
     ----------
     name
-        A section: ``runtime``, ``main_job`` or ``machinery``.
+        A section: a key of `TITLES`.
     text
         Its tables, in Markdown.
     """

@@ -1,14 +1,11 @@
 """Polluted files read without being told their dialect, beside DuckDB's own detection: Pollock's weighted score.
 
-    python benchmarks/pollock.py POLLOCK_FOLDER
-
 The folder has ``csv`` and ``clean``, as the sample of G. Vitagliano et al., "Pollock: a data loading benchmark", VLDB 2023. A
 file scores 1 for being read, and precision, recall and F1 of header, records and cells; the weights are how often its pollution
 was found in 245,000 files, as the benchmark publishes them.
 """
 
 import csv
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -87,18 +84,18 @@ def _measures(truth: list[str], read: list[str]) -> tuple[float, float, float]:
     return precision, recall, 2 * precision * recall / (precision + recall)
 
 
-def main() -> None:
-    """Print both weighted scores, and each file that was read wrongly, with the warnings that it brought."""
-    folder = Path(sys.argv[1])
-    totals = {"hardcover": 0.0, "duckdb alone": 0.0}
-    weights, silent, simple = 0.0, [], Counter()
+def table(folder: Path) -> str:
+    """Return both scores as Markdown, with the files that were read wrongly and in silence."""
+    totals: Counter[str] = Counter()
+    simple: Counter[str] = Counter()
+    weights, silent, count = 0.0, [], 0
     for file in sorted((folder / "csv").iterdir()):
         weight = next((weight for name, weight in WEIGHTS.items() if file.name.startswith(name)), 1)
-        weights += weight
+        weights, count = weights + weight, count + 1
         with (folder / "clean" / file.name).open(newline="", encoding="utf-8") as stream:
             truth = list(csv.reader(stream))
         header = 0 if file.name in {"file_no_header.csv", "file_no_payload.csv"} else 1
-        for name, reader in (("hardcover", ours), ("duckdb alone", duckdb_alone)):
+        for name, reader in (("hardcover", ours), ("DuckDB alone", duckdb_alone)):
             try:
                 read, warnings = reader(file)
                 reached = score(truth, header, read)
@@ -106,13 +103,11 @@ def main() -> None:
                 warnings, reached = [str(error)], 0.0
             totals[name] += weight * reached
             simple[name] += reached
-            if name == "hardcover" and reached < 10 - 1e-9:
-                print(f"{reached:6.3f}  {file.name:<40} {warnings}")
-                silent += [] if warnings else [file.name]
-    for name, total in totals.items():
-        print(f"{name:<13} weighted {total / weights:.3f}, simple {simple[name] / 142:.3f}")
-    print("read wrongly without a warning:", silent or "none")
-
-
-if __name__ == "__main__":
-    main()
+            if name == "hardcover" and reached < 10 - 1e-9 and not warnings:
+                silent.append(file.name)
+    lines = [
+        f"| {count} polluted files, dialect not told | weighted, of 10 | simple, of 10 |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {name} | {totals[name] / weights:.3f} | {simple[name] / count:.3f} |" for name in totals]
+    return "\n".join([*lines, "", f"Read wrongly without a warning: {', '.join(silent) or 'none'}."])
