@@ -59,10 +59,11 @@ def test_a_file_of_another_dialect_becomes_a_proven_case(project, table, tmp_pat
         "order_no": "context", "ordered": "context", "load_kg": "input", "price": "input", "zip": "input", "express": "input",
         "reason": "leak", "late": "target",
     }  # fmt: skip
-    assert "all faces give the same bits" in projects.call(project, "hardcover", "run", "orders", "--env", "ci").stdout
-    clean = pd.read_parquet(
-        next(project.rglob("03_primary/orders/*/*/clean.parquet"))
+    assert (
+        "all faces give the same bits"
+        in projects.call(project, "hardcover", "run", "orders", "--env", "ci").stdout
     )
+    clean = pd.read_parquet(next(project.rglob("03_primary/orders/*/*/clean.parquet")))
     assert len(clean) == len(table)
     price = table["Price"].str.replace(r"[$,]", "", regex=True).astype(float).to_numpy()
     assert np.array_equal(np.sort(clean["price"].to_numpy()), np.sort(price))
