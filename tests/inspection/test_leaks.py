@@ -104,6 +104,7 @@ def test_an_entity_on_both_sides_shows_the_score_of_both_splits(tmp_path):
         ("failed", ["0", "1"], "binary", "'1'"),
         ("outcome", ["good", "bad"], "binary", "'bad'"),
         ("species", ["a", "b", "c"], "multiclass", "3 classes"),
+        ("class_type", ["1", "2", "3", "4"], "multiclass", "4 classes"),
         ("rating", ["1", "2", "3", "4", "5"], "regression", "scale from 1 to 5"),
         ("count", [str(number) for number in range(40)], "count", "non-negative integers"),
         ("price", [f"{number}.25" for number in range(40)], "regression", "numbers from 0.25"),

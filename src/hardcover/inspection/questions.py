@@ -7,6 +7,8 @@ from hardcover.inspection.columns import Column
 
 MAX_CLASSES = 100
 _SCALES = {"rating", "ratings", "score", "stars", "quality", "grade", "rank", "points", "level"}
+# What integers name when they name classes.
+_CLASSES = {"class", "classes", "label", "labels", "type", "category", "species", "kind"}
 _COUNTS = {"count", "counts", "cnt", "rentals", "visits", "claims", "births", "calls", "orders"}
 
 
@@ -101,7 +103,8 @@ def _task(column: Column, rows: int) -> tuple[str | None, str, str | None]:
                 f"a scale from {column.facts['low']:g} to {column.facts['high']:g}: its order counts, so it is no set of classes",
                 None,
             )
-        if column.type == "categorical" and not words & _COUNTS:
+        named = bool(words & _CLASSES) and column.reading == "integer" and column.distinct <= MAX_CLASSES
+        if named or (column.type == "categorical" and not words & _COUNTS):
             return _classes(column, present)
         if (
             whole
