@@ -26,7 +26,7 @@ AT_ONCE = 2
 
 def run(plan: Plan) -> str:
     """Execute the notebooks of what is not there yet; returns the run's id."""
-    book, running = _Book(plan), {}
+    book, running, ended = _Book(plan), {}, ""
     try:
         # Exited in reverse order: stopping the kernels first unblocks the threads that wait on them.
         with ThreadPoolExecutor(AT_ONCE) as pool, ExitStack() as stack:
@@ -57,11 +57,13 @@ def run(plan: Plan) -> str:
                     running[pool.submit(book.execute, stage, titles[stage])] = stage
                 for done in wait(running, return_when=FIRST_COMPLETED).done if running else ():
                     stage = running.pop(done)
+                    ended = stage.name
                     plan.say(f"{titles[stage]}: done, {done.result().with_suffix('.html')}")
     except KeyboardInterrupt as error:
-        names = " and ".join(repr(stage.name) for stage in running.values())
-        where = f"case {plan.case!r}, stage {names}" if names else f"case {plan.case!r}"
-        raise Stopped(where) from error
+        names = " and ".join(repr(each.name) for each in running.values())
+        # Between two stages, the one that ended last says where.
+        where = f", stage {names}" if names else f", after stage {ended!r}" if ended else ""
+        raise Stopped(f"case {plan.case!r}{where}") from error
     return book.finish()
 
 

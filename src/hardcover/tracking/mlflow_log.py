@@ -15,6 +15,8 @@ from hardcover.tracking.server import client, raise_unless_absent, run_id
 # A tag of the run: the metric that models are compared by.
 PRIMARY = "primary_metric"
 UNPROVEN = ", proof failed"
+# As many runs as log the same dataset at once, at most, before one gives up.
+ATTEMPTS = 5
 
 
 def log(catalog: Any, manifests: dict[str, dict], made: set[str], session: dict) -> None:
@@ -108,6 +110,7 @@ def _log_inputs(loaded: dict[str, dict]) -> None:
     """Link the run to the versions that it read, as MLflow's dataset inputs."""
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     found = []
     for name, manifest in loaded.items():
@@ -117,8 +120,14 @@ def _log_inputs(loaded: dict[str, dict]) -> None:
         dataset = Dataset(name, manifest["content"][:36], "hardcover", source, profile=profile)
         tags = [InputTag("mlflow.data.context", "input"), InputTag("version", manifest["version"])]
         found.append(DatasetInput(dataset, tags))
-    if found:
-        MlflowClient().log_inputs(run_id(), found)
+    for attempt in range(ATTEMPTS if found else 0):
+        try:
+            MlflowClient().log_inputs(run_id(), found)
+            return
+        except MlflowException as error:
+            # MLflow looks for a dataset and then adds it; where two runs do so at once, the second finds it when it looks again.
+            if "UNIQUE constraint failed: datasets" not in str(error) or attempt == ATTEMPTS - 1:
+                raise
 
 
 def flatten(values: dict, prefix: str = ""):
