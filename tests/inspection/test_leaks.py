@@ -127,3 +127,12 @@ def test_the_task_of_a_target_is_told_with_its_reason(tmp_path, name, values, ta
     found = questions.ask(list(columns.describe(read)), name, read.rows)
     assert found.task == task, found
     assert said in found.why, found
+
+
+@pytest.mark.parametrize(("months", "split"), [(3, "stratified"), (24, "time")])
+def test_a_split_by_time_needs_enough_different_times(tmp_path, months, split):
+    when = [f"{2020 + n % months // 12}-{1 + n % months % 12:02d}" for n in range(200)]
+    lines = [f"{n % 17}.5,{when[n]},{n % 2}" for n in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,month,late", *lines]))
+    read = reading.read([tmp_path / "t.csv"])
+    assert questions.ask(list(columns.describe(read)), "late", read.rows).split == split

@@ -6,6 +6,8 @@ from hardcover.inspection import column_types
 from hardcover.inspection.columns import Column
 
 MAX_CLASSES = 100
+# With fewer different times, parts and folds in their order would have one or two each.
+MIN_TIMES = 20
 _SCALES = {"rating", "ratings", "score", "stars", "quality", "grade", "rank", "points", "level"}
 # What integers name when they name classes.
 _CLASSES = {"class", "classes", "label", "labels", "type", "category", "species", "kind"}
@@ -39,10 +41,8 @@ def ask(columns: list[Column], target: str, rows: int) -> Question:
     column = next(column for column in columns if column.name == target)
     task, why, positive = _task(column, rows)
     others = [other for other in columns if other.name != target]
-    time = next(
-        (other.name for other in others if other.role == "date" and "left as text" not in other.evidence),
-        None,
-    )
+    days = [other for other in others if other.role == "date" and "left as text" not in other.evidence]
+    time = next((day.name for day in days if day.distinct >= MIN_TIMES), None)
     entity = next((other.name for other in others if other.role == "entity"), None)
     if time and entity:
         # The future of a known entity is asked for more often than that of an unknown one.
