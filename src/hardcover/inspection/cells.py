@@ -30,7 +30,11 @@ READINGS = {
     "decimal comma": r"[+-]?\d{1,3}([. ]\d{3})*,\d+|[+-]?\d+,\d+",
     "embedded": r"[^\w\s]{0,3}\s*[+-]?\s*[$€£¥#]?\s*[+-]?\(?\d{1,3}([ ,.']?\d{2,3})*([.,]\d+)?\)?\s*([%°$€£]|[a-zA-Z/²³µ°\"]{1,10}\.?)?",
 }
-PLAIN = {"integer", "number", "thousands", "decimal comma", "embedded"}
+# Numbers that are written as people write them, and all that read as numbers.
+WRITTEN = ("thousands", "decimal comma", "embedded")
+PLAIN = {"integer", "number", *WRITTEN}
+# Digits that are no number to reckon with, though they have a lowest and a highest.
+DIGITS = {"compact date", "code with leading zeros"}
 DATES = {"compact date", "iso date", "day and month", "named month"}
 
 
@@ -80,6 +84,16 @@ class Facts(NamedTuple):
     failing: int
     values: list[tuple[str, int]]
     lengths: tuple[float, ...]
+
+
+def is_missing(cells: pd.Series, stand_ins: tuple[str, ...] = ALWAYS_MISSING) -> np.ndarray:
+    """Return where cells are missing or stand for a missing value, as bool."""
+    return (cells.isna() | cells.str.lower().isin(stand_ins)).to_numpy()
+
+
+def missing_in(reading: str) -> tuple[str, ...]:
+    """Return the texts that stand for a missing value where cells read so: of words, fewer than of numbers."""
+    return ALWAYS_MISSING if reading == "text" else MISSING_AMONG_NUMBERS
 
 
 def as_number(cell: str, reading: str) -> str:

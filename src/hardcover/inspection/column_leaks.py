@@ -8,7 +8,7 @@ import pandas as pd
 
 from hardcover.errors import some
 from hardcover.inspection import column_types
-from hardcover.inspection.cells import ALWAYS_MISSING, PLAIN
+from hardcover.inspection.cells import PLAIN, is_missing
 from hardcover.inspection.columns import Column
 from hardcover.inspection.skill import Numbers, gini
 
@@ -146,7 +146,7 @@ class Reasons(Numbers):
             return None
         same = float((self.frame[column.name] == self.frame[self.target]).mean())
         chance = float(self.frame[self.target].value_counts(normalize=True).pow(2).sum())
-        severity = (same - chance) / math.sqrt(chance * (1 - chance) / len(self.y))
+        severity = _away(same, chance, len(self.y))
         if severity < MIN_SEVERITY:
             return None
         return Leak(
@@ -158,22 +158,19 @@ class Reasons(Numbers):
 
     def _known_with(self, column: Column) -> Leak | None:
         """A column that is there exactly where the target is becomes known with it."""
-        cells = self.whole[column.name]
-        gone = (cells.isna() | cells.str.lower().isin(ALWAYS_MISSING)).to_numpy()
+        gone = is_missing(self.whole[column.name])
         both, either = (gone & self.missing_target).sum(), (gone | self.missing_target).sum()
-        if self.missing_target.sum() < 20 or gone.mean() > 0.5 or both < 0.8 * either:
+        count = self.missing_target.sum()
+        if count < 20 or gone.mean() > 0.5 or both < 0.8 * either:
             return None
-        share = gone.mean()
-        severity = (both - share * self.missing_target.sum()) / math.sqrt(
-            share * (1 - share) * self.missing_target.sum()
-        )
+        severity = _away(both / count, gone.mean(), count)
         if severity < MIN_SEVERITY:
             return None
         return Leak(
             column.name,
             "known with the target",
             severity,
-            f"missing in {both:,} of the {self.missing_target.sum():,} rows where {self.target} is, and in {gone.sum() - both:,} others",
+            f"missing in {both:,} of the {count:,} rows where {self.target} is, and in {gone.sum() - both:,} others",
         )
 
     def _pure(self, column: Column) -> Leak | None:
@@ -204,11 +201,11 @@ class Reasons(Numbers):
             base = float((self.y == classes[best]).mean())
             share = counts[best] / count
             indicator = value in {"missing", "present", "zero", "not zero"}
-            # Two exceptions in a hundred are slips of whoever filled it in; a value of a common class is pure by chance.
+            # Two exceptions in a hundred are slips of the pen; a value of a common class is pure by chance.
             if share < 0.98 or base > (0.9 if indicator else 0.3):
                 continue
             covered = counts[best] / max((self.y == classes[best]).sum(), 1)
-            severity = (share - base) / math.sqrt(base * (1 - base) / count)
+            severity = _away(share, base, count)
             if (
                 severity < MIN_SEVERITY
                 or covered < 0.05
@@ -248,7 +245,7 @@ class Reasons(Numbers):
         if not others:
             return True
         hits = (self.y == label).astype(float)
-        answer = self.answers_of(others, hits, "binary")[mask]
+        answer = self.answers_of(others, hits)[mask]
         error = math.sqrt(max(share * (1 - share), 0.01) / mask.sum())
         return bool(share - answer.mean() > MIN_SEVERITY * error)
 
@@ -269,3 +266,8 @@ class Reasons(Numbers):
     def _label(self, value: float) -> str:
         where = np.flatnonzero(self.y == value)
         return str(self.frame[self.target].iloc[where[0]]) if len(where) else str(value)
+
+
+def _away(share: float, chance: float, count: int) -> float:
+    """Return how many standard errors of a binomial a share of so many rows lies above what chance gives."""
+    return (share - chance) / math.sqrt(chance * (1 - chance) / count)

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from hardcover.inspection.cells import MISSING_AMONG_NUMBERS
+
 TYPES = (
     "categorical",
     "context-specific",
@@ -28,9 +30,8 @@ TYPES = (
 )
 # Above this share of missing values, what is left cannot be learned from.
 MAX_MISSING = 0.995
-NULLS = frozenset(
-    ("", "?", "...", "-", "--", ".", "na", "n/a", "#n/a", "nan", "null", "none", "#null!", "nil", "<na>")
-)
+# As the labelled samples were read when the forest was trained.
+NULLS = frozenset(MISSING_AMONG_NUMBERS) - {"unknown"}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 # Written with decimals, thousands, a currency, a percent sign or a unit around it.
 EMBEDDED = re.compile(
@@ -96,28 +97,16 @@ class Summary(NamedTuple):
     sample: Sequence[str]
 
 
-class Typed(NamedTuple):
-    """A type, one of `TYPES`, and whether a rule or the forest found it, with the forest's probability."""
-
-    type: str
-    by: str
-    probability: float
-
-
-def classify(columns: Sequence[Summary]) -> list[Typed]:
-    """Return the type of each column."""
+def classify(columns: Sequence[Summary]) -> list[str]:
+    """Return the type of each column, one of `TYPES`: what a rule finds, else what is likeliest by the forest."""
     if not columns:
         return []
     measured = [features(column) for column in columns]
     chances = _forest()([list(row.values()) for row in measured])
-    found = []
-    for column, row, chance in zip(columns, measured, chances, strict=True):
-        by_rule = rule(column, row)
-        best = max(range(len(TYPES)), key=chance.__getitem__)
-        found.append(
-            Typed(by_rule, "rule", 1.0) if by_rule else Typed(TYPES[best], "forest", float(chance[best]))
-        )
-    return found
+    return [
+        rule(column, row) or TYPES[max(range(len(TYPES)), key=chance.__getitem__)]
+        for column, row, chance in zip(columns, measured, chances, strict=True)
+    ]
 
 
 def rule(column: Summary, measured: dict[str, float]) -> str | None:

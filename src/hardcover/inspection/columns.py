@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from hardcover.inspection import column_types, roles
 from hardcover.inspection.cells import (
     ALWAYS_MISSING,
+    DIGITS,
     MIN_FOLLOWING,
     MISSING_AMONG_NUMBERS,
     NO_NUMBERS,
@@ -15,13 +16,15 @@ from hardcover.inspection.cells import (
     READINGS,
     SENTINELS,
     SHOWN,
+    WRITTEN,
     Facts,
     Stats,
     as_number,
     escaped,
     listed,
+    missing_in,
 )
-from hardcover.inspection.column_types import Summary, Typed
+from hardcover.inspection.column_types import Summary
 from hardcover.inspection.records import Line
 from hardcover.inspection.table import Table
 
@@ -47,7 +50,8 @@ class Column(NamedTuple):
     failing
         How many cells do not follow the reading and went into quarantine.
     facts
-        ``low``, ``high``, ``mean`` and ``deviation`` of numbers; ``values``, the most frequent ones with their counts.
+        ``low``, ``high`` and ``mean`` of numbers; ``values``, the most frequent ones with their counts; ``scale``, the values of
+        an ordinal column in lower case, the lowest first; ``days``, as `roles.days_of` returns it.
     """
 
     name: str
@@ -97,21 +101,19 @@ def _measure(table: Table, place: int) -> tuple[Summary, Facts]:
         present, distinct = present + sum(ambiguous.values()), distinct + len(ambiguous)
     else:
         missing |= ambiguous
-    here = f"v is not null and lower(v) not in ({listed(ALWAYS_MISSING if reading == 'text' else MISSING_AMONG_NUMBERS)})"
+    here = f"v is not null and lower(v) not in ({listed(missing_in(reading))})"
     shown = run(f"select v, n from v where {here} order by n desc, v limit {SHOWN}").fetchall()
     lengths = run(
         f"select max(length(v)), avg(length(v)), min(length(v)), avg(length(v) - length(replace(v, ' ', ''))) from v where {here}"
     ).fetchone()
-    numeric = reading in PLAIN | {"compact date", "code with leading zeros"}
+    numeric = reading in PLAIN | DIGITS
     stats, sentinels = _numbers(table, reading, here, present) if numeric else (NO_NUMBERS, {})
     facts = Facts(
         table.columns[place], place, reading, table.rows, present, missing, distinct, follow, stats, sentinels,
         _quarantine(table, place, reading, follow, present), shown, lengths or (0, 0, 0, 0),
     )  # fmt: skip
     # The forest has learned from statistics of plain numbers only.
-    plain = (
-        stats if reading in {"integer", "number", "compact date", "code with leading zeros"} else NO_NUMBERS
-    )
+    plain = stats if reading not in WRITTEN else NO_NUMBERS
     return Summary(
         facts.name, table.rows, table.rows - present, distinct, *plain, _sample(table, here, facts)
     ), facts
@@ -198,9 +200,10 @@ def _quarantine(table: Table, place: int, reading: str, counts: dict[str, int], 
     return len(lines)
 
 
-def _column(table: Table, facts: Facts, typed: Typed) -> Column:
-    role, found, evidence = roles.role_of(table, facts, typed)
-    mean, deviation, low, high = facts.stats
+def _column(table: Table, facts: Facts, typed: str) -> Column:
+    days = roles.days_of(table, facts)
+    role, found, evidence = roles.role_of(facts, typed, days)
+    mean, _, low, high = facts.stats
     return Column(
         facts.name,
         found,
@@ -212,5 +215,12 @@ def _column(table: Table, facts: Facts, typed: Typed) -> Column:
         {cell: count for cell, count in facts.missing.items() if cell},
         facts.sentinels,
         facts.failing,
-        {"mean": mean, "deviation": deviation, "low": low, "high": high, "values": facts.values},
+        {
+            "mean": mean,
+            "low": low,
+            "high": high,
+            "values": facts.values,
+            "scale": roles.scale_of(facts),
+            "days": days,
+        },
     )

@@ -49,8 +49,7 @@ def _better_than_all_others(rows: Reasons, found: dict[str, Leak]) -> dict[str, 
         if skill < 0.9:
             break
         rest = [other for other in kept if other is not column]
-        answer = rows.answers_of(rest, rows.y, "binary" if rows.task == "binary" else "regression")
-        together, error_together = rows.skill_of(answer)
+        together, error_together = rows.skill_of(rows.answers_of(rest))
         severity = (skill - together) / math.hypot(error, error_together)
         if severity > MIN_SEVERITY and 1 - skill < 0.5 * (1 - together):
             accused[column.name] = Leak(
@@ -88,29 +87,23 @@ def _of_rows(rows: Reasons, question: Question, accused: set[str]) -> Iterator[L
     used = [column for column in rows.usable() if column.name not in accused and column.role != "entity"]
     if rows.task == "multiclass" or len(rows.y) < 200 or not used:
         return
-    objective = "binary" if rows.task == "binary" else "regression"
     if question.entity:
         groups = pd.factorize(rows.frame[question.entity].fillna(""))[0]
-        yield from _gap(
-            rows, used, objective, groups % FOLDS, question.entity, "entity", "rows of one on both sides"
-        )
+        yield from _gap(rows, used, groups % FOLDS, question.entity, "entity", "rows of one on both sides")
     if question.time:
         order = pd.factorize(rows.frame[question.time].fillna(""), sort=True)[0]
         blocks = (np.argsort(np.argsort(order, kind="stable"), kind="stable") * FOLDS) // max(len(order), 1)
         used = [column for column in used if column.name != question.time]
         if used:
-            yield from _gap(rows, used, objective, blocks, question.time, "time", "the future in training")
+            yield from _gap(rows, used, blocks, question.time, "time", "the future in training")
 
 
 def _gap(
-    rows: Reasons, used: list[Column], objective: str, fold: np.ndarray, name: str, kind: str, what: str
+    rows: Reasons, used: list[Column], fold: np.ndarray, name: str, kind: str, what: str
 ) -> Iterator[Leak]:
     if len(np.unique(fold)) < 2:
         return
-    at_random, honest = (
-        rows.skill_of(rows.answers_of(used, rows.y, objective)),
-        rows.skill_of(rows.answers_of(used, rows.y, objective, fold)),
-    )
+    at_random, honest = (rows.skill_of(rows.answers_of(used, fold=each)) for each in (None, fold))
     severity = (at_random[0] - honest[0]) / math.hypot(at_random[1], honest[1])
     if severity > MIN_SEVERITY:
         yield Leak(

@@ -3,7 +3,9 @@
 from typing import Any, NamedTuple
 
 from hardcover.inspection import column_types
+from hardcover.inspection.cells import PLAIN
 from hardcover.inspection.columns import Column
+from hardcover.inspection.roles import UNDECIDED
 
 MAX_CLASSES = 100
 # With fewer different times, parts and folds in their order would have one or two each.
@@ -41,36 +43,18 @@ def ask(columns: list[Column], target: str, rows: int) -> Question:
     column = next(column for column in columns if column.name == target)
     task, why, positive = _task(column, rows)
     others = [other for other in columns if other.name != target]
-    days = [other for other in others if other.role == "date" and "left as text" not in other.evidence]
+    days = [other for other in others if other.role == "date" and other.facts["days"] not in UNDECIDED]
     time = next((day.name for day in days if day.distinct >= MIN_TIMES), None)
     entity = next((other.name for other in others if other.role == "entity"), None)
-    if time and entity:
-        # The future of a known entity is asked for more often than that of an unknown one.
-        return Question(
-            task,
-            why,
-            positive,
-            "time",
-            f"by {time}: the model will see later rows than it learned from",
-            time,
-            entity,
-        )
+    # The future of a known entity is asked for more often than that of an unknown one, so time comes first.
     if time:
-        return Question(
-            task,
-            why,
-            positive,
-            "time",
-            f"by {time}: the model will see later rows than it learned from",
-            time,
-            None,
-        )
-    if entity:
-        return Question(
-            task, why, positive, "entity", f"by {entity}: rows of one {entity} are alike", None, entity
-        )
-    by = "stratified" if task in {"binary", "multiclass"} else "random"
-    return Question(task, why, positive, by, "no column with a time or an entity", None, None)
+        by, why_split = "time", f"by {time}: the model will see later rows than it learned from"
+    elif entity:
+        by, why_split = "entity", f"by {entity}: rows of one {entity} are alike"
+    else:
+        by = "stratified" if task in {"binary", "multiclass"} else "random"
+        why_split = "no column with a time or an entity"
+    return Question(task, why, positive, by, why_split, time, entity)
 
 
 def _task(column: Column, rows: int) -> tuple[str | None, str, str | None]:
@@ -79,12 +63,8 @@ def _task(column: Column, rows: int) -> tuple[str | None, str, str | None]:
     words = set(column_types.words_of(column.name))
     if column.role in {"constant", "not usable"} and column.distinct <= 1:
         return None, f"{column.name} is always the same: there is nothing to learn", None
-    if column.role in {"id", "text", "list"} or column.role == "not usable":
-        return (
-            None,
-            f"{column.name} is {column.role if column.role != 'text' else 'text'} ({column.evidence}): no table predicts it",
-            None,
-        )
+    if column.role in {"id", "text", "list", "not usable"}:
+        return None, f"{column.name} is {column.role} ({column.evidence}): no table predicts it", None
     if column.role in {"date", "time"}:
         return None, f"{column.name} is a {column.role}: predict a duration, in a column of its own", None
     if column.distinct == 2:
@@ -96,7 +76,7 @@ def _task(column: Column, rows: int) -> tuple[str | None, str, str | None]:
         and column.distinct <= 20
         and all(float(value).is_integer() for value, _ in values)
     )
-    if column.reading in {"integer", "number", "thousands", "decimal comma", "embedded"}:
+    if column.reading in PLAIN:
         if words & _SCALES:
             return (
                 "regression",

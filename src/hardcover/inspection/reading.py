@@ -90,8 +90,6 @@ def _read_typed(table: Table, file: Path, kind: str, part: str) -> tuple[list[st
     )
     described = connection.execute(f"describe select * from {source}", [str(file)]).fetchall()
     names = names_of(table, [name for name, *_ in described], file)
-    for name, (_, declared, *_) in zip(names, described, strict=True):
-        table.types[name] = declared
     cells = ", ".join(
         f"{_as_text(_quoted(name), declared)} as c{place}"
         for place, (name, declared, *_) in enumerate(described)
@@ -125,12 +123,13 @@ def _read_excel(table: Table, file: Path, part: str) -> tuple[list[str], str]:
         book = python_calamine.CalamineWorkbook.from_path(file)
     except python_calamine.CalamineError as error:
         raise SourceError(f"the Excel file cannot be read: {error}", str(file)) from error
-    filled = [name for name in book.sheet_names if book.get_sheet_by_name(name).to_python()]
+    sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
+    filled = [name for name, rows in sheets.items() if rows]
     if not filled:
         raise SourceError("the workbook is empty", str(file))
     if len(filled) > 1:
         table.warnings.append(f"{file.name} has the sheets {some(filled)}; {filled[0]!r} was read")
-    rows = [[_excel_text(cell) for cell in row] for row in book.get_sheet_by_name(filled[0]).to_python()]
+    rows = [[_excel_text(cell) for cell in row] for row in sheets[filled[0]]]
     width = max(map(len, rows))
     begin = next((number for number, row in enumerate(rows) if sum(map(bool, row)) > width / 2), 0)
     names = names_of(table, rows[begin], file)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hardcover.errors import UnknownName, some
-from hardcover.inspection import columns, leaks, questions, reading
+from hardcover.inspection import columns, leaks, questions, reading, roles
 from hardcover.inspection.column_leaks import Leak
 from hardcover.inspection.columns import Column
 from hardcover.inspection.questions import Question
@@ -72,7 +72,7 @@ def _warnings(table: Table, found: list[Column], target: str | None) -> list[str
             warnings.append(
                 f"{column.name}: {column.failing:,} of {table.rows:,} values are no {column.reading} and go into quarantine"
             )
-        if "left as text" in column.evidence:
+        if roles.LEFT in column.evidence:
             warnings.append(f"{column.name}: {column.evidence}")
         if column.stand_ins:
             what = some([f"{cell!r} ({count:,})" for cell, count in column.stand_ins.items()])

@@ -2,10 +2,11 @@
 
 from hardcover.errors import some
 from hardcover.inspection import column_types
-from hardcover.inspection.cells import DATES, Facts
-from hardcover.inspection.column_types import Typed
+from hardcover.inspection.cells import DATES, WRITTEN, Facts
 from hardcover.inspection.table import Table
 
+# Orders of day and month in which a column's dates cannot be read.
+UNDECIDED, LEFT = ("mixed", "unknown"), "left as text"
 # Digits that a float keeps.
 EXACT_DIGITS = 15
 _BOOLEANS = (
@@ -54,8 +55,8 @@ _NAMES_OF_ENTITIES = {
 }
 
 
-def role_of(table: Table, facts: Facts, typed: Typed) -> tuple[str, str, str]:
-    """Return role, type and evidence."""
+def role_of(facts: Facts, typed: str, days: str | None) -> tuple[str, str, str]:
+    """Return role, type and evidence; ``typed`` is the type by name and statistics, ``days`` what `days_of` returns."""
     rows, present, distinct, reading = facts.rows, facts.present, facts.distinct, facts.reading
     words = set(column_types.words_of(facts.name))
     if not present:
@@ -76,10 +77,10 @@ def role_of(table: Table, facts: Facts, typed: Typed) -> tuple[str, str, str]:
     if reading == "address":
         return "text", "url", f"web addresses, such as {_short(facts)}"
     if reading in DATES:
-        return "date", "datetime", _of_dates(table, facts)
+        return "date", "datetime", _of_dates(facts, str(days))
     if reading == "clock":
         return "time", "datetime", f"times of day, such as {_short(facts)}"
-    folded = {value.lower() for value, _ in facts.values}
+    folded = _folded(facts)
     if distinct == 2 and any(folded <= pair for pair in _BOOLEANS):
         yes = " or ".join(sorted(value for value, _ in facts.values))
         return (
@@ -93,14 +94,24 @@ def role_of(table: Table, facts: Facts, typed: Typed) -> tuple[str, str, str]:
         return "code", "categorical", f"code: leading zeros, such as {_short(facts)}"
     if reading == "code with an exponent":
         return "code", "categorical", f"code: digits around an E, such as {_short(facts)}"
-    if reading in {"thousands", "decimal comma", "embedded"}:
+    if reading in WRITTEN:
         return "embedded number", "embedded-number", f"numbers within text, such as {_short(facts)}"
-    scale = next((scale for scale in _SCALES if 2 < distinct == len(folded) and folded <= set(scale)), None)
-    if scale:
-        return "ordinal", "categorical", "in order: " + ", ".join(name for name in scale if name in folded)
+    if scale := scale_of(facts):
+        return "ordinal", "categorical", "in order: " + ", ".join(scale)
     if reading in {"integer", "number"}:
         return _of_numbers(facts, typed, words)
     return _of_words(facts, typed)
+
+
+def _folded(facts: Facts) -> set[str]:
+    return {value.lower() for value, _ in facts.values}
+
+
+def scale_of(facts: Facts) -> list[str]:
+    """Return a column's values in lower case and in their order, the lowest first, where they are steps of a known scale."""
+    folded = _folded(facts)
+    scale = next((s for s in _SCALES if 2 < facts.distinct == len(folded) and folded <= set(s)), ())
+    return [step for step in scale if step in folded]
 
 
 def _as_id(facts: Facts, words: set[str]) -> tuple[str, str, str] | None:
@@ -148,7 +159,7 @@ def _exact(facts: Facts) -> str:
     )
 
 
-def _of_numbers(facts: Facts, typed: Typed, words: set[str]) -> tuple[str, str, str]:
+def _of_numbers(facts: Facts, typed: str, words: set[str]) -> tuple[str, str, str]:
     distinct, (mean, _, low, high) = facts.distinct, facts.stats
     sentinels = "".join(
         f"; {value} in {count:,} rows stands for missing" for value, count in facts.sentinels.items()
@@ -156,10 +167,10 @@ def _of_numbers(facts: Facts, typed: Typed, words: set[str]) -> tuple[str, str, 
     if facts.reading == "integer":
         # What is left without the sentinels decides what the numbers are.
         kind = "count: non-negative integers" if low >= 0 else "integers"
-        if typed.type == "categorical" or (typed.type == "context-specific" and distinct <= 10):
+        if typed == "categorical" or (typed == "context-specific" and distinct <= 10):
             labels = some([value for value, _ in facts.values], 6)
-            return "categorical", typed.type, f"few integers that name something: {labels}{sentinels}"
-        kind_of = typed.type if typed.type in {"numeric", "context-specific"} else "numeric"
+            return "categorical", typed, f"few integers that name something: {labels}{sentinels}"
+        kind_of = typed if typed in {"numeric", "context-specific"} else "numeric"
         return "numeric", kind_of, f"{kind}, {distinct:,} values, mean {mean:.4g}{sentinels}"
     return (
         "numeric",
@@ -168,62 +179,60 @@ def _of_numbers(facts: Facts, typed: Typed, words: set[str]) -> tuple[str, str, 
     )
 
 
-def _of_words(facts: Facts, typed: Typed) -> tuple[str, str, str]:
+def _of_words(facts: Facts, typed: str) -> tuple[str, str, str]:
     distinct, present = facts.distinct, facts.present
     blanks = facts.lengths[3]
-    if typed.type == "sentence" or (blanks >= 3 and distinct > 0.5 * present):
+    if typed == "sentence" or (blanks >= 3 and distinct > 0.5 * present):
         return (
             "text",
             "sentence",
             f"sentences of {blanks + 1:.0f} words: a tabular model cannot use them as they are",
         )
-    if typed.type == "list":
+    if typed == "list":
         return "list", "list", f"several values in a cell, such as {_short(facts)}"
-    if typed.type in {"url", "datetime", "embedded-number"}:
-        role = {"url": "text", "datetime": "date", "embedded-number": "embedded number"}[typed.type]
+    if typed in {"url", "datetime", "embedded-number"}:
+        role = {"url": "text", "datetime": "date", "embedded-number": "embedded number"}[typed]
         numeric = sum(
             facts.following[name]
             for name in ("number", "embedded", "iso date", "day and month", "named month")
         )
-        if numeric > 0.5 * present or typed.type == "url":
+        if numeric > 0.5 * present or typed == "url":
             return (
                 "text",
-                typed.type,
-                f"{role} by most of its cells, others are not: left as text, such as {_short(facts)}",
+                typed,
+                f"{role} by most of its cells, others are not: {LEFT}, such as {_short(facts)}",
             )
     if distinct > 0.5 * present and present > 20:
-        known = typed.type in {"not-generalizable", "context-specific"}
+        known = typed in {"not-generalizable", "context-specific"}
         return (
             "not usable",
-            typed.type if known else "not-generalizable",
+            typed if known else "not-generalizable",
             f"{distinct:,} different texts in {present:,} rows, such as {_short(facts)}",
         )
     labels = some([value for value, _ in facts.values], 4)
-    named = "context-specific" if typed.type == "context-specific" else "categorical"
+    named = "context-specific" if typed == "context-specific" else "categorical"
     return "categorical", named, f"{distinct:,} different: {labels}"
 
 
-def _of_dates(table: Table, facts: Facts) -> str:
+def _of_dates(facts: Facts, days: str) -> str:
+    how = {
+        "iso date": "year, month, day",
+        "compact date": "yyyymmdd",
+        "named month": "with the month's name",
+        "day first": "day first (a first part above 12)",
+        "month first": "month first (a second part above 12)",
+        "mixed": "some day first and some month first",
+        "unknown": "day or month first cannot be told (no part above 12)",
+    }[days]
+    return f"dates, {how}, such as {_short(facts)}" + (f": {LEFT}" if days in UNDECIDED else "")
+
+
+def days_of(table: Table, facts: Facts) -> str | None:
+    """Return how a column's dates read: a name of `DATES`, of day and month the order or one of `UNDECIDED`; None without dates."""
     if facts.reading != "day and month":
-        name = {
-            "iso date": "year, month, day",
-            "compact date": "yyyymmdd",
-            "named month": "with the month's name",
-        }
-        return f"dates, {name[facts.reading]}, such as {_short(facts)}"
-    order = day_order(table, facts.place)
-    return {
-        "day first": f"dates, day first (a first part above 12), such as {_short(facts)}",
-        "month first": f"dates, month first (a second part above 12), such as {_short(facts)}",
-        "mixed": f"dates, some day first and some month first, such as {_short(facts)}: left as text",
-        "unknown": f"dates, day or month first cannot be told (no part above 12), such as {_short(facts)}: left as text",
-    }[order]
-
-
-def day_order(table: Table, place: int) -> str:
-    """Return ``day first``, ``month first``, ``mixed``, or ``unknown`` where no part is above 12."""
+        return facts.reading if facts.reading in DATES else None
     part = r"regexp_extract(c{0}, '^\s*(\d{{1,2}})[-/.](\d{{1,2}})', {1})"
-    first, second = (f"max(try_cast({part.format(place, number)} as integer))" for number in (1, 2))
+    first, second = (f"max(try_cast({part.format(facts.place, number)} as integer))" for number in (1, 2))
     day, month = table.connection.execute(f"select {first} > 12, {second} > 12 from cells").fetchone() or (
         False,
         False,

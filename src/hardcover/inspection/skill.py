@@ -1,16 +1,17 @@
 """How well a column, or several, tell the target, out of fold and with a standard error."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 
-from hardcover.inspection.cells import ALWAYS_MISSING, MISSING_AMONG_NUMBERS, PLAIN, to_numbers
+from hardcover.inspection.cells import MISSING_AMONG_NUMBERS, PLAIN, is_missing, missing_in, to_numbers
 from hardcover.inspection.columns import Column
 from hardcover.inspection.questions import Question
 from hardcover.inspection.table import Table
 
-MAX_ROWS, FOLDS, BINS = 20_000, 5, 32
+MAX_ROWS, MAX_USED, FOLDS, BINS = 20_000, 200, 5, 32
 
 
 class Numbers:
@@ -36,9 +37,8 @@ class Numbers:
         frame = table.connection.execute(f"select {places} from cells {sample} order by line").df()
         frame.columns = table.columns
         goal = self.columns[target]
-        missing = frame[target].isna() | frame[target].str.lower().isin(MISSING_AMONG_NUMBERS)
-        self.missing_target = missing.to_numpy()
-        self.frame = frame[~missing].reset_index(drop=True)
+        self.missing_target = is_missing(frame[target], MISSING_AMONG_NUMBERS)
+        self.frame = frame[~self.missing_target].reset_index(drop=True)
         self.whole = frame
         if self.task == "binary":
             self.y = (self.frame[target] == question.positive).to_numpy(float)
@@ -50,26 +50,30 @@ class Numbers:
             self.frame, self.y = self.frame[keep].reset_index(drop=True), self.y[keep]
         self.fold = np.random.default_rng(0).permutation(len(self.y)) % FOLDS
         self._alone: dict[str, tuple[float, float]] = {}
+        # Each column is asked for alone and beside all that a model could use; of very wide tables not all fit into memory.
+        self._numbers = lru_cache(2 * MAX_USED)(self._as_numbers)
 
     def numbers(self, column: Column) -> np.ndarray:
         """Return a column as numbers, NaN where it is missing."""
-        cells = self.frame[column.name]
+        return self._numbers(column.name)
+
+    def _as_numbers(self, name: str) -> np.ndarray:
+        column, cells = self.columns[name], self.frame[name]
         if column.reading in PLAIN:
             return to_numbers(cells, column.reading)
-        missing = cells.isna() | cells.str.lower().isin(ALWAYS_MISSING)
-        codes = pd.factorize(cells.where(~missing), sort=True)[0].astype(float)
+        codes = pd.factorize(cells.where(~is_missing(cells)), sort=True)[0].astype(float)
         return np.where(codes < 0, np.nan, codes)
 
     def gone(self, column: Column) -> np.ndarray:
         """Return where a column has no value."""
-        cells = self.frame[column.name]
-        missing = ALWAYS_MISSING if column.reading == "text" else MISSING_AMONG_NUMBERS
-        return (cells.isna() | cells.str.lower().isin(missing)).to_numpy()
+        return is_missing(self.frame[column.name], missing_in(column.reading))
 
     def usable(self) -> list[Column]:
         """Return the columns that a model could use."""
         unusable = {"id", "constant", "not usable", "text", "list"}
-        return [c for c in self.columns.values() if c.name != self.target and c.role not in unusable][:200]
+        return [c for c in self.columns.values() if c.name != self.target and c.role not in unusable][
+            :MAX_USED
+        ]
 
     def alone(self, column: Column) -> tuple[float, float]:
         """Return what a column predicts by itself, out of fold, and its standard error.
@@ -94,8 +98,7 @@ class Numbers:
             # Where it rises or falls all the way, few rows in a bin need not blur it.
             straight = pd.Series(self.numbers(column)).corr(pd.Series(self.y), method="spearman")
             ranks = max(ranks, abs(straight)) if np.isfinite(straight) else ranks
-        ranks = 0.0 if not np.isfinite(ranks) else max(float(ranks), 0.0)
-        return ranks**2, 2 * ranks * (1 - ranks**2) / math.sqrt(max(len(self.y) - 3, 1)) + 1e-4
+        return _explained(0.0 if not np.isfinite(ranks) else ranks, len(self.y))
 
     def _groups(self, column: Column) -> np.ndarray:
         numbers = self.numbers(column)
@@ -111,12 +114,13 @@ class Numbers:
         return np.where(np.isfinite(numbers), np.searchsorted(edges, numbers, side="right"), -1)
 
     def answers_of(
-        self, used: list[Column], y: np.ndarray, objective: str, fold: np.ndarray | None = None
+        self, used: list[Column], hits: np.ndarray | None = None, fold: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return a small forest's answers out of fold."""
+        """Return a small forest's answers out of fold, to the target or to whether a row is among ``hits``."""
         import lightgbm
 
-        fold = self.fold if fold is None else fold
+        fold, y = self.fold if fold is None else fold, self.y if hits is None else hits
+        objective = "regression" if hits is None and self.task != "binary" else "binary"
         matrix = np.column_stack([self.numbers(column) for column in used])
         options = {
             "objective": objective, "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 10, "verbose": -1,
@@ -133,8 +137,13 @@ class Numbers:
         """Return the skill of answers, as `alone` does, and its standard error."""
         if self.task == "binary":
             return gini(self.y == 1, answer)
-        ranks = max(float(pd.Series(answer).corr(pd.Series(self.y), method="spearman")), 0.0)
-        return ranks**2, 2 * ranks * (1 - ranks**2) / math.sqrt(max(len(self.y) - 3, 1)) + 1e-4
+        return _explained(pd.Series(answer).corr(pd.Series(self.y), method="spearman"), len(self.y))
+
+
+def _explained(ranks: float, rows: int) -> tuple[float, float]:
+    """Return a rank correlation squared, zero where it is negative, and its standard error."""
+    ranks = max(float(ranks), 0.0)
+    return ranks**2, 2 * ranks * (1 - ranks**2) / math.sqrt(max(rows - 3, 1)) + 1e-4
 
 
 def _encoded(groups: np.ndarray, y: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -160,6 +169,6 @@ def gini(hits: np.ndarray, answer: np.ndarray) -> tuple[float, float]:
     variance = (area * (1 - area) + (positives - 1) * (q1 - area**2) + (negatives - 1) * (q2 - area**2)) / (
         positives * negatives
     )
-    # Nobody is surer of a perfect score than of one miss.
+    # A perfect score is no surer than one with a single miss.
     floor = 1 / (2 * min(positives, negatives))
     return 2 * area - 1, 2 * max(math.sqrt(max(variance, 0)), floor if max(area, 1 - area) > 0.999 else 0)

@@ -32,8 +32,6 @@ class Table:
         The first lines that did not become rows; ``left_out`` counts them all.
     warnings
         Sentences on what was changed or guessed while reading.
-    types
-        The type that the file itself declares, by column, where its format has types.
     """
 
     def __init__(self) -> None:
@@ -45,15 +43,6 @@ class Table:
         self.files: list[dict[str, Any]] = []
         self.quarantine: list[Line] = []
         self.warnings: list[str] = []
-        self.types: dict[str, str] = {}
-
-    def values(self, column: str) -> list[str | None]:
-        """Return a column's cells in the order of the rows."""
-        place = self.columns.index(column)
-        return [
-            cell
-            for (cell,) in self.connection.execute(f"select c{place} from cells order by line").fetchall()
-        ]
 
 
 def append(table: Table, names: list[str], part: str, file: Path) -> None:
@@ -61,8 +50,7 @@ def append(table: Table, names: list[str], part: str, file: Path) -> None:
     connection = table.connection
     if not table.columns:
         table.columns = names
-        connection.execute(f"create table cells as select * from {part}")
-        connection.execute(f"drop table {part}")
+        connection.execute(f"alter table {part} rename to cells")
         return
     new = [name for name in names if name not in table.columns]
     missing = [name for name in table.columns if name not in names]

@@ -1,14 +1,14 @@
 """What becomes of each column of a file in a case: its name there, its line in the schema, and how its cells are read."""
 
+import json
 from typing import Any, NamedTuple
 
 from hardcover.errors import DataError, UnknownName
 from hardcover.ingest import any_dialect
 from hardcover.ingest.schema import RESERVED
-from hardcover.inspection.cells import PLAIN
+from hardcover.inspection.cells import PLAIN, WRITTEN
 from hardcover.inspection.columns import Column
 from hardcover.inspection.report import Inspection
-from hardcover.inspection.roles import day_order
 
 MAX_LEVELS = 100
 _ABOUT_ROWS = {"entity", "time", "duplicates"}
@@ -72,7 +72,7 @@ def of(found: Inspection) -> list[Planned]:
         elif column.name == question.entity:
             planned.append(_text(column, name, "context", 'ingest.text("entity", {}, nullable=True)'))
         elif column.name == question.time:
-            reads = _days(found, column)
+            reads = column.facts["days"] or column.reading
             line = f'ingest.moment("time", {_quoted(column.evidence)}, nullable=False)'
             planned.append(Planned(column.name, name, "context", line, column.evidence, reads, []))
         else:
@@ -136,7 +136,7 @@ def _category(found: Inspection, column: Column, name: str) -> Planned:
     missing = set(column.stand_ins)
     levels = [cell for (cell,) in cells if cell not in missing]
     if column.role == "ordinal":
-        scale = column.evidence.partition(": ")[2].split(", ")
+        scale = column.facts["scale"]
         levels.sort(key=lambda level: scale.index(level.lower()) if level.lower() in scale else len(scale))
     nullable = ", nullable=True" if column.missing else ""
     line = f'ingest.category("input", {_listed(levels)}, {_quoted(column.evidence)}{nullable})'
@@ -158,15 +158,9 @@ def _text(column: Column, name: str, part: str, line: str) -> Planned:
 
 
 def _number(column: Column) -> str | None:
-    if column.reading in {"thousands", "decimal comma", "embedded"}:
+    if column.reading in WRITTEN:
         return column.reading
     return "number" if column.stand_ins else None
-
-
-def _days(found: Inspection, column: Column) -> str:
-    if column.reading != "day and month":
-        return column.reading
-    return day_order(found.table, found.table.columns.index(column.name))
 
 
 def _unit(column: Column) -> str:
@@ -184,8 +178,6 @@ def _listed(values: list[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    import json
-
     return json.dumps(text, ensure_ascii=False)
 
 
