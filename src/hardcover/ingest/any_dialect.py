@@ -1,20 +1,20 @@
 """Cells as people write them, made into cells that a schema reads: numbers with a point, days as year-month-day, one kind of missing."""
 
+import keyword
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from hardcover import settings
 from hardcover.errors import SourceError, UnknownName
-from hardcover.ingest.raw_files import FILE, ROW
+from hardcover.ingest import raw_files
 from hardcover.inspection import reading
-from hardcover.inspection.cells import MISSING_AMONG_NUMBERS, to_numbers
-from hardcover.store.disk import digest
+from hardcover.inspection.cells import MISSING_AMONG_NUMBERS, WRITTEN, is_missing, to_numbers
 
-NUMBERS = ("number", "thousands", "decimal comma", "embedded")
+NUMBERS = ("number", *WRITTEN)
 # How pandas reads the days of a column; the order of day and month is never guessed cell by cell.
 DAYS: dict[str, dict] = {
     "day first": {"dayfirst": True, "format": "mixed"},
@@ -32,40 +32,29 @@ def read_any(files: Iterable[str | Path]) -> tuple[pd.DataFrame, dict]:
     -------
     tuple
         As `ingest.read_raw` returns them: the rows with ``source_file`` and ``source_row``, the line of the file; and the source,
-        whose ``left_out`` counts the lines that were no rows, with the first of them.
+        whose ``left_out`` has the first lines that were no rows.
 
     Raises
     ------
+    DataError
+        When no file is named.
     SourceError
         When a file cannot be read, holds no rows, or is given twice.
     """
-    parts: list[pd.DataFrame] = []
-    facts: list[dict] = []
     left_out: list[dict] = []
-    for path in map(settings.from_project, files):
+
+    def read(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
         table = reading.read([path])
         if not table.rows:
             raise SourceError("the raw file has a header and no rows", str(path), "Deliver it again.")
-        if path.name in [fact["name"] for fact in facts]:
-            raise SourceError(f"two raw files are called {path.name!r}", str(path), "Rename one of them.")
         rows = table.connection.execute("select * from cells order by line").df()
         lines = rows.pop("line").to_numpy()
         rows.columns = table.columns
-        rows = rows.astype("str").mask(lambda cells: cells.isna() | (cells == ""))
-        parts.append(rows.assign(**{FILE: path.name, ROW: lines}))
-        facts.append(
-            {"name": path.name, "sha256": digest(path), "rows": table.rows, "columns": table.columns}
-        )
-        left_out += [line._asdict() for line in table.quarantine]
-    if not parts:
-        raise SourceError(
-            "there is nothing to read",
-            "parameter files",
-            "Name raw files with --data, or as 'files' in conf/.",
-        )
-    description = "file: " + ", ".join(f"{fact['name']} (sha256 {fact['sha256'][:12]})" for fact in facts)
-    source = {"kind": "file", "description": description, "files": facts, "left_out": left_out}
-    return pd.concat(parts, ignore_index=True), source
+        left_out.extend(line._asdict() for line in table.quarantine)
+        return rows.astype("str").mask(lambda cells: cells.isna() | (cells == "")), lines
+
+    raw, source = raw_files.collect(files, read)
+    return raw, {**source, "left_out": left_out}
 
 
 def plain(raw: pd.DataFrame, reads: Mapping[str, str | Mapping]) -> pd.DataFrame:
@@ -94,7 +83,7 @@ def plain(raw: pd.DataFrame, reads: Mapping[str, str | Mapping]) -> pd.DataFrame
             continue
         if how not in (*NUMBERS, *DAYS):
             raise UnknownName("way to read", how, (*NUMBERS, *DAYS), f"column {name!r}")
-        cells = cells.mask(cells.str.lower().isin(MISSING_AMONG_NUMBERS))
+        cells = cells.mask(is_missing(cells, MISSING_AMONG_NUMBERS))
         made[name] = _as_days(cells, how) if how in DAYS else _as_numbers(cells, how)
     return made
 
@@ -130,9 +119,6 @@ def identifier(name: str, taken: Iterable[str] = ()) -> str:
     >>> identifier("Air temperature [K]"), identifier("2019"), identifier("a b", ["a_b"])
     ('air_temperature_k', 'c_2019', 'a_b_2')
     """
-    import keyword
-    import unicodedata
-
     ascii_only = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     parted = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", ascii_only)
     plain_name = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_") or "column"

@@ -40,12 +40,7 @@ def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:
     SourceError
         When one cannot be read.
     """
-    if not files:
-        fix = "Name raw files with --data, or as 'files' in conf/base/."
-        raise DataError("there is nothing to read", "parameter files", fix)
-    raw, facts = raw_files.collect(files)
-    description = "file: " + ", ".join(f"{fact['name']} (sha256 {fact['sha256'][:12]})" for fact in facts)
-    return raw, {"kind": "file", "description": description, "files": facts}
+    return raw_files.collect(files)
 
 
 def unify_files(

@@ -2,14 +2,14 @@
 
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from hardcover import settings
-from hardcover.errors import SourceError, closest, some
+from hardcover.errors import DataError, SourceError, closest, some
 from hardcover.store.disk import digest
 
 _MAGIC = {b"PK": "a zip or Excel file", b"\x1f\x8b": "a gzip file", b"%PDF": "a PDF", b"\x89PNG": "a picture"}
@@ -130,29 +130,48 @@ def _csv(content: bytes, path: Path) -> pd.DataFrame:
     return table
 
 
-def collect(paths: Iterable[str | Path]) -> tuple[pd.DataFrame, list[dict]]:
+def numbered(path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows of a file as `read_table` reads them, and their numbers from 1."""
+    table = read_table(path)
+    return table, np.arange(1, len(table) + 1)
+
+
+def collect(
+    paths: Iterable[str | Path], read: Callable[[Path], tuple[pd.DataFrame, np.ndarray]] = numbered
+) -> tuple[pd.DataFrame, dict]:
     """Read raw files one under the other, each keeping its own columns.
+
+    Parameters
+    ----------
+    read
+        What returns a file's rows as text, and for each row the number by which it is found in the file.
 
     Returns
     -------
     tuple
-        The rows with two more columns, ``FILE`` and ``ROW`` (from 1), and for each file its name, SHA-256, rows and
-        columns.
+        The rows with two more columns, ``FILE`` and ``ROW``, and the source: its ``kind``, a ``description``, and of each of the
+        ``files`` its name, SHA-256, rows and columns.
 
     Raises
     ------
+    DataError
+        When no file is named.
     SourceError
         When a file cannot be read or is given twice.
     """
     tables: list[pd.DataFrame] = []
     files: list[dict] = []
     for path in map(settings.from_project, paths):
-        table = read_table(path)
+        table, numbers = read(path)
         name = path.name
         if name in [file["name"] for file in files]:
             raise SourceError(f"two raw files are called {name!r}", str(path), "Rename one of them.")
         files.append(
             {"name": name, "sha256": digest(path), "rows": len(table), "columns": list(table.columns)}
         )
-        tables.append(table.assign(**{FILE: name, ROW: np.arange(1, len(table) + 1)}))
-    return pd.concat(tables, ignore_index=True), files
+        tables.append(table.assign(**{FILE: name, ROW: numbers}))
+    if not tables:
+        fix = "Name raw files with --data, or as 'files' in conf/base/."
+        raise DataError("there is nothing to read", "parameter files", fix)
+    description = "file: " + ", ".join(f"{file['name']} (sha256 {file['sha256'][:12]})" for file in files)
+    return pd.concat(tables, ignore_index=True), {"kind": "file", "description": description, "files": files}

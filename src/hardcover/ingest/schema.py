@@ -61,7 +61,7 @@ def measured(
 
 
 def number(unit: str, description: str, role: str = "input", nullable: bool = True) -> pa.Column:
-    """Describe a number in ``unit`` of which nobody said yet what is impossible; so no row is refused for it."""
+    """Describe a number in ``unit`` of which no limits are known yet, so no row is refused for it."""
     return pa.Column(float, nullable=nullable, metadata={"role": role, "unit": unit}, description=description)
 
 
