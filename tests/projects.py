@@ -1,7 +1,6 @@
 """Small projects of their own, as a user would have them, made from scikit-learn's bundled data: one case for each task."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +9,8 @@ import numpy as np
 import pandas as pd
 from sklearn import datasets
 
-from tests.conftest import BIN, ROOT, Place
+from hardcover.template import new, notebooks
+from tests.conftest import BIN, Place
 
 PACKAGE = "small"
 
@@ -118,43 +118,21 @@ TABLES = {
 def _notebook(path: Path, title: str, module: str, *cells: str) -> None:
     """Write a stage notebook: a title, its module, parameters, and the other cells."""
     parameters = f'case = "{path.parent.name}"\nenv = None\nparams = {{}}'
-    made = [
-        {"cell_type": "markdown", "source": f"# {title}\n\n> {title}.", "metadata": {}},
-        *(
-            {
-                "cell_type": "code",
-                "source": source,
-                "outputs": [],
-                "execution_count": None,
-                "metadata": {"tags": ["parameters"]} if source == parameters else {},
-            }
-            for source in (f"#| default_exp {module}", parameters, *cells)
-        ),
-    ]
-    made = [{**cell, "id": f"cell-{number}"} for number, cell in enumerate(made)]
-    kernel = {"kernelspec": {"name": "python3", "display_name": "python3", "language": "python"}}
+    made = notebooks.notebook(
+        ("title", "markdown", f"# {title}\n\n> {title}."),
+        ("default-exp", "code", f"#| default_exp {module}"),
+        ("parameters", "code", parameters),
+        *((f"cell-{number}", "code", source) for number, source in enumerate(cells)),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"cells": made, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(made, encoding="utf-8")
 
 
 def write(folder: Path, names: list[str] | None = None) -> Path:
     """Write a project with a case for each of the tasks; returns its folder."""
-    package = folder / "src" / PACKAGE
-    package.mkdir(parents=True)
-    (folder / "pyproject.toml").write_text(
-        f'[project]\nname = "{PACKAGE}"\nversion = "0.1.0"\n\n'
-        f'[tool.kedro]\npackage_name = "{PACKAGE}"\nproject_name = "{PACKAGE}"\nkedro_init_version = "1.7.0"\n\n'
-        f'[tool.nbdev]\nlib_path = "src/{PACKAGE}"\nnbs_path = "notebooks"\nput_version_in_init = false\n'
-    )
-    for name in ("settings.py", "pipeline_registry.py"):
-        shutil.copy(ROOT / "src" / "casebook" / name, package / name)
-    (package / "__init__.py").write_text('"""A small project."""\n')
-    shutil.copytree(ROOT / "notebooks" / "model", folder / "notebooks" / "model")
-    for name in ("base", "local"):
-        (folder / "conf" / name).mkdir(parents=True)
+    new.stamp(folder, PACKAGE, {}, with_example=False)
     for name in names or TABLES:
         table = TABLES[name]()
-        (folder / "data").mkdir(exist_ok=True)
         table.rows.assign(number=range(len(table.rows))).to_csv(folder / "data" / f"{name}.csv", index=False)
         mapping = {column: column for column in [*table.rows, "number"]}
         parameters = {

@@ -79,7 +79,7 @@ REFUSED = {
     "an unknown task": (["--target", "late", "--task", "clustering"], "unknown task 'clustering'"),
     "an unknown split": (["--target", "late", "--split", "fair"], "unknown split 'fair'"),
     "an unknown time": (["--target", "late", "--time", "whenever"], "unknown column 'whenever'"),
-    "nobody to agree": (["--target", "late"], "--yes"),
+    "no terminal to agree on": (["--target", "late"], "--yes"),
 }
 
 

@@ -47,17 +47,12 @@ def do(options: argparse.Namespace) -> int:
     """Write a case, and print what was proposed."""
     from hardcover.template import add
 
-    add.check_name(options.name, "case")
-    if (settings.project_root() / "notebooks" / options.name).exists():
-        raise HardcoverError(
-            f"there is a case {options.name!r} already",
-            "notebooks/",
-            "Choose another name; nothing was written.",
-        )
+    root = settings.project_root()
+    add.check_free(root, options.name)
     found, planned = proposed(options)
-    written = add.write(settings.project_root(), options.name, options.data, found, planned)
+    written = add.write(root, options.name, options.data, found, planned)
     progress.clear()
-    shown = [str(path.relative_to(settings.project_root())) for path in written]
+    shown = [str(path.relative_to(root)) for path in written]
     if options.json:
         print(
             json.dumps(
@@ -86,7 +81,7 @@ def proposed(options: argparse.Namespace) -> tuple[Any, Any]:
         return found, planned
     if not sys.stdin.isatty():
         raise HardcoverError(
-            "nobody is there to agree to what is proposed",
+            "there is no terminal to ask whether to write what is proposed",
             "",
             "Run again with --yes, or with an option for what should differ.",
         )

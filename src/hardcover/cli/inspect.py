@@ -8,7 +8,7 @@ from pathlib import Path
 from hardcover.cli import progress, tables
 
 PURPOSE = "what a file holds: columns, types, leaks, what a model could be asked"
-DESCRIPTION = "Say what files of one table hold. Reads CSV in any dialect, Parquet, JSON lines, Excel, and these packed with gzip."
+DESCRIPTION = "Show what files of one table hold. Reads CSV in any dialect, Parquet, JSON lines, Excel, and these packed with gzip."
 EXAMPLES = """examples:
   hardcover inspect sales.csv
   hardcover inspect sales.csv --target returned        with task, split and suspected leaks

@@ -25,10 +25,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Write a project, and print what was proposed."""
     from hardcover.errors import HardcoverError
-    from hardcover.template import add, new
+    from hardcover.template import new
 
     folder = Path(options.name).resolve()
-    add.check_name(folder.name, "project")
     new.check_free(folder)
     if bool(options.data) != bool(options.target):
         lacking = "--target" if options.data else "--data"

@@ -20,8 +20,6 @@ from hardcover.template.plan import Planned
 # Files of up to so many bytes in all come along; larger ones stay where they are.
 MAX_COPIED, DELIVERED = 500_000_000, Path("data", "01_raw", "delivered")
 _RESERVED = {cases.SHARED, "test", "tests", "conf", "data", "src"}
-
-
 _SMALL = """# Small and fast: few trees, few resamples.
 {case}:
   training: {{rounds: 50, early_stopping: 10}}
@@ -49,6 +47,23 @@ def check_name(name: str, what: str) -> None:
         "",
         f"Use letters, digits and underscores, such as {better!r}.",
     )
+
+
+def check_free(root: Path, case: str) -> None:
+    """Check whether a case can be added to the project at ``root``.
+
+    Raises
+    ------
+    HardcoverError
+        When its name cannot be one, or is taken.
+    """
+    check_name(case, "case")
+    places = [root / "conf" / name / f"parameters_{case}.yml" for name in ("base", "ci", "local")]
+    for place in (root / "notebooks" / case, *places):
+        if place.exists():
+            raise HardcoverError(
+                f"there is a case {case!r} already", str(place), "Choose another name; nothing was written."
+            )
 
 
 def propose(
@@ -88,27 +103,26 @@ def write(
     HardcoverError
         When the name cannot be one or is taken; then nothing is written.
     """
-    check_name(case, "case")
+    check_free(root, case)
+    folder, conf = root / "notebooks" / case, f"parameters_{case}.yml"
+    places = _places(root, case, files)
+    inside = [str(place.relative_to(root)) for _, place in places if place.is_relative_to(root)]
+    all_inside = len(inside) == len(places)
     texts = {
-        root / "notebooks" / case / "01_data.ipynb": notebooks.data(case, found, planned),
-        root / "notebooks" / case / "02_features.ipynb": notebooks.features(case, planned),
-        root / "conf" / "base" / f"parameters_{case}.yml": _parameters(case, files, found, planned, root),
+        folder / "01_data.ipynb": notebooks.data(case, found, planned),
+        folder / "02_features.ipynb": notebooks.features(case, planned),
+        root / "conf" / "base" / conf: _parameters(case, inside if all_inside else [], found, planned),
+        root / "conf" / "ci" / conf: _SMALL.format(case=case),
     }
-    texts[root / "conf" / "ci" / f"parameters_{case}.yml"] = _SMALL.format(case=case)
-    taken = [path for path in texts if path.exists()]
-    if (root / "notebooks" / case).exists() or taken:
-        there = taken[0] if taken else root / "notebooks" / case
-        raise HardcoverError(
-            f"there is a case {case!r} already", str(there), "Choose another name; nothing was written."
-        )
-    local = [str(file) for file in _elsewhere(root, files)]
-    if local:
+    if not all_inside:
         # Where a file lies on this machine is nothing to share.
-        settled = yaml.safe_dump({case: {"files": local}}, allow_unicode=True)
-        texts[root / "conf" / "local" / f"parameters_{case}.yml"] = settled
+        local = {case: {"files": [str(place) for _, place in places]}}
+        texts[root / "conf" / "local" / conf] = yaml.safe_dump(local, allow_unicode=True)
     written: list[Path] = []
     try:
-        for file, here in _copies(root, case, files).items():
+        for file, here in places:
+            if here == file:
+                continue
             here.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, here)
             written.append(here)
@@ -120,57 +134,37 @@ def write(
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
-        for folder in (root / "notebooks" / case, root / DELIVERED / case):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
+        for made in (folder, root / DELIVERED / case):
+            if made.is_dir() and not any(made.iterdir()):
+                made.rmdir()
         raise
     return written
 
 
-def _is_inside(root: Path, file: str) -> bool:
-    return Path(file).resolve().is_relative_to(root.resolve())
-
-
-def _elsewhere(root: Path, files: Sequence[str]) -> list[Path]:
-    """Return all files if those outside the project are too large to bring in."""
-    outside = [file for file in files if not _is_inside(root, file)]
-    large = sum(Path(file).stat().st_size for file in outside) > MAX_COPIED
-    return [Path(file).resolve() for file in files] if large else []
-
-
-def _copies(root: Path, case: str, files: Sequence[str]) -> dict[Path, Path]:
-    """Return the files that are brought into the project, and where to."""
-    if _elsewhere(root, files):
-        return {}
-    places = zip(files, _delivered(root, case, files), strict=True)
-    return {Path(file): here for file, here in places if not _is_inside(root, file)}
-
-
-def _delivered(root: Path, case: str, files: Sequence[str]) -> list[Path]:
-    """Return where each file is in the project."""
+def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Path]]:
+    """Return each file, and where the project reads it: in itself, or as it lies if those outside are too large to bring in."""
+    home, real = root.resolve(), [Path(file).resolve() for file in files]
+    outside = [file for file in real if not file.is_relative_to(home)]
+    if sum(file.stat().st_size for file in outside) > MAX_COPIED:
+        return [(file, file) for file in real]
     return [
-        root / Path(file).resolve().relative_to(root.resolve())
-        if _is_inside(root, file)
-        else root / DELIVERED / case / Path(file).name
-        for file in files
+        (file, root / DELIVERED / case / Path(given).name)
+        if file in outside
+        else (root / file.relative_to(home),) * 2
+        for given, file in zip(files, real, strict=True)
     ]
 
 
-def _parameters(
-    case: str, files: Sequence[str], found: Inspection, planned: list[Planned], root: Path
-) -> str:
+def _parameters(case: str, inside: list[str], found: Inspection, planned: list[Planned]) -> str:
     question = found.question
     assert question is not None
-    inside = [] if _elsewhere(root, files) else _delivered(root, case, files)
     used = {column.name: column.source for column in planned if column.part != "unused"}
     text = [
         f"# What was proposed from {', '.join(facts['file'] for facts in found.table.files)}; every line is yours to change."
     ]
     text += [f"{case}:", f"  task: {question.task}          # {question.why}"]
     if inside:
-        text.append(
-            f"  files: {json.dumps([str(path.relative_to(root)) for path in inside], ensure_ascii=False)}"
-        )
+        text.append(f"  files: {json.dumps(inside, ensure_ascii=False)}")
     text += [
         "  split:",
         f"    by: {question.split}       # {question.why_split}",

@@ -47,13 +47,12 @@ def write(
         When the name cannot be a package's or the folder is there already; then nothing is written.
     """
     name = folder.name
-    add.check_name(name, "project")
     check_free(folder)
     # Whole or not at all: a folder beside it, renamed when it is complete.
     draft = folder.with_name(f".{name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     try:
-        _stamp(draft, name, answers or {}, with_example=found is None)
+        stamp(draft, name, answers or {}, with_example=found is None)
         if found is not None and planned is not None:
             add.write(draft, name, files, found, planned)
         else:
@@ -68,13 +67,14 @@ def write(
 
 
 def check_free(folder: Path) -> None:
-    """Check whether a folder can be made.
+    """Check whether a folder can be made for a project whose package has its name.
 
     Raises
     ------
     HardcoverError
-        When something is there already, or its parent is no folder.
+        When the name cannot be a package's, something is there already, or its parent is no folder.
     """
+    add.check_name(folder.name, "project")
     if not folder.parent.is_dir():
         raise HardcoverError("there is no such folder", str(folder.parent), "Make it first.")
     if folder.exists():
@@ -92,7 +92,8 @@ def example() -> tuple[str, str]:
     return package, case
 
 
-def _stamp(folder: Path, name: str, answers: dict[str, Any], with_example: bool) -> None:
+def stamp(folder: Path, name: str, answers: dict[str, Any], with_example: bool) -> None:
+    """Write the files of a project whose package is ``name``, with the example's case or none; nothing is exported."""
     theirs, case = example()
     package = folder / "src" / name
     package.mkdir(parents=True)

@@ -5,6 +5,7 @@ import pprint
 from typing import Any
 
 from hardcover.inspection.report import Inspection
+from hardcover.notebooks import clean
 from hardcover.template.plan import Planned
 
 KERNEL = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
@@ -22,24 +23,20 @@ def notebook(*cells: tuple[str, str, str]) -> str:
             "metadata": {},
             "source": source.strip().splitlines(True),
         }
-        if kind == "code":
-            cell |= {"execution_count": None, "outputs": []}
         if name == "parameters":
             cell["metadata"] = {"tags": ["parameters"]}
         made.append(cell)
     content = {"cells": made, "metadata": KERNEL, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    return clean.cleaned(json.dumps(content))
 
 
-def _parameters(case: str) -> tuple[tuple[str, str, str], ...]:
+def _parameters(case: str) -> tuple[str, str, str]:
     return (
-        (
-            "parameters",
-            "code",
-            f"case = {json.dumps(case)}  # the case whose conf/ and data/ are used\n"
-            "env = None  # a folder of conf/; None: local\n"
-            'params = {}  # overrides, such as {"split.seed": 5}',
-        ),
+        "parameters",
+        "code",
+        f"case = {json.dumps(case)}  # the case whose conf/ and data/ are used\n"
+        "env = None  # a folder of conf/; None: local\n"
+        'params = {}  # overrides, such as {"split.seed": 5}',
     )
 
 
@@ -72,7 +69,7 @@ def data(case: str, found: Inspection, planned: list[Planned]) -> str:
             "code",
             "import matplotlib.pyplot as plt\n\nfrom hardcover import Case\nfrom hardcover.reporting import pictures\n\npictures.use()",
         ),
-        *_parameters(case),
+        _parameters(case),
         ("here", "code", "here = Case(case, env=env, params=params)"),
         ("question", "markdown", _question(found, target)),
         ("schema-why", "markdown", _schema_why(planned)),
@@ -212,7 +209,7 @@ def features(case: str, planned: list[Planned]) -> str:
         ("default-exp", "code", f"#| default_exp {case}.features"),
         ("imports", "code", "#| export\nimport math"),
         ("notebook-imports", "code", "import __main__\nfrom hardcover import Case\nfrom hardcover.modelling import features"),
-        *_parameters(case),
+        _parameters(case),
         ("here", "code", "here = Case(case, env=env, params=params)\nclean = here.load(\"clean\")"),
         ("inputs", "markdown", f"## The inputs\n\n{listed}"),
         ("own-why", "markdown", "## Features of your own\n\nA ratio, a difference or a logarithm that you know to matter saves a tree many splits. Write it as a function below `#| export`, look at it, and run."),
