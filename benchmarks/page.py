@@ -15,6 +15,7 @@ TITLES = {
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",
     "own_data": "What is seen in other people's files",
+    "first_models": "First models beside AutoGluon",
 }
 HEAD = """# Benchmarks
 
