@@ -212,7 +212,7 @@ def main() -> None:
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "first_models"
-        new.stamp(project, project.name, {}, with_example=False)
+        new.stamp(project, project.name, example=False)
         sys.path.insert(0, str(project / "src"))
         for name in options.names or TABLES:
             results[name] = measure(project, name, options.tables.resolve(), options.minutes)

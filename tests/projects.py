@@ -130,7 +130,7 @@ def _notebook(path: Path, title: str, module: str, *cells: str) -> None:
 
 def write(folder: Path, names: list[str] | None = None) -> Path:
     """Write a project with a case for each of the tasks; returns its folder."""
-    new.stamp(folder, PACKAGE, {}, with_example=False)
+    new.stamp(folder, PACKAGE, example=False)
     for name in names or TABLES:
         table = TABLES[name]()
         table.rows.assign(number=range(len(table.rows))).to_csv(folder / "data" / f"{name}.csv", index=False)

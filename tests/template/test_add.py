@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from hardcover.errors import HardcoverError
-from hardcover.template import add, plan
+from hardcover.template import add
+from hardcover.template.plan import Proposal
 from tests import projects
 
 
@@ -117,14 +118,14 @@ def test_a_name_that_cannot_be_or_is_taken_is_refused_with_one_that_could(small,
 def test_a_failed_export_leaves_nothing_behind(small, monkeypatch):
     project, file = small
     before = _files(project)
-    found, planned = add.propose([str(file)], "late")
+    proposal = add.propose([str(file)], "late")
 
     def stopped(root):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(add.exported, "export", stopped)
     with pytest.raises(KeyboardInterrupt):
-        add.write(project, "own", [str(file)], found, planned)
+        add.write(project, "own", [str(file)], proposal)
     assert _files(project) == before
     assert not (project / "notebooks" / "own").exists()
     assert not list((project / "data").rglob("small.csv"))
@@ -147,6 +148,6 @@ def test_too_few_rows_are_refused(tmp_path):
 def test_names_become_identifiers_that_are_all_different(tmp_path, header, names):
     lines = "\n".join(f"{n % 7}.5,{n % 5}.25,{n % 3}.75,{n % 2}" for n in range(60))
     (tmp_path / "t.csv").write_text(f"{header},y\n{lines}\n", encoding="utf-8")
-    found, planned = add.propose([str(tmp_path / "t.csv")], "y")
-    assert [column.name for column in planned][:3] == names
-    assert plan.of(found) == planned
+    proposal = add.propose([str(tmp_path / "t.csv")], "y")
+    assert [column.name for column in proposal.planned][:3] == names
+    assert Proposal.from_json(proposal.to_json()) == proposal

@@ -1,32 +1,11 @@
 """A project that the library's wheel writes is this repository's example, and a file's is proven by its own tests."""
 
-import os
-import subprocess
-import zipfile
-
-import pytest
-
-from tests.conftest import BIN, ROOT
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory):
-    """Return a folder with the library as its wheel installs it."""
-    folder = tmp_path_factory.mktemp("library")
-    code = "import sys; from hatchling.build import build_wheel; print(build_wheel(sys.argv[1]))"
-    built = subprocess.run(
-        [BIN / "python", "-c", code, folder], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    with zipfile.ZipFile(folder / built.stdout.split()[-1]) as wheel:
-        wheel.extractall(folder / "installed")
-    return folder / "installed"
+from tests.conftest import ROOT
+from tests.template.conftest import command_of
 
 
 def _new(library, where, *command):
-    code = "import sys; from hardcover.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    environment = {**os.environ, "PYTHONPATH": str(library), "PATH": f"{BIN}:{os.environ['PATH']}"}
-    command = [BIN / "python", "-c", code, "new", *map(str, command)]
-    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+    return command_of(library, where, "new", *command)
 
 
 def test_the_example_that_a_wheel_writes_is_this_repositorys_own(library, tmp_path):

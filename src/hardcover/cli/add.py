@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from hardcover import settings
@@ -49,14 +48,14 @@ def do(options: argparse.Namespace) -> int:
 
     root = settings.project_root()
     add.check_free(root, options.name)
-    found, planned = proposed(options)
-    written = add.write(root, options.name, options.data, found, planned)
+    proposal = proposed(options)
+    written = add.write(root, options.name, options.data, proposal)
     progress.clear()
     shown = [str(path.relative_to(root)) for path in written]
     if options.json:
         print(
             json.dumps(
-                {"case": options.name, "files": shown, **as_json(found, planned)},
+                {"case": options.name, "files": shown, **as_json(proposal)},
                 indent=2,
                 ensure_ascii=False,
             )
@@ -66,19 +65,17 @@ def do(options: argparse.Namespace) -> int:
     return 0
 
 
-def proposed(options: argparse.Namespace) -> tuple[Any, Any]:
-    """Return inspection and plan, once shown and agreed to."""
+def proposed(options: argparse.Namespace) -> Any:
+    """Return the proposal, once shown and agreed to."""
     from hardcover.template import add
 
     asked = {name: getattr(options, name) for name in ("task", "split", "time", "entity")}
-    found, planned = add.propose(
-        options.data, options.target, **asked, say=partial(progress.say, transient=True)
-    )
+    proposal = add.propose(options.data, options.target, **asked, say=partial(progress.say, transient=True))
     progress.clear()
     if not options.json:
-        print("\n".join(proposal(found, planned)))
+        print("\n".join(as_text(proposal)))
     if options.yes:
-        return found, planned
+        return proposal
     if not sys.stdin.isatty():
         raise HardcoverError(
             "there is no terminal to ask whether to write what is proposed",
@@ -90,27 +87,29 @@ def proposed(options: argparse.Namespace) -> tuple[Any, Any]:
         raise HardcoverError(
             "nothing was written", "", "--task, --split, --time and --entity change what is proposed."
         )
-    return found, planned
+    return proposal
 
 
-def proposal(found: Any, planned: Any) -> list[str]:
+def as_text(proposal: Any) -> list[str]:
     """Return the proposal as lines of text."""
-    question = found.question
+    question, warnings = proposal.question, proposal.warnings
     lines = [
-        f"{', '.join(Path(facts['file']).name for facts in found.table.files)}: {found.table.rows:,} rows, {len(found.columns)} columns",
+        f"{', '.join(proposal.files)}: {proposal.rows:,} rows, {proposal.columns} columns",
         f"task   {question.task}: {question.why}",
         f"split  {question.split}: {question.why_split}",
         "",
     ]
-    lines += tables.aligned([[column.source, column.part, column.why] for column in planned])
-    return lines + ([""] + [f"warning: {warning}" for warning in found.warnings] if found.warnings else [])
+    lines += tables.aligned([[column.source, column.part, column.why] for column in proposal.planned])
+    return lines + ([""] + [f"warning: {warning}" for warning in warnings] if warnings else [])
 
 
-def as_json(found: Any, planned: Any) -> dict[str, Any]:
+def as_json(proposal: Any) -> dict[str, Any]:
     """Return the proposal as the command's JSON has it."""
     return {
-        "task": found.question.task,
-        "split": found.question.split,
-        "columns": [{"source": c.source, "name": c.name, "part": c.part, "why": c.why} for c in planned],
-        "warnings": found.warnings,
+        "task": proposal.question.task,
+        "split": proposal.question.split,
+        "columns": [
+            {"source": c.source, "name": c.name, "part": c.part, "why": c.why} for c in proposal.planned
+        ],
+        "warnings": proposal.warnings,
     }

@@ -18,6 +18,7 @@ COMMANDS = {
     "inspect": "inspect",
     "new": "new",
     "add": "add",
+    "upgrade": "upgrade",
     "run": "run",
     "lineage": "lineage",
     "prove": "prove",

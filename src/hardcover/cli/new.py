@@ -36,14 +36,13 @@ def do(options: argparse.Namespace) -> int:
             "",
             "A case needs --data and --target; without both, the example is written.",
         )
-    answers = {name: getattr(options, name) for name in ("target", "task", "split", "time", "entity")}
     if not options.data:
         new.write(folder)
         shown = {}
     else:
-        found, planned = adding.proposed(options)
-        new.write(folder, options.data, found, planned, answers)
-        shown = adding.as_json(found, planned)
+        proposal = adding.proposed(options)
+        new.write(folder, options.data, proposal)
+        shown = adding.as_json(proposal)
     progress.clear()
     if options.json:
         print(json.dumps({"project": str(folder), **shown}, indent=2, ensure_ascii=False))

@@ -11,11 +11,10 @@ import yaml
 
 from hardcover.errors import HardcoverError, SourceError
 from hardcover.inspection import report
-from hardcover.inspection.report import Inspection
 from hardcover.project import cases, exported
 from hardcover.store import disk
-from hardcover.template import notebooks, plan
-from hardcover.template.plan import Planned
+from hardcover.template import notebooks, plan, stamped
+from hardcover.template.plan import Proposal
 
 # Files of up to so many bytes in all come along; larger ones stay where they are.
 MAX_COPIED, DELIVERED = 500_000_000, Path("data", "01_raw", "delivered")
@@ -75,7 +74,7 @@ def propose(
     time: str | None = None,
     entity: str | None = None,
     say: Callable[[str], None] = lambda _: None,
-) -> tuple[Inspection, list[Planned]]:
+) -> Proposal:
     """Inspect files and plan a case; nothing is written.
 
     Raises
@@ -90,12 +89,10 @@ def propose(
             str(files[0]),
             "Bring more rows.",
         )
-    return found, plan.of(found)
+    return plan.of(found)
 
 
-def write(
-    root: Path, case: str, files: Sequence[str], found: Inspection, planned: list[Planned]
-) -> list[Path]:
+def write(root: Path, case: str, files: Sequence[str], proposal: Proposal) -> list[Path]:
     """Write a case into the project at ``root``, with its data, and export its notebooks; returns the files written.
 
     Raises
@@ -104,41 +101,48 @@ def write(
         When the name cannot be one or is taken; then nothing is written.
     """
     check_free(root, case)
-    folder, conf = root / "notebooks" / case, f"parameters_{case}.yml"
     places = _places(root, case, files)
     inside = [str(place.relative_to(root)) for _, place in places if place.is_relative_to(root)]
-    all_inside = len(inside) == len(places)
-    texts = {
-        folder / "01_data.ipynb": notebooks.data(case, found, planned),
-        folder / "02_features.ipynb": notebooks.features(case, planned),
-        root / "conf" / "base" / conf: _parameters(case, inside if all_inside else [], found, planned),
-        root / "conf" / "ci" / conf: _SMALL.format(case=case),
-    }
-    if not all_inside:
+    proposal = proposal._replace(data=tuple(inside) if len(inside) == len(places) else ())
+    made = texts(case, proposal)
+    if not proposal.data:
         # Where a file lies on this machine is nothing to share.
         local = {case: {"files": [str(place) for _, place in places]}}
-        texts[root / "conf" / "local" / conf] = yaml.safe_dump(local, allow_unicode=True)
+        made[f"conf/local/parameters_{case}.yml"] = yaml.safe_dump(local, allow_unicode=True)
     written: list[Path] = []
     try:
         for file, here in places:
             if here == file:
                 continue
             here.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, here)
             written.append(here)
-        for path, text in texts.items():
+            shutil.copyfile(file, here)
+        for name, text in made.items():
+            path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            disk.write_atomically(path, text.encode("utf-8"))
             written.append(path)
+            disk.write_atomically(path, text.encode("utf-8"))
         exported.export(root)
+        stamped.note(root, case, proposal, texts(case, proposal))
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
-        for made in (folder, root / DELIVERED / case):
-            if made.is_dir() and not any(made.iterdir()):
-                made.rmdir()
+        for folder in (root / "notebooks" / case, root / DELIVERED / case):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         raise
     return written
+
+
+def texts(case: str, proposal: Proposal) -> dict[str, str]:
+    """Return the files of a case by their path in a project."""
+    folder, conf = f"notebooks/{case}", f"parameters_{case}.yml"
+    return {
+        f"{folder}/01_data.ipynb": notebooks.data(case, proposal),
+        f"{folder}/02_features.ipynb": notebooks.features(case, proposal.planned),
+        f"conf/base/{conf}": _parameters(case, proposal),
+        f"conf/ci/{conf}": _SMALL.format(case=case),
+    }
 
 
 def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Path]]:
@@ -155,17 +159,14 @@ def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Pat
     ]
 
 
-def _parameters(case: str, inside: list[str], found: Inspection, planned: list[Planned]) -> str:
-    question = found.question
-    assert question is not None
-    used = {column.name: column.source for column in planned if column.part != "unused"}
+def _parameters(case: str, proposal: Proposal) -> str:
+    question = proposal.question
+    used = {column.name: column.source for column in proposal.planned if column.part != "unused"}
     text = [
-        f"# What was proposed from {', '.join(facts['file'] for facts in found.table.files)}; every line is yours to change."
-    ]
-    text += [f"{case}:", f"  task: {question.task}          # {question.why}"]
-    if inside:
-        text.append(f"  files: {json.dumps(inside, ensure_ascii=False)}")
-    text += [
+        f"# What was proposed from {', '.join(proposal.files)}; every line is yours to change.",
+        f"{case}:",
+        f"  task: {question.task}          # {question.why}",
+        *([f"  files: {json.dumps(list(proposal.data), ensure_ascii=False)}"] if proposal.data else []),
         "  split:",
         f"    by: {question.split}       # {question.why_split}",
         "",

@@ -3,18 +3,16 @@
 The files are this repository's; a wheel of the library carries copies that were made when it was built.
 """
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hardcover import __version__
 from hardcover.errors import HardcoverError, StorageError
-from hardcover.inspection.report import Inspection
 from hardcover.project import exported
-from hardcover.template import add
-from hardcover.template.plan import Planned
+from hardcover.store import disk
+from hardcover.template import add, stamped
+from hardcover.template.plan import Proposal
 
 _CARRIED = Path(__file__).parent / "files"
 # A checkout of the library has the files where they are worked on.
@@ -25,21 +23,13 @@ LAYERS = (
 )  # fmt: skip
 
 
-def write(
-    folder: Path,
-    files: Sequence[str] = (),
-    found: Inspection | None = None,
-    planned: list[Planned] | None = None,
-    answers: dict[str, Any] | None = None,
-) -> None:
+def write(folder: Path, files: Sequence[str] = (), proposal: Proposal | None = None) -> None:
     """Write a project into a folder that does not exist yet; its package has the folder's name.
 
     Parameters
     ----------
-    files, found, planned
+    files, proposal
         What `add.propose` returned for the first case, which gets the project's name; without them the example's case.
-    answers
-        What was asked for, kept in ``pyproject.toml``.
 
     Raises
     ------
@@ -52,9 +42,9 @@ def write(
     draft = folder.with_name(f".{name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     try:
-        stamp(draft, name, answers or {}, with_example=found is None)
-        if found is not None and planned is not None:
-            add.write(draft, name, files, found, planned)
+        stamp(draft, name, example=proposal is None)
+        if proposal is not None:
+            add.write(draft, name, files, proposal)
         else:
             exported.export(draft)
         draft.rename(folder)
@@ -85,56 +75,66 @@ def check_free(folder: Path) -> None:
         )
 
 
-def example() -> tuple[str, str]:
+def stamp(folder: Path, name: str, example: bool) -> None:
+    """Write the files of a project whose package is ``name``, with the example's case or none; nothing is exported."""
+    made = texts(name, example, {})
+    for path, text in made.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        disk.write_atomically(folder / path, text.encode("utf-8"))
+    stamped.keep(folder, stamped.Stamped(made, {}))
+
+
+def texts(name: str, example: bool, proposals: dict[str, Proposal]) -> dict[str, str]:
+    """Return the files of a project by their path.
+
+    Parameters
+    ----------
+    name, example
+        The package's name, and whether the example's case is among the cases.
+    proposals
+        The project's other cases.
+    """
+    theirs, case = _example()
+    copied = [
+        f"src/{theirs}/settings.py", f"src/{theirs}/pipeline_registry.py", "settings.ini", "conf/production/globals.yml",
+        *_notebooks(MODEL),
+    ]  # fmt: skip
+    if example:
+        copied += [f"conf/{environment}/parameters_{case}.yml" for environment in ("base", "ci")]
+        copied += _notebooks(case)
+    made = {
+        path.replace(theirs, name): (FILES / path).read_text(encoding="utf-8").replace(theirs, name)
+        for path in copied
+    }
+    made |= {f"conf/{environment}/.gitkeep": "" for environment in ("base", "ci", "local", "production")}
+    made |= {f"data/{layer}/.gitkeep": "" for layer in LAYERS}
+    first = case if example else next(iter(proposals), name)
+    made |= {
+        f"src/{name}/__init__.py": f'"""The project {name}."""\n',
+        "pyproject.toml": _pyproject(name, example, proposals),
+        ".gitignore": _IGNORED,
+        "Makefile": _MAKEFILE,
+        "README.md": _README.format(name=name, case=first),
+        "tests/test_project.py": _TESTS.format(case=first),
+    }
+    for each, proposal in proposals.items():
+        made |= add.texts(each, proposal)
+    return made
+
+
+def _example() -> tuple[str, str]:
     """Return the example's package and its case."""
     package = next((FILES / "src").glob("*/pipeline_registry.py")).parent.name
     case = next(path.parent.name for path in (FILES / "notebooks").glob("*/*_data.ipynb"))
     return package, case
 
 
-def stamp(folder: Path, name: str, answers: dict[str, Any], with_example: bool) -> None:
-    """Write the files of a project whose package is ``name``, with the example's case or none; nothing is exported."""
-    theirs, case = example()
-    package = folder / "src" / name
-    package.mkdir(parents=True)
-    for path in ("settings.py", "pipeline_registry.py"):
-        shutil.copy(FILES / "src" / theirs / path, package / path)
-    (package / "__init__.py").write_text(f'"""The project {name}."""\n', encoding="utf-8")
-    shutil.copytree(FILES / "notebooks" / MODEL, folder / "notebooks" / MODEL)
-    (folder / "settings.ini").write_text(_renamed(FILES / "settings.ini", theirs, name), encoding="utf-8")
-    for environment in ("base", "ci", "local", "production"):
-        (folder / "conf" / environment).mkdir(parents=True)
-        (folder / "conf" / environment / ".gitkeep").touch()
-    shutil.copy(FILES / "conf" / "production" / "globals.yml", folder / "conf" / "production" / "globals.yml")
-    for layer in LAYERS:
-        (folder / "data" / layer).mkdir(parents=True)
-        (folder / "data" / layer / ".gitkeep").touch()
-    if with_example:
-        shutil.copytree(FILES / "notebooks" / case, folder / "notebooks" / case)
-        for path in (folder / "notebooks" / case).glob("*.ipynb"):
-            path.write_text(_renamed(path, theirs, name), encoding="utf-8")
-        for environment in ("base", "ci"):
-            file = f"parameters_{case}.yml"
-            shutil.copy(FILES / "conf" / environment / file, folder / "conf" / environment / file)
-    case = case if with_example else name
-    texts = {
-        "pyproject.toml": _pyproject(name, answers),
-        ".gitignore": _IGNORED,
-        "Makefile": _MAKEFILE,
-        "README.md": _README.format(name=name, case=case),
-        "tests/test_project.py": _TESTS.format(case=case),
-    }
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
+def _notebooks(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(FILES)) for path in (FILES / "notebooks" / folder).glob("*.ipynb"))
 
 
-def _renamed(path: Path, old: str, new: str) -> str:
-    return path.read_text(encoding="utf-8").replace(old, new)
-
-
-def _pyproject(name: str, answers: dict[str, Any]) -> str:
-    said = "\n".join(f"{key} = {json.dumps(value)}" for key, value in answers.items() if value is not None)
+def _pyproject(name: str, example: bool, proposals: dict[str, Proposal]) -> str:
+    answers = "".join(stamped.answers_of(case, proposal) for case, proposal in proposals.items())
     return f"""[project]
 name = "{name}"
 version = "0.1.0"
@@ -154,13 +154,11 @@ put_version_in_init = false
 update_pyproject = false
 allowed_cell_metadata_keys = ["tags"]
 
-# What this project was written from.
+# What this project was written from. 'hardcover upgrade' merges what a newer version of the library writes; it needs .template.zip.
 [tool.hardcover]
 template = "{__version__}"
-
-[tool.hardcover.answers]
-{said}
-"""
+example = {str(example).lower()}
+{answers}"""
 
 
 _IGNORED = """__pycache__/
@@ -193,6 +191,7 @@ _README = """# {name}
     make test                         the same, small, and whether notebooks and modules agree
     hardcover inspect FILE            what another file holds
     hardcover add CASE --data FILE --target COLUMN
+    hardcover upgrade                 what a newer version of the library writes, merged into these files
 
 The case `{case}` is written in `notebooks/{case}/`: the schema, how cells are read, and features of your own. `conf/base/` has its task, split
 and costs. After an edit, `hardcover run {case} --export` brings `src/` in line and runs what the edit reaches.

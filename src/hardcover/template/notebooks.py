@@ -4,9 +4,8 @@ import json
 import pprint
 from typing import Any
 
-from hardcover.inspection.report import Inspection
 from hardcover.notebooks import clean
-from hardcover.template.plan import Planned
+from hardcover.template.plan import Planned, Proposal
 
 KERNEL = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
 _ORDER = ("context", "input", "leak", "target")
@@ -40,12 +39,11 @@ def _parameters(case: str) -> tuple[str, str, str]:
     )
 
 
-def data(case: str, found: Inspection, planned: list[Planned]) -> str:
+def data(case: str, proposal: Proposal) -> str:
     """Return the data notebook: what was found in the file, the schema, how cells are read, and the run."""
-    question = found.question
-    assert question is not None
+    question, planned = proposal.question, proposal.planned
     target = next(column for column in planned if column.part == "target")
-    files = ", ".join(facts["file"] for facts in found.table.files)
+    files = ", ".join(proposal.files)
     parts = [part for part in _ORDER if any(column.part == part for column in planned)]
     cells: list[tuple[str, str, str]] = [
         (
@@ -71,7 +69,7 @@ def data(case: str, found: Inspection, planned: list[Planned]) -> str:
         ),
         _parameters(case),
         ("here", "code", "here = Case(case, env=env, params=params)"),
-        ("question", "markdown", _question(found, target)),
+        ("question", "markdown", _question(proposal, target)),
         ("schema-why", "markdown", _schema_why(planned)),
     ]
     for part in parts:
@@ -95,17 +93,21 @@ def data(case: str, found: Inspection, planned: list[Planned]) -> str:
     return notebook(*cells)
 
 
-def _question(found: Inspection, target: Planned) -> str:
-    question = found.question
-    assert question is not None
+def _question(proposal: Proposal, target: Planned) -> str:
+    question = proposal.question
     lines = [
         "## The question",
         "",
         f"`{target.source}` is predicted, as **{question.task}**: {question.why}. Rows are split **{question.split}**: {question.why_split}.",
-        f"`conf/base/` says both, as `task` and `split`. The file holds {found.table.rows:,} rows and {len(found.columns)} columns.",
+        f"`conf/base/` says both, as `task` and `split`. The file holds {proposal.rows:,} rows and {proposal.columns} columns.",
     ]
-    if found.warnings:
-        lines += ["", "What the inspection warned of:", "", *(f"- {warning}" for warning in found.warnings)]
+    if proposal.warnings:
+        lines += [
+            "",
+            "What the inspection warned of:",
+            "",
+            *(f"- {warning}" for warning in proposal.warnings),
+        ]
     return "\n".join(lines)
 
 

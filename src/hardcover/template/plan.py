@@ -8,6 +8,7 @@ from hardcover.ingest import any_dialect
 from hardcover.ingest.schema import RESERVED
 from hardcover.inspection.cells import PLAIN, WRITTEN
 from hardcover.inspection.columns import Column
+from hardcover.inspection.questions import Question
 from hardcover.inspection.report import Inspection
 
 MAX_LEVELS = 100
@@ -42,8 +43,48 @@ class Planned(NamedTuple):
     sentinels: list[str]
 
 
-def of(found: Inspection) -> list[Planned]:
-    """Return the columns of a case that predicts the inspection's target.
+class Proposal(NamedTuple):
+    """A case as it is proposed: what is asked of which files, and what becomes of each column.
+
+    Attributes
+    ----------
+    target, files
+        The names of the column that is predicted, and of the files that were inspected.
+    rows, columns
+        How many the files have.
+    question, warnings
+        As the inspection says them, or the user instead.
+    planned
+        The columns, in the files' order.
+    data
+        Where the project has the files; none where they are too large to bring in, and lie somewhere on one machine.
+    """
+
+    target: str
+    files: list[str]
+    rows: int
+    columns: int
+    question: Question
+    warnings: list[str]
+    planned: list[Planned]
+    data: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        """Return the proposal as JSON, which ``from_json`` reads."""
+        facts = self._replace(question=self.question._asdict(), planned=[p._asdict() for p in self.planned])  # type: ignore[arg-type]
+        return json.dumps(facts._asdict(), indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Proposal":
+        """Return the proposal that a text of ``to_json`` says."""
+        facts = json.loads(text)
+        planned = [Planned(**each) for each in facts.pop("planned")]
+        question, inside = Question(**facts.pop("question")), tuple(facts.pop("data"))
+        return cls(question=question, planned=planned, data=inside, **facts)
+
+
+def of(found: Inspection) -> Proposal:
+    """Return the case that predicts the inspection's target.
 
     Raises
     ------
@@ -83,7 +124,10 @@ def of(found: Inspection) -> list[Planned]:
             f"target {found.target!r}",
             "'hardcover inspect' says what each column is.",
         )
-    return planned
+    files = [facts["file"] for facts in found.table.files]
+    return Proposal(
+        found.target or "", files, found.table.rows, len(found.columns), question, found.warnings, planned
+    )
 
 
 def _target(column: Column, name: str, task: str, positive: str | None) -> Planned:
