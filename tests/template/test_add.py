@@ -57,7 +57,7 @@ def test_a_file_of_another_dialect_becomes_a_proven_case(project, table, tmp_pat
     assert (said["task"], said["split"]) == ("binary", "time")
     parts = {column["name"]: column["part"] for column in said["columns"]}
     assert parts == {
-        "order_no": "context", "ordered": "context", "load_kg": "input", "price": "input", "zip": "input", "express": "input",
+        "order_no": "context", "ordered": "context", "ordered_day": "day", "load_kg": "input", "price": "input", "zip": "input", "express": "input",
         "reason": "leak", "late": "target",
     }  # fmt: skip
     assert (
@@ -70,6 +70,10 @@ def test_a_file_of_another_dialect_becomes_a_proven_case(project, table, tmp_pat
     assert np.array_equal(np.sort(clean["price"].to_numpy()), np.sort(price))
     assert clean["load_kg"].isna().sum() == (table["Load [kg]"] == "?").sum()
     assert clean["ordered"].min() == pd.Timestamp("2020-01-01")
+    assert clean["ordered_day"].min() == (pd.Timestamp("2020-01-01") - pd.Timestamp(0)).days
+    plan = json.loads(next(project.rglob("04_feature/orders/*/*/feature_plan.json")).read_text())
+    assert {*plan["functions"]} == {"ordered_weekday", "ordered_year_sin", "ordered_year_cos"}
+    assert "ordered_day" not in plan["inputs"], "split by time, so later days lie beyond what was learned"
     assert set(clean["zip"]) == {"00501", "10115", "01234"}
 
 

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from hardcover.ingest.any_dialect import plain, read_any, without
     from hardcover.ingest.data import (
         create_pipeline,
+        days,
         quarantine_rows,
         read_raw,
         report_rows,
@@ -36,6 +37,7 @@ __all__ = [
     "columns_with",
     "counts",
     "create_pipeline",
+    "days",
     "flag",
     "measured",
     "moment",

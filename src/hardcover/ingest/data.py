@@ -83,6 +83,19 @@ def unify_files(
     return rows
 
 
+def days(moments: pd.Series) -> pd.Series:
+    """Return times as days since 1970-01-01 with their fractions, float64; what is missing is NaN.
+
+    A number can be in a service's record and in a feature, where a time cannot.
+
+    Examples
+    --------
+    >>> days(pd.Series(pd.to_datetime(["2024-01-01T12:00", None]))).tolist()
+    [19723.5, nan]
+    """
+    return (moments - pd.Timestamp(0)) / pd.Timedelta(days=1)
+
+
 def _typed(rows: pd.DataFrame, table: dict) -> pd.DataFrame:
     for name, facts in table["columns"].items():
         if facts["kind"] == "time":

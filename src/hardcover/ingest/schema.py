@@ -3,7 +3,10 @@
 A column's ``metadata`` say its role and its unit:
 
 ``input``
-    The model may use it; the only role that reaches a record of a service.
+    The model may use it, and features.
+``ingredient``
+    Features may use it, and a service's record has it; the model does not see it. Such as the number of a day, which lies
+    beyond everything learned once a model is in use, while its weekday does not.
 ``target``
     What is predicted; one column.
 ``leak``
@@ -33,6 +36,7 @@ from hardcover.runtime.records import OPERATORS
 
 ROLES = (
     "input",
+    "ingredient",
     "target",
     "leak",
     "key",
@@ -43,6 +47,8 @@ ROLES = (
     "weight",
     "context",
 )
+# The roles of what a service's record has.
+ASKED = ("input", "ingredient")
 # Of these, a schema has one column or none.
 SINGLE = ("target", "key", "entity", "time", "received", "query", "weight")
 # Names that the library gives to columns of its own.
@@ -149,7 +155,7 @@ def _column(name: str, column: pa.Column, where: str) -> dict:
             f"column {name!r} is of type {column.dtype}", where, "Use float, str or datetime64[us]."
         )
     constraints = _constraints(column)
-    if metadata["role"] == "input" and kind != "number" and "enum" not in constraints:
+    if metadata["role"] in ASKED and kind != "number" and "enum" not in constraints:
         fix = "Name its levels (schema.category), or give it the role 'context'."
         raise HardcoverError(f"the input {name!r} is {kind} without known levels", where, fix)
     facts = {"kind": kind, "role": metadata["role"], "nullable": bool(column.nullable)}
@@ -232,12 +238,12 @@ def limits(schema: dict) -> dict[str, tuple[float, float]]:
 
 
 def to_json_schema(schema: dict) -> dict:
-    """Return the JSON Schema (draft 2020-12) of one raw record: the input columns, in the schema's order.
+    """Return the JSON Schema (draft 2020-12) of one raw record: inputs and ingredients, in the schema's order.
 
-    Besides: ``x-rules`` between inputs, ``x-unit`` of a number, ``x-roles``, which column has which role, and ``x-classes``, the
-    target's values where they are few.
+    Besides: ``x-rules`` between them, ``x-unit`` of a number, ``x-role`` of an ingredient, ``x-roles``, which column has which role, and
+    ``x-classes``, the target's values where they are few.
     """
-    inputs, roles = columns_with(schema, "input"), roles_of(schema)
+    inputs, roles = columns_with(schema, *ASKED), roles_of(schema)
     rules = [each for each in schema["rules"] if each["left"] in inputs and each["right"] in inputs]
     classes = schema["columns"][roles["target"]].get("enum")
     return {
@@ -257,6 +263,7 @@ def _property(facts: dict) -> dict:
     kept = {key: facts[key] for key in ("minimum", "maximum", "enum") if key in facts}
     described = {"description": facts["description"]} if "description" in facts else {}
     described |= {"x-unit": facts["unit"]} if "unit" in facts else {}
+    described |= {"x-role": facts["role"]} if facts["role"] == "ingredient" else {}
     if facts["kind"] == "text":
         return {"type": "string", **kept, **described}
     if "enum" in kept:

@@ -143,7 +143,8 @@ def evaluate(
     predictions = features.loc[features["split"] == "holdout", columns].reset_index(drop=True)
     names = score_columns(decision.get("classes", []))
     predictions = predictions.assign(**dict(zip(names, score.reshape(len(rows), -1).T, strict=True)))
-    train = rows_of(features, feature_plan, kind, "train")
+    learned = ["train", "validation"] if training["stopping"] == "joint" else ["train"]
+    train = rows_of(features[features["split"].isin(learned)], feature_plan, kind)
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     baselines = kind.baselines(train, rows, categories) | last_value(features, feature_plan, kind)
     shared = (features, feature_plan, training, evaluation, split, kind, costs)

@@ -97,15 +97,19 @@ def table_of(
             what = f"feature {step.name!r} is NaN for all {rows} rows"
             given = ", ".join(step.parameters)
             raise FeatureError(what, "node compute_features", f"Check its parameters: {given}.")
-    inputs = [*fields.properties, *sorted(functions)]
+    direct = [name for name, rule in fields.properties.items() if rule.get("x-role") != "ingredient"]
+    inputs, levels = (
+        [*direct, *sorted(functions)],
+        {name: each for name, each in fields.levels.items() if name in direct},
+    )
     roles = schema["x-roles"]
     kept = [roles.get("key"), "split", *(roles.get(role) for role in KEPT)]
     keys = [name for name in kept if name in clean and name not in inputs]
     table = clean[keys].assign(**{name: values[name] for name in inputs})
     plan = {
         "inputs": inputs,
-        "categorical": list(fields.levels),
-        "levels": fields.levels,
+        "categorical": list(levels),
+        "levels": levels,
         "labels": {name: _label(name, fields.properties.get(name), functions.get(name)) for name in inputs},
         "roles": roles,
         "classes": schema.get("x-classes", []),

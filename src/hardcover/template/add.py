@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from hardcover.errors import HardcoverError, SourceError
+from hardcover.errors import HardcoverError, SourceError, some
 from hardcover.inspection import report
 from hardcover.project import cases, exported
 from hardcover.store import disk
@@ -139,7 +139,7 @@ def texts(case: str, proposal: Proposal) -> dict[str, str]:
     folder, conf = f"notebooks/{case}", f"parameters_{case}.yml"
     return {
         f"{folder}/01_data.ipynb": notebooks.data(case, proposal),
-        f"{folder}/02_features.ipynb": notebooks.features(case, proposal.planned),
+        f"{folder}/02_features.ipynb": notebooks.features(case, proposal),
         f"conf/base/{conf}": _parameters(case, proposal),
         f"conf/ci/{conf}": _SMALL.format(case=case),
     }
@@ -151,17 +151,25 @@ def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Pat
     outside = [file for file in real if not file.is_relative_to(home)]
     if sum(file.stat().st_size for file in outside) > MAX_COPIED:
         return [(file, file) for file in real]
+    names = [file.name for file in outside]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice:
+        raise SourceError(
+            f"two files have the name {twice!r}",
+            some(map(str, outside)),
+            "Rename one; both are copied into one folder.",
+        )
     return [
-        (file, root / DELIVERED / case / Path(given).name)
+        (file, root / DELIVERED / case / file.name)
         if file in outside
         else (root / file.relative_to(home),) * 2
-        for given, file in zip(files, real, strict=True)
+        for file in real
     ]
 
 
 def _parameters(case: str, proposal: Proposal) -> str:
     question = proposal.question
-    used = {column.name: column.source for column in proposal.planned if column.part != "unused"}
+    used = {column.name: column.source for column in proposal.planned if column.part not in {"unused", "day"}}
     text = [
         f"# What was proposed from {', '.join(proposal.files)}; every line is yours to change.",
         f"{case}:",
@@ -174,6 +182,11 @@ def _parameters(case: str, proposal: Proposal) -> str:
         "    file:",
     ]
     text += [f"      {name}: {json.dumps(source, ensure_ascii=False)}" for name, source in used.items()]
+    text += [
+        "",
+        "  training:",
+        "    stopping: joint     # over folds; then one model learns from training and validation rows",
+    ]
     if question.task == "binary":
         text += [
             "",

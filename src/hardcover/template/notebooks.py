@@ -2,14 +2,16 @@
 
 import json
 import pprint
+from collections.abc import Iterator
 from typing import Any
 
 from hardcover.notebooks import clean
+from hardcover.template.features import Made
 from hardcover.template.plan import Planned, Proposal
 
 KERNEL = {"kernelspec": {"display_name": "python3", "language": "python", "name": "python3"}}
-_ORDER = ("context", "input", "leak", "target")
-_NAMES = {"context": "ROWS", "input": "INPUTS", "leak": "LEAKS", "target": "TARGET"}
+_ORDER = ("context", "day", "input", "leak", "target")
+_NAMES = {"context": "ROWS", "day": "DAYS", "input": "INPUTS", "leak": "LEAKS", "target": "TARGET"}
 
 
 def notebook(*cells: tuple[str, str, str]) -> str:
@@ -82,7 +84,7 @@ def data(case: str, proposal: Proposal) -> str:
     cells += [
         ("reads-why", "markdown", _reads_why(planned)),
         ("reads", "code", _reads(planned)),
-        ("unify", "code", _UNIFY),
+        ("unify", "code", _unify(planned)),
         ("pipeline-why", "markdown", "## The pipeline\n\nThe library's steps as Kedro nodes, with two that are ours: files of any dialect are read, and cells are made plain."),
         ("create-pipeline", "code", _PIPELINE),
         ("run-why", "markdown", f"## The run\n\nAll rows, saved as versions. This is what `kedro run --pipeline {case}.data` does."),
@@ -146,7 +148,7 @@ def _reads_why(planned: list[Planned]) -> str:
 
 
 def _reads(planned: list[Planned]) -> str:
-    used = [column for column in planned if column.part != "unused"]
+    used = [column for column in planned if column.part not in {"unused", "day"}]
     reads = {column.source: column.reads for column in used if column.reads}
     sentinels = {column.source: column.sentinels for column in used if column.sentinels}
     text = [
@@ -159,10 +161,23 @@ def _reads(planned: list[Planned]) -> str:
 _UNIFY = '''
 #| export
 def unify(raw: pd.DataFrame, source: dict, column_mapping: dict, units: dict, *, table: dict) -> pd.DataFrame:
-    """Make cells plain, then bring all rows into the schema's columns and units."""
+    """Make cells plain, then bring all rows into the schema's columns and units{more}."""
     plain = ingest.without(ingest.plain(raw, READS), SENTINELS)
-    return ingest.unify_files(plain, source, column_mapping, units, table=table)
+    {end}
 '''
+
+
+def _unify(planned: list[Planned]) -> str:
+    moments = {column.source: column.name for column in planned if column.part == "context"}
+    days = ", ".join(f'{c.name}=ingest.days(rows["{moments[c.source]}"])' for c in planned if c.part == "day")
+    call = "ingest.unify_files(plain, source, column_mapping, units, table=table)"
+    if not days:
+        return _UNIFY.format(more="", end=f"return {call}")
+    return _UNIFY.format(
+        more=", and times into numbers", end=f"rows = {call}\n    return rows.assign({days})"
+    )
+
+
 _PIPELINE = '''
 #| export
 def create_pipeline() -> Pipeline:
@@ -201,9 +216,9 @@ def _picture(target: str, task: str) -> str:
     )
 
 
-def features(case: str, planned: list[Planned]) -> str:
-    """Return the features notebook: all inputs as they are, one worked example of a feature, and the run."""
-    inputs = [column for column in planned if column.part == "input"]
+def features(case: str, proposal: Proposal) -> str:
+    """Return the features notebook: all inputs as they are, features worth having, room for one's own, and the run."""
+    inputs = [column for column in proposal.planned if column.part in {"input", "day"}]
     listed = "\n".join(f"- `{column.name}`: {column.why}" for column in inputs)
     return notebook(
         ("title", "markdown", "# Features: what the model sees\n\n> All inputs as they are, and features of your own as plain functions of floats or columns."),
@@ -214,9 +229,16 @@ def features(case: str, planned: list[Planned]) -> str:
         _parameters(case),
         ("here", "code", "here = Case(case, env=env, params=params)\nclean = here.load(\"clean\")"),
         ("inputs", "markdown", f"## The inputs\n\n{listed}"),
+        *(cell for made in proposal.made for cell in _made(made)),
         ("own-why", "markdown", "## Features of your own\n\nA ratio, a difference or a logarithm that you know to matter saves a tree many splits. Write it as a function below `#| export`, look at it, and run."),
         ("bounded", "code", "#| export\ndef _bounded(value, low, high):\n    \"\"\"A helper; its underscore keeps it from being a feature.\"\"\"\n    return (abs(value - low) - abs(value - high) + low + high) / 2"),
         ("bounded-call", "code", "assert math.isclose(_bounded(5.0, 0.0, 3.0), 3.0)"),
         ("run-why", "markdown", "## The run\n\nThe functions of this notebook, as one Kedro node over all clean rows. The pipeline around them is the library's."),
         ("run", "code", "result = here.run(features.create_pipeline(__main__))\nmade = here.load(\"features\")\nassert len(made) == len(clean)\nresult"),
     )  # fmt: skip
+
+
+def _made(made: Made) -> Iterator[tuple[str, str, str]]:
+    yield f"{made.name}-why", "markdown", made.why
+    yield made.name, "code", f"#| export\n{made.code}"
+    yield f"{made.name}-check", "code", made.check

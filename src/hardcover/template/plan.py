@@ -10,6 +10,8 @@ from hardcover.inspection.cells import PLAIN, WRITTEN
 from hardcover.inspection.columns import Column
 from hardcover.inspection.questions import Question
 from hardcover.inspection.report import Inspection
+from hardcover.template import features
+from hardcover.template.features import Made
 
 MAX_LEVELS = 100
 _ABOUT_ROWS = {"entity", "time", "duplicates"}
@@ -23,7 +25,8 @@ class Planned(NamedTuple):
     source, name
         Its name in the file, and in the case.
     part
-        ``target``, ``input``, ``leak`` or ``context``; ``unused`` where the case does not read it.
+        ``target``, ``input``, ``leak`` or ``context``; ``day`` of a number that is made of a time of the source's; ``unused`` where
+        the case does not read it.
     line
         The expression that describes it in the schema; empty for an unused one.
     why
@@ -55,7 +58,9 @@ class Proposal(NamedTuple):
     question, warnings
         As the inspection says them, or the user instead.
     planned
-        The columns, in the files' order.
+        The columns, in the files' order; a number made of a time comes after it.
+    made
+        Features of them.
     data
         Where the project has the files; none where they are too large to bring in, and lie somewhere on one machine.
     """
@@ -67,20 +72,29 @@ class Proposal(NamedTuple):
     question: Question
     warnings: list[str]
     planned: list[Planned]
+    made: list[Made]
     data: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the proposal as JSON, which ``from_json`` reads."""
-        facts = self._replace(question=self.question._asdict(), planned=[p._asdict() for p in self.planned])  # type: ignore[arg-type]
-        return json.dumps(facts._asdict(), indent=1, ensure_ascii=False)
+        facts = self._asdict() | {
+            "question": self.question._asdict(),
+            "planned": [each._asdict() for each in self.planned],
+            "made": [each._asdict() for each in self.made],
+        }
+        return json.dumps(facts, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Proposal":
         """Return the proposal that a text of ``to_json`` says."""
         facts = json.loads(text)
-        planned = [Planned(**each) for each in facts.pop("planned")]
-        question, inside = Question(**facts.pop("question")), tuple(facts.pop("data"))
-        return cls(question=question, planned=planned, data=inside, **facts)
+        facts |= {
+            "question": Question(**facts["question"]),
+            "planned": [Planned(**each) for each in facts["planned"]],
+            "made": [Made(**each) for each in facts["made"]],
+            "data": tuple(facts["data"]),
+        }
+        return cls(**facts)
 
 
 def of(found: Inspection) -> Proposal:
@@ -118,6 +132,9 @@ def of(found: Inspection) -> Proposal:
             planned.append(Planned(column.name, name, "context", line, column.evidence, reads, []))
         else:
             planned.append(_input(found, column, name))
+        if _reads_as_days(column) and planned[-1].part == "context":
+            planned.append(_day(column, name, any_dialect.identifier(f"{name}_day", taken), question.split))
+            taken.add(planned[-1].name)
     if not any(column.part == "input" for column in planned):
         raise DataError(
             "no column is left that a model could learn from",
@@ -125,9 +142,34 @@ def of(found: Inspection) -> Proposal:
             "'hardcover inspect' says what each column is.",
         )
     files = [facts["file"] for facts in found.table.files]
+    made = [*features.of_days(found, planned, taken), *features.of_units(planned, taken)]
     return Proposal(
-        found.target or "", files, found.table.rows, len(found.columns), question, found.warnings, planned
+        found.target or "",
+        files,
+        found.table.rows,
+        len(found.columns),
+        question,
+        found.warnings,
+        planned,
+        made,
     )
+
+
+def _reads_as_days(column: Column) -> bool:
+    return column.role == "date" and column.facts["days"] in any_dialect.DAYS
+
+
+def _day(column: Column, name: str, day: str, split: str) -> Planned:
+    later = split in {"time", "entity_time"}
+    role = "ingredient" if later else "input"
+    why = f"days since 1970-01-01 of {name}"
+    why += ": for features; itself it lies beyond what was learned" if later else ""
+    line = (
+        f'ingest.number("d", {_quoted(why)}, role="{role}")'
+        if later
+        else f'ingest.number("d", {_quoted(why)})'
+    )
+    return Planned(column.name, day, "day", line, why, None, [])
 
 
 def _target(column: Column, name: str, task: str, positive: str | None) -> Planned:
@@ -159,8 +201,11 @@ def _input(found: Inspection, column: Column, name: str) -> Planned:
         )
     if column.role in {"boolean", "categorical", "ordinal", "code"} and column.distinct <= MAX_LEVELS:
         return _category(found, column, name)
+    if _reads_as_days(column):
+        line = f'ingest.moment("context", {_quoted(column.evidence)})'
+        return Planned(column.name, name, "context", line, column.evidence, column.facts["days"], [])
     if column.role == "date":
-        return _kept(found, column, name, "context", f"{column.evidence}: not an input yet")
+        return _kept(found, column, name, "context", f"{column.evidence}: not an input")
     if column.role in {"code", "categorical", "entity"}:
         return _kept(
             found,
@@ -238,10 +283,16 @@ def overridden(
     from hardcover import tasks
     from hardcover.ingest import splits
 
-    names = [column.name for column in found.columns]
+    known = {column.name: column for column in found.columns}
     for given in (time, entity):
-        if given is not None and given not in names:
-            raise UnknownName("column", given, names)
+        if given is not None and given not in known:
+            raise UnknownName("column", given, list(known))
+    if time is not None and not _reads_as_days(known[time]):
+        raise DataError(
+            f"its cells do not read as times: {known[time].evidence}",
+            f"--time {time!r}",
+            "Name a column of dates whose order of day and month can be told; or add the case without --time, and make times in 'unify'.",
+        )
     if task is not None and task not in tasks.NAMES:
         raise UnknownName("task", task, tasks.NAMES)
     if split is not None and split not in splits.POLICIES:
