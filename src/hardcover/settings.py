@@ -77,6 +77,11 @@ def project_root() -> Path:
     )
 
 
+def project_around(path: Path) -> Path | None:
+    """Return the nearest folder above a file that is a project, with ``HARDCOVER_PROJECT`` aside; None where there is none."""
+    return next((folder for folder in path.resolve().parents if _is_project(folder)), None)
+
+
 def _is_project(folder: Path) -> bool:
     file = folder / "pyproject.toml"
     return file.is_file() and "kedro" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
@@ -91,6 +96,12 @@ def package_name() -> str:
         When it names none.
     """
     return _kedro_facts()["package_name"]
+
+
+def package_of(project: Path) -> str:
+    """Return the package of a project that need not be this process's own; empty where it names none."""
+    facts = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
+    return facts["tool"]["kedro"].get("package_name", "")
 
 
 def make_importable() -> None:
