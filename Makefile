@@ -48,11 +48,11 @@ bench: $(READY)  ## measure side by side with peers; tables in docs/benchmarks.m
 soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers, random edits
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py tests/tasks tests/execution/test_unchanged.py $(ARGS)
 
-lab: $(READY)    ## JupyterLab on the project; git ignores the notebooks' outputs from now on
-	git config filter.notebook.clean "$(BIN)/python src/hardcover/notebooks/clean.py"
+lab: $(READY)    ## JupyterLab on the project; git shows and merges notebooks as notebooks from now on
+	$(BIN)/python -m hardcover.lab.git_drivers
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
 	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
-	-git config --remove-section filter.notebook 2>/dev/null
+	-for each in filter.notebook diff.jupyternotebook merge.jupyternotebook; do git config --remove-section $$each; done 2>/dev/null
 	find data -mindepth 2 -not -name .gitkeep -delete

@@ -4,7 +4,8 @@ What a notebook needs is here and in the rooms: ``ingest``, ``modelling``, ``rel
 used, so that ``import hardcover`` costs nothing.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from hardcover import lazy
 
@@ -17,3 +18,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Case", "HardcoverError", "IncrementalRunner", "Task"]
 __getattr__ = lazy.names_of(__name__)
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Give a kernel the project, for ``%load_ext hardcover``; see `hardcover.lab.kernel`."""
+    import_module("hardcover.lab.kernel").load(shell)

@@ -1,12 +1,12 @@
 """What a data scientist meets in a notebook: a case that shows its datasets, completes their names and loads any version."""
 
 import subprocess
-import sys
 
 import nbformat
 import pytest
 
 from hardcover.errors import UnknownName, VersionError
+from hardcover.lab import git_drivers
 from hardcover.project.case import Case
 from tests.conftest import ROOT
 
@@ -64,11 +64,10 @@ def test_make_lab_opens_the_project_as_root_and_keeps_outputs_out_of_git(checkou
         ["make", "--dry-run", "--old-file=.venv/.ready", "lab", "ARGS=--port 9999"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    filtered = f"{sys.executable} {ROOT}/src/hardcover/notebooks/clean.py"
-    assert "git config filter.notebook.clean" in done.stdout
+    assert "hardcover.lab.git_drivers" in done.stdout
     assert "--ServerApp.root_dir=. " in done.stdout
     assert "--port 9999" in done.stdout
-    checkout.git("config", "filter.notebook.clean", filtered)
+    assert git_drivers.set_up(checkout.folder)
     path = checkout.folder / "notebooks" / "index.ipynb"
     notebook = nbformat.read(path, as_version=4)
     code = next(cell for cell in notebook.cells if cell.cell_type == "code")
@@ -78,6 +77,9 @@ def test_make_lab_opens_the_project_as_root_and_keeps_outputs_out_of_git(checkou
     code.source += "\nedited = 1"
     nbformat.write(notebook, path)
 
-    difference = checkout.git("diff", "--unified=0")
+    difference = checkout.git("diff", "--no-ext-diff", "--unified=0")
     assert '+    "edited = 1"' in difference
     assert len(difference) < 1000
+    by_cells = checkout.git("diff")
+    assert "+  edited = 1" in by_cells
+    assert "cells/" in by_cells

@@ -62,7 +62,7 @@ class Lineage:
 
     def inputs(self, item: Item) -> list[Item]:
         """Return what a version was made from: versions, and raw files."""
-        return list(_inputs(self.manifests.get(item, {})))
+        return list(inputs_of(self.manifests.get(item, {})))
 
     @cached_property
     def _outputs(self) -> dict[Item, list[Item]]:
@@ -170,13 +170,14 @@ class Lineage:
         return sorted((source, item) for item in around for source in self.inputs(item) if source in around)
 
 
-def _inputs(origin: dict) -> Iterator[Item]:
+def inputs_of(origin: dict) -> Iterator[Item]:
+    """Yield the saved versions and raw files that a manifest's version was made of, through what was never saved."""
     for name, facts in (origin.get("inputs") or {}).items():
         if isinstance(facts, str):
             # Manifests of the first format name the version only.
             yield Item(name, facts)
         elif "made_by" in facts:
-            yield from _inputs(facts["made_by"])
+            yield from inputs_of(facts["made_by"])
         elif "version" in facts:
             yield Item(name, facts["version"])
     for path, digest in (origin.get("reads") or {}).items():

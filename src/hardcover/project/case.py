@@ -16,7 +16,8 @@ from kedro.pipeline import Pipeline
 from hardcover import settings
 from hardcover.errors import UnknownName
 from hardcover.incremental.runner import IncrementalRunner, up_to_date
-from hardcover.project import completion, session
+from hardcover.notebooks import order, stale_modules
+from hardcover.project import completion, session, shown
 from hardcover.project.context import open_context
 from hardcover.project.parameters import nested
 from hardcover.project.pipelines import of_case
@@ -60,6 +61,7 @@ class Case:
         self._parameters = context.params
         self._catalog = cast(VersionedCatalog, context.catalog)
         completion.offer(type(self))
+        stale_modules.watch(settings.package_name())
         if case not in self._parameters:
             raise UnknownName(
                 "case", case, [name for name, value in self._parameters.items() if isinstance(value, dict)]
@@ -84,9 +86,27 @@ class Case:
             When there is no such committed version.
         """
         settings.enter(self.env)
+        self._check(name)
+        return self._catalog.load(f"{self.case}.{name}", version)
+
+    def show(self, name: str, version: str | None = None) -> shown.Version:
+        """Return a version to look at: rows, hash, where it came from, and its first rows.
+
+        Raises
+        ------
+        UnknownName, VersionError
+            As ``load``.
+        """
+        self._check(name)
+        folder = self.folder(name)
+        folder = folder if version is None else folder.with_name(version)
+        # Pictures are saved to be looked at; Kedro cannot load them.
+        is_picture = any(folder.rglob("*.png"))
+        return shown.Version(None if is_picture else self.load(name, version), folder)
+
+    def _check(self, name: str) -> None:
         if f"{self.case}.{name}" not in self._catalog:
             raise UnknownName("dataset", name, self.datasets(), f"case {self.case!r}")
-        return self._catalog.load(f"{self.case}.{name}", version)
 
     def datasets(self) -> dict[str, dict]:
         """Return this case's datasets by name, with the manifest of the newest version of each; empty where there is none."""
@@ -127,7 +147,8 @@ class Case:
     def run(self, stages: Pipeline, force: bool = False) -> "StageRun":
         """Run a pipeline's functions as Kedro nodes on the catalog and commit what they give.
 
-        Nodes whose results are there already are not run again, unless ``force`` is set.
+        Nodes whose results are there already are not run again, unless ``force`` is set. In JupyterLab, cells above that ran in another
+        order than the notebook's are shown first.
 
         Raises
         ------
@@ -135,6 +156,7 @@ class Case:
             Whatever a node refused; then nothing is kept.
         """
         settings.enter(self.env)
+        order.warn()
         name = f"{self.case}.notebook"
         whole = of_case(stages, self.case)
         force = force or os.environ.get(session.FORCE) == "1"

@@ -113,6 +113,7 @@ def texts(name: str, example: bool, proposals: dict[str, Proposal]) -> dict[str,
         f"src/{name}/__init__.py": f'"""The project {name}."""\n',
         "pyproject.toml": _pyproject(name, example, proposals),
         ".gitignore": _IGNORED,
+        ".gitattributes": _ATTRIBUTES,
         "Makefile": _MAKEFILE,
         "README.md": _README.format(name=name, case=first),
         "tests/test_project.py": _TESTS.format(case=first),
@@ -174,6 +175,9 @@ _IGNORED = """__pycache__/
 !/conf/local/.gitkeep
 notebooks/llms.txt
 """
+_ATTRIBUTES = """# `make lab` defines the drivers: outputs stay out of commits, diffs and merges are by cells.
+*.ipynb filter=notebook diff=jupyternotebook merge=jupyternotebook
+"""
 _MAKEFILE = """.PHONY: run test lab
 
 run:             ## execute the notebooks: from raw files to a proven wheel
@@ -182,7 +186,8 @@ run:             ## execute the notebooks: from raw files to a proven wheel
 test:            ## notebooks and modules agree, and a small run of every case is proven
 	python -m unittest discover --start-directory tests $(ARGS)
 
-lab:             ## JupyterLab on the notebooks; needs hardcover[lab]
+lab:             ## JupyterLab on the notebooks, whose diffs and merges git then shows by cells; needs hardcover[lab]
+	python -m hardcover.lab.git_drivers
 	jupyter lab --LabApp.default_url=/lab/tree/notebooks
 """
 _README = """# {name}

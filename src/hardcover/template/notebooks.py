@@ -89,6 +89,8 @@ def data(case: str, proposal: Proposal) -> str:
         ("create-pipeline", "code", _PIPELINE),
         ("run-why", "markdown", f"## The run\n\nAll rows, saved as versions. This is what `kedro run --pipeline {case}.data` does."),
         ("run", "code", _RUN),
+        ("clean-why", "markdown", "## What came out\n\nThe version that the next notebook reads: its rows, its hash, what it was made of. In JupyterLab, `here.show(\"clean\").report()` draws every column."),
+        ("clean", "code", "here.show(\"clean\")"),
         ("target-why", "markdown", "## What is asked\n\nHow the target is distributed in each part of the split; parts that differ much would make the score hard to believe."),
         ("target-picture", "code", _picture(target.name, question.task or "")),
     ]  # fmt: skip
