@@ -148,6 +148,8 @@ class Lab:
         self.page.keyboard.insert_text(source)
         self.command("notebook:run-cell")
         self.idle()
+        cell.locator(".jp-InputPrompt").scroll_into_view_if_needed()
+        self.command("notebook:move-cursor-down")
         return cell.locator(".jp-OutputArea").inner_text(timeout=30_000)
 
     def unrun(self):
@@ -158,6 +160,8 @@ class Lab:
 
     def picture(self, name):
         ARTIFACTS.mkdir(exist_ok=True)
+        # Notifications slide in.
+        time.sleep(0.7)
         self.page.screenshot(path=ARTIFACTS / f"lab-{name}.png")
 
 
@@ -228,6 +232,7 @@ def test_an_edit_from_outside_and_cells_out_of_order_are_said(project, address, 
     lab.command("notebook:run-cell")
     lab.idle()
     said = run.locator(".jp-OutputArea").inner_text()
+    assert "INFO" not in lab.page.locator(".jp-Notebook").inner_text()
     assert "may not come out the same from top to bottom" in said
     assert "before cell" in said
     lab.picture("out-of-order")

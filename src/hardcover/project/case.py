@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from hardcover import settings
+
+# Kedro reads these when it is first imported.
+os.environ.update(settings.kedro_environment())
+
 from kedro.framework.project import pipelines
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 from kedro.pipeline import Pipeline
 
-from hardcover import settings
 from hardcover.errors import UnknownName
 from hardcover.incremental.runner import IncrementalRunner, up_to_date
 from hardcover.notebooks import order, stale_modules
