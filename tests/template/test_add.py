@@ -155,3 +155,25 @@ def test_names_become_identifiers_that_are_all_different(tmp_path, header, names
     proposal = add.propose([str(tmp_path / "t.csv")], "y")
     assert [column.name for column in proposal.planned][:3] == names
     assert Proposal.from_json(proposal.to_json()) == proposal
+
+
+def test_two_files_of_one_name_are_not_laid_over_each_other(project, tmp_path):
+    rows = "a,y\n" + "".join(f"{n % 7}.5,{n % 5}.25\n" for n in range(60))
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "t.csv").write_text(rows)
+    before = _files(project)
+    files = [tmp_path / folder / "t.csv" for folder in ("first", "second")]
+    done = _add(project, "own", "--data", *files, "--target", "y", "--yes", check=False)
+    assert done.returncode == 1
+    assert "two files have the name 't.csv'" in done.stderr
+    assert _files(project) == before
+
+
+@pytest.mark.parametrize("column", ["a", "d"])
+def test_a_time_that_does_not_read_as_one_is_refused(tmp_path, column):
+    """`d` has days and months that cannot be told apart."""
+    lines = "\n".join(f"{n % 7}.5,0{1 + n % 9}/0{1 + n % 8}/2024,{n % 3}.25" for n in range(60))
+    (tmp_path / "t.csv").write_text(f"a,d,y\n{lines}\n")
+    with pytest.raises(HardcoverError, match="do not read as times"):
+        add.propose([str(tmp_path / "t.csv")], "y", time=column)

@@ -62,7 +62,8 @@ def _task(column: Column, rows: int) -> tuple[str | None, str, str | None]:
     present = rows - column.missing
     words = set(column_types.words_of(column.name))
     if column.role in {"constant", "not usable"} and column.distinct <= 1:
-        return None, f"{column.name} is always the same: there is nothing to learn", None
+        same = "missing in all rows" if column.distinct == 0 else "always the same"
+        return None, f"{column.name} is {same}: there is nothing to learn", None
     if column.role in {"id", "text", "list", "not usable"}:
         return None, f"{column.name} is {column.role} ({column.evidence}): no table predicts it", None
     if column.role in {"date", "time"}:

@@ -48,9 +48,9 @@ def read(files: Sequence[Path | str]) -> Table:
 
 def _read_one(table: Table, file: Path, part: str) -> tuple[list[str], str]:
     where = str(file)
-    if file.is_dir():
-        raise SourceError("a folder, not a file", where, f"Name its files, such as {file / '*.csv'}.")
     try:
+        if file.is_dir():
+            raise SourceError("a folder, not a file", where, f"Name its files, such as {file / '*.csv'}.")
         size = file.stat().st_size
         with file.open("rb") as stream:
             head = stream.read(4)
@@ -60,9 +60,10 @@ def _read_one(table: Table, file: Path, part: str) -> tuple[list[str], str]:
             if file.parent.is_dir()
             else ""
         )
-        raise SourceError(
-            "there is no such file", where, f"Beside it: {near}." if near else "Check the path."
-        ) from None
+        fix = f"Beside it: {near}." if near else "Check the path."
+        if re.match(r"[A-Za-z]:\\|\\\\", where):
+            fix = "A path of Windows is none here; under WSL, C:\\data is /mnt/c/data."
+        raise SourceError("there is no such file", where, fix) from None
     except OSError as error:
         raise SourceError(f"the file cannot be read: {error.strerror}", where) from error
     suffixes = [suffix.lower() for suffix in file.suffixes]

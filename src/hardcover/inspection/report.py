@@ -50,7 +50,7 @@ def inspect(
     say(f"reading {some([Path(file).name for file in files])}")
     table = reading.read(files)
     if target is not None and target not in table.columns:
-        raise UnknownName("column", target, table.columns, some([str(file) for file in files]))
+        raise UnknownName("column", target, table.columns, ", ".join(map(str, files)))
     say(f"looking at {len(table.columns):,} columns of {table.rows:,} rows")
     found = list(columns.describe(table))
     question, leaking = None, []
@@ -66,7 +66,7 @@ def inspect(
 def _warnings(table: Table, found: list[Column], target: str | None) -> list[str]:
     warnings = []
     if table.rows < 50:
-        warnings.append(f"{table.rows} rows are too few to tell types, and to learn from")
+        warnings.append(f"{rows_of(table.rows)} too few to tell types, and to learn from")
     for column in found:
         if column.failing:
             warnings.append(
@@ -151,6 +151,11 @@ def sections(found: Inspection) -> list[tuple[str, list[list[str]]]]:
             )
         )
     return parts
+
+
+def rows_of(count: int) -> str:
+    """Return a count of rows as the beginning of a sentence on them."""
+    return "1 row is" if count == 1 else f"{count:,} rows are"
 
 
 def title(found: Inspection) -> list[str]:

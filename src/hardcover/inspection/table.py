@@ -1,6 +1,7 @@
 """A table of text, in DuckDB: nothing is cast before each column was looked at as it stands in the file."""
 
 import itertools
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -35,7 +36,10 @@ class Table:
     """
 
     def __init__(self) -> None:
-        self.connection = duckdb.connect()
+        # What does not fit into memory goes where temporary files go, not into the working directory.
+        self.connection = duckdb.connect(
+            config={"temp_directory": str(Path(tempfile.gettempdir()) / "hardcover")}
+        )
         # Two threads keep memory low, and answers do not depend on how many there are.
         self.connection.execute("set threads = 2; set preserve_insertion_order = true")
         self.columns: list[str] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from hardcover.errors import HardcoverError, SourceError, some
+from hardcover.errors import HardcoverError, SourceError
 from hardcover.inspection import report
 from hardcover.project import cases, exported
 from hardcover.store import disk
@@ -85,7 +85,7 @@ def propose(
     found = plan.overridden(report.inspect(files, target, say), task, split, time, entity)
     if found.table.rows < 20:
         raise SourceError(
-            f"{found.table.rows} rows are too few to learn from and to measure on",
+            f"{report.rows_of(found.table.rows)} too few to learn from and to measure on",
             str(files[0]),
             "Bring more rows.",
         )
@@ -156,7 +156,7 @@ def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Pat
     if twice:
         raise SourceError(
             f"two files have the name {twice!r}",
-            some(map(str, outside)),
+            ", ".join(map(str, outside)),
             "Rename one; both are copied into one folder.",
         )
     return [
