@@ -134,3 +134,47 @@ def test_an_input_of_zeros_and_ones_is_a_number_in_a_record():
         "description": "whether it is on",
         "x-unit": "1",
     }
+
+
+LEAKING = schema.as_data(
+    pa.DataFrameSchema(
+        {
+            "low": column(),
+            "day": column("ingredient"),
+            "late": column("leak"),
+            "why": pa.Column(str, pa.Check.isin(["rain", "snow"]), metadata={"role": "leak"}),
+            "note": pa.Column(str, metadata={"role": "leak"}),
+            "answer": column("target", pa.Check.isin([0, 1])),
+        },
+        name="leaking",
+    )
+)
+
+
+def test_an_ingredient_is_part_of_a_record_and_marked_as_none_of_the_models_inputs():
+    properties = schema.to_json_schema(LEAKING)["properties"]
+    assert {name: each.get("x-role") for name, each in properties.items()} == {
+        "low": None,
+        "day": "ingredient",
+    }
+
+
+def test_a_waived_leak_is_an_input_and_no_other_is():
+    waived = schema.waived(LEAKING, {"late": "known at noon", "why": "a forecast"})
+    assert list(schema.to_json_schema(waived)["properties"]) == ["low", "day", "late", "why"]
+    assert schema.waived(LEAKING, {}) == LEAKING
+
+
+@pytest.mark.parametrize(
+    ("waivers", "said"),
+    [
+        ({"lat": "known"}, "unknown column 'lat'"),
+        ({"low": "known"}, "no leak but has the role 'input'"),
+        ({"late": ""}, "without a reason"),
+        ({"late": None}, "without a reason"),
+        ({"note": "known"}, "text, which is no input"),
+    ],
+)
+def test_a_waiver_that_means_nothing_is_refused(waivers, said):
+    with pytest.raises(HardcoverError, match=said):
+        schema.waived(LEAKING, waivers)

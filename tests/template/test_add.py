@@ -75,6 +75,14 @@ def test_a_file_of_another_dialect_becomes_a_proven_case(project, table, tmp_pat
     assert {*plan["functions"]} == {"ordered_weekday", "ordered_year_sin", "ordered_year_cos"}
     assert "ordered_day" not in plan["inputs"], "split by time, so later days lie beyond what was learned"
     assert set(clean["zip"]) == {"00501", "10115", "01234"}
+    assert "reason" not in plan["inputs"]
+    parameters = project / "conf" / "base" / "parameters_orders.yml"
+    waived = parameters.read_text().replace("waivers: {}", 'waivers: {reason: "known when it is packed"}')
+    assert waived != parameters.read_text()
+    parameters.write_text(waived)
+    projects.call(project, "hardcover", "run", "orders", "--env", "ci", "--stage", "data", "features")
+    newest = max(project.rglob("04_feature/orders/*/*/feature_plan.json"))
+    assert "reason" in json.loads(newest.read_text())["inputs"]
 
 
 REFUSED = {

@@ -20,9 +20,15 @@ from hardcover.ingest.raw_files import FILE, ROW
 LATE = pd.Timedelta(hours=1)
 
 
-def describe(table: dict) -> dict:
-    """Return the JSON Schema of one raw record."""
-    return schemas.to_json_schema(table)
+def describe(waivers: dict[str, str], *, table: dict) -> dict:
+    """Return the JSON Schema of one raw record; ``waivers`` as `schema.waived` takes them.
+
+    Raises
+    ------
+    HardcoverError
+        As `schema.waived` does.
+    """
+    return schemas.to_json_schema(schemas.waived(table, waivers))
 
 
 def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:
@@ -149,6 +155,7 @@ def report_rows(
     split_report: dict,
     column_mapping: dict,
     task: str,
+    waivers: dict[str, str],
     *,
     table: dict,
     replaced: dict[str, str] | None = None,
@@ -169,6 +176,7 @@ def report_rows(
         "split_by": split_report["by"],
         "split": {str(part): int(count) for part, count in clean["split"].value_counts().items()},
         "ignored_columns": {name: columns for name, columns in ignored.items() if columns},
+        "waivers": waivers,
         "replaced": replaced or {},
     }
 

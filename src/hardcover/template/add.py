@@ -187,6 +187,12 @@ def _parameters(case: str, proposal: Proposal) -> str:
         "  training:",
         "    stopping: joint     # over folds; then one model learns from training and validation rows",
     ]
+    leak = next((column.name for column in proposal.planned if column.part == "leak"), None)
+    if leak:
+        text += [
+            "",
+            f'  waivers: {{}}         # a leak that is known when the model is asked: {{{leak}: "why it is"}}',
+        ]
     if question.task == "binary":
         text += [
             "",

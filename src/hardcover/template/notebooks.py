@@ -125,7 +125,8 @@ def _schema_why(planned: list[Planned]) -> str:
     if any(column.part == "leak" for column in planned):
         lines += [
             "",
-            "Columns that know the answer are *leaks*. Give one the role `input` only if it is known when the model is asked.",
+            "Columns that know the answer are *leaks*. One that is known when the model is asked is taken back by a line below `waivers` in "
+            "`conf/base/`, with its reason.",
         ]
     unused = [column for column in planned if column.part == "unused"]
     if unused:

@@ -120,7 +120,7 @@ def of(found: Inspection) -> Proposal:
             planned.append(_target(column, name, question.task, question.positive))
         elif column.name in leaking:
             leak = leaking[column.name]
-            planned.append(_kept(found, column, name, "leak", f"{leak.kind}: {leak.evidence}"))
+            planned.append(_leak(found, column, name, f"{leak.kind}: {leak.evidence}"))
         elif column.role == "id" and column.missing == 0 and not key:
             key = True
             planned.append(_text(column, name, "context", 'ingest.text("key", {}, unique=True)'))
@@ -215,6 +215,21 @@ def _input(found: Inspection, column: Column, name: str) -> Planned:
             f"{column.distinct:,} levels are too many for an input: {column.evidence}",
         )
     return Planned(column.name, name, "unused", "", column.evidence, None, [])
+
+
+def _leak(found: Inspection, column: Column, name: str, why: str) -> Planned:
+    """Describe a leak as the input that a waiver would make of it."""
+    # What only events have is a constant to the eye, and a level or none to a model.
+    once = column.role == "constant" and column.reading not in PLAIN
+    planned = _category(found, column, name) if once else _input(found, column, name)
+    if planned.part != "input":
+        return _kept(found, column, name, "leak", why)
+    line = planned.line.replace('category("input"', 'category("leak"').replace(
+        _quoted(planned.why), _quoted(why)
+    )
+    if "number(" in line:
+        line = line.removesuffix(")") + ', role="leak")'
+    return planned._replace(part="leak", why=why, line=line)
 
 
 def _category(found: Inspection, column: Column, name: str) -> Planned:
