@@ -1,6 +1,10 @@
 """A project that the library's wheel writes is this repository's example, and a file's is proven by its own tests."""
 
-from tests.conftest import ROOT
+import os
+import subprocess
+from pathlib import Path
+
+from tests.conftest import BIN, ROOT
 from tests.template.conftest import command_of
 
 
@@ -43,3 +47,26 @@ def test_data_without_a_target_says_what_is_missing(library, tmp_path):
     done = _new(library, tmp_path, "own", "--data", "t.csv")
     assert "--target is missing" in done.stderr
     assert not (tmp_path / "own").exists()
+
+
+def test_kedro_new_writes_the_same_project(library, tmp_path):
+    assert command_of(library, tmp_path, "new", "my_churn").returncode == 0
+    (tmp_path / "kedro").mkdir()
+    environment = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = [BIN / "kedro", "new", "--starter=hardcover", "--name", "My churn", "--telemetry", "no"]
+    subprocess.run(command, cwd=tmp_path / "kedro", env=environment, capture_output=True, check=True)
+    ours, theirs = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "my_churn", tmp_path / "kedro" / "my_churn")
+    )
+    theirs.pop(Path(".telemetry"))
+    assert theirs == ours
+
+
+def test_kedro_new_refuses_a_name_that_no_package_can_have(tmp_path):
+    environment = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
+    command = [BIN / "kedro", "new", "--starter=hardcover", "--name", "conf", "--telemetry", "no"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "such as 'my_conf'" in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
