@@ -236,3 +236,14 @@ def test_an_edit_from_outside_and_cells_out_of_order_are_said(project, address, 
     assert "may not come out the same from top to bottom" in said
     assert "before cell" in said
     lab.picture("out-of-order")
+
+
+def test_a_report_shows_code_only_to_those_who_ask(project, lab):
+    (report,) = project.glob("environments/ci/data/08_reporting/orders/*/01_data.html")
+    lab.page.goto(report.as_uri())
+    code = lab.page.locator(".code").first
+    assert not code.is_visible()
+    lab.picture("report")
+    lab.page.get_by_label("show the code").check()
+    assert code.is_visible()
+    assert lab.page.locator(".code >> visible=true").count() == lab.page.locator(".code").count()

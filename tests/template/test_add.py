@@ -26,7 +26,7 @@ def table():
             "Load [kg]": [f"{value:.1f}".replace(".", ",") if value > 35 else "?" for value in load],
             "Price": [f"${value:,.2f}" for value in price],
             "Zip": [f"{value:05d}" for value in noise.choice([501, 10115, 1234], rows)],
-            "express": noise.choice(["yes", "no"], rows),
+            "express": noise.choice(["yes ", "no"], rows),
             "reason": np.where(late == 1, "van broke down", ""),
             "late?": np.where(late == 1, "yes", "no"),
         }

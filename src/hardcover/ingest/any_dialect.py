@@ -26,7 +26,7 @@ DAYS: dict[str, dict] = {
 
 
 def read_any(files: Iterable[str | Path]) -> tuple[pd.DataFrame, dict]:
-    """Read raw files of one table in any dialect, as ``hardcover inspect`` does, every cell as text.
+    """Read raw files of one table in any dialect, as ``hardcover inspect`` does: every cell as text, without blanks around it.
 
     Returns
     -------
@@ -47,7 +47,8 @@ def read_any(files: Iterable[str | Path]) -> tuple[pd.DataFrame, dict]:
         table = reading.read([path])
         if not table.rows:
             raise SourceError("the raw file has a header and no rows", str(path), "Deliver it again.")
-        rows = table.connection.execute("select * from cells order by line").df()
+        cells = ", ".join(f"trim(c{place}) as c{place}" for place in range(len(table.columns)))
+        rows = table.connection.execute(f"select {cells}, line from cells order by line").df()
         lines = rows.pop("line").to_numpy()
         rows.columns = table.columns
         left_out.extend(line._asdict() for line in table.quarantine)

@@ -14,7 +14,7 @@ TEMPLATES, TEMPLATE = Path(__file__).parent / "templates", "templates/report/ind
 def to_html(copy: Path) -> Path:
     """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere.
 
-    Code is folded, headings have a table of contents, of the parameters the ones in force are shown, and what a run that went well
+    Code is out of sight until one switch shows all of it, headings have a table of contents, of the parameters the ones in force are shown, and what a run that went well
     wrote to its log is left out.
     """
     import nbformat
@@ -39,7 +39,8 @@ def to_html(copy: Path) -> Path:
         f'<li><a href="#{anchor}">{text}</a></li>' for level, anchor, text in headings if level == "2"
     )
     contents = f"<nav><b>Contents</b><ul>{items}</ul></nav>" if items else ""
-    body = body.replace("</h1>", f"</h1>{contents}", 1)
+    switch = '<label class="switch"><input type="checkbox" id="show-code"> show the code</label>'
+    body = body.replace("</h1>", f"</h1>{switch}{contents}", 1) if "</h1>" in body else switch + body
     css = HtmlFormatter().get_style_defs(".highlight") + REPORT_CSS
     report = copy.with_suffix(".html")
     report.write_text(pages.page(html.unescape(title), body, css), encoding="utf-8")
@@ -48,6 +49,7 @@ def to_html(copy: Path) -> Path:
 
 REPORT_CSS = """
 .highlight { background: #f5f6f7 } a.anchor-link { display: none } .output_area { overflow-x: auto } .output_area pre { background: none }
+.switch { color: var(--soft); font-size: .85rem; cursor: pointer } .code { display: none } body:has(#show-code:checked) .code { display: block }
 .cell { margin: .5rem 0 } table.dataframe td, table.dataframe th { text-align: right }
 """
 
