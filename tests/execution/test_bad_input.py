@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from hardcover.cli import main
+from hardcover.execution import summary
 from tests.conftest import ROOT, Place
 
 
@@ -324,3 +325,18 @@ def test_a_run_from_another_folder_logs_as_plainly(place, tmp_path):
         == f"error: the raw file '{tmp_path}/no.csv' does not exist. Check --data."
     )
     assert "INFO" not in done.stderr
+
+
+@pytest.mark.parametrize(("refused", "warned"), [(0, False), (5, False), (6, True), (87, True)])
+def test_a_run_that_refuses_many_rows_warns_and_names_the_reason(refused, warned):
+    rejections = {"kind fails isin(['a'])": refused} if refused else {}
+    report = {
+        "rows": 100,
+        "clean": 100 - refused,
+        "quarantined": refused,
+        "split_by": "time",
+        "rejections": rejections,
+    }
+    text = "\n".join(summary.lines({"case": "c", "run": "r", "nodes": {}, "data_report": report}))
+    assert (f"{refused} % of the rows are refused".replace(" %", "%") in text) == warned
+    assert ("kind fails isin" in text) == warned

@@ -6,6 +6,8 @@ from hardcover.lineage import run_records
 from hardcover.proof import report as proof_report
 
 REPORTS = ("source", "data_report", "metrics", "registration_report", "release_report")
+# Above this share of refused rows, the rest may tell another story than all of them.
+MANY_REFUSED = 0.05
 
 
 def collect(case: str, run_id: str) -> dict:
@@ -36,7 +38,11 @@ def lines(facts: dict) -> list[str]:
 
 def _rows_line(facts: dict) -> str:
     data = facts["data_report"]
-    return f"{data['rows']} raw = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
+    line = f"{data['rows']} raw = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
+    if data["quarantined"] <= MANY_REFUSED * data["rows"] or not data["rejections"]:
+        return line
+    reason, count = max(data["rejections"].items(), key=lambda item: item[1])
+    return f"{line}\nwarning: {data['quarantined'] / data['rows']:.0%} of the rows are refused, {count} of them since {reason[:120]}"
 
 
 def _primary(facts: dict) -> dict:
