@@ -185,6 +185,7 @@ def test_the_librarys_wheel_holds_the_library_alone_and_helps_without_anything_e
     assert {name.partition("/")[0] for name in names} == {
         "hardcover",
         f"hardcover-{hardcover.__version__}.dist-info",
+        f"hardcover-{hardcover.__version__}.data",
     }
     assert {
         "hardcover/py.typed",

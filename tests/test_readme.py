@@ -108,36 +108,3 @@ def test_the_wheel_is_installed_called_and_imported_as_shown(finished, tmp_path)
 
     assert shown.stdout.startswith("Prediction(score=0.0")
     assert '"contributions"' in found.stdout
-
-
-def test_the_column_mapping_as_shown_reads_a_file(place, ai4i_csv, tmp_path, checkout):
-    import pandas as pd
-    import yaml
-
-    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
-    mapping = yaml.safe_load(text)["maintenance"]["column_mapping"]["my_plant"]
-    rows = pd.read_csv(ai4i_csv)
-    made = pd.DataFrame(
-        {
-            "id": rows["UDI"],
-            "grade": rows["Type"],
-            "t_air": rows["Air temperature [K]"] - 273.15,
-            "t_proc": rows["Process temperature [K]"] - 273.15,
-            "rpm": rows["Rotational speed [rpm]"],
-            "torque": rows["Torque [Nm]"] / 1.3558179483314004,
-            "wear_min": rows["Tool wear [min]"],
-            "failed": rows["Machine failure"],
-        }
-    )
-    assert set(made) <= {rule if isinstance(rule, str) else rule["column"] for rule in mapping.values()}
-    made.to_csv(tmp_path / "mine.csv", index=False)
-    (checkout.folder / "conf" / "local" / "parameters_maintenance.yml").write_text(text)
-
-    checkout.call(
-        place,
-        *("hardcover", "run", "maintenance", "--pipeline", "--env", "local", "--stage", "data"),
-        *("--data", tmp_path / "mine.csv"),
-    )
-
-    report = place.read("08_reporting", "data_report.json")
-    assert report["clean"] == len(rows)

@@ -5,7 +5,7 @@ import pandera.pandas as pa
 import pytest
 
 from hardcover.errors import DataError, HardcoverError
-from hardcover.ingest import quarantine, schema
+from hardcover.ingest import quarantine, schema, waivers
 
 
 def column(role: str = "input", checks=None, **options) -> pa.Column:
@@ -160,13 +160,13 @@ def test_an_ingredient_is_part_of_a_record_and_marked_as_none_of_the_models_inpu
 
 
 def test_a_waived_leak_is_an_input_and_no_other_is():
-    waived = schema.waived(LEAKING, {"late": "known at noon", "why": "a forecast"})
+    waived = waivers.waived(LEAKING, {"late": "known at noon", "why": "a forecast"})
     assert list(schema.to_json_schema(waived)["properties"]) == ["low", "day", "late", "why"]
-    assert schema.waived(LEAKING, {}) == LEAKING
+    assert waivers.waived(LEAKING, {}) == LEAKING
 
 
 @pytest.mark.parametrize(
-    ("waivers", "said"),
+    ("given", "said"),
     [
         ({"lat": "known"}, "unknown column 'lat'"),
         ({"low": "known"}, "no leak but has the role 'input'"),
@@ -175,6 +175,6 @@ def test_a_waived_leak_is_an_input_and_no_other_is():
         ({"note": "known"}, "text, which is no input"),
     ],
 )
-def test_a_waiver_that_means_nothing_is_refused(waivers, said):
+def test_a_waiver_that_means_nothing_is_refused(given, said):
     with pytest.raises(HardcoverError, match=said):
-        schema.waived(LEAKING, waivers)
+        waivers.waived(LEAKING, given)

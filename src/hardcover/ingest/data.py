@@ -16,19 +16,20 @@ from hardcover.ingest import raw_files, splits
 from hardcover.ingest import schema as schemas
 from hardcover.ingest import units as conversions
 from hardcover.ingest.raw_files import FILE, ROW
+from hardcover.ingest.waivers import waived
 
 LATE = pd.Timedelta(hours=1)
 
 
 def describe(waivers: dict[str, str], *, table: dict) -> dict:
-    """Return the JSON Schema of one raw record; ``waivers`` as `schema.waived` takes them.
+    """Return the JSON Schema of one raw record; ``waivers`` as `waivers.waived` takes them.
 
     Raises
     ------
     HardcoverError
-        As `schema.waived` does.
+        As `waivers.waived` does.
     """
-    return schemas.to_json_schema(schemas.waived(table, waivers))
+    return schemas.to_json_schema(waived(table, waivers))
 
 
 def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:

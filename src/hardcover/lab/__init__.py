@@ -5,6 +5,9 @@ A wheel of the library enables the server extension for its environment alone, b
 
 from typing import Any
 
+# Jupyter Server and JupyterLab call what is here; `%load_ext hardcover` is the way to the rest.
+__all__: list[str] = []
+
 
 def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "hardcover.lab"}]

@@ -13,7 +13,7 @@ from hardcover.errors import HardcoverError, SourceError
 from hardcover.inspection import report
 from hardcover.project import cases, exported
 from hardcover.store import disk
-from hardcover.template import notebooks, plan, stamped
+from hardcover.template import answers, notebooks, plan, stamped
 from hardcover.template.plan import Proposal
 
 # Files of up to so many bytes in all come along; larger ones stay where they are.
@@ -82,7 +82,7 @@ def propose(
     SourceError, DataError, UnknownName
         When the files cannot be read, no model can be asked, or a name is unknown.
     """
-    found = plan.overridden(report.inspect(files, target, say), task, split, time, entity)
+    found = answers.overridden(report.inspect(files, target, say), task, split, time, entity)
     if found.table.rows < 20:
         raise SourceError(
             f"{report.rows_of(found.table.rows)} too few to learn from and to measure on",

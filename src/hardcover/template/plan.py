@@ -1,9 +1,9 @@
 """What becomes of each column of a file in a case: its name there, its line in the schema, and how its cells are read."""
 
 import json
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from hardcover.errors import DataError, UnknownName
+from hardcover.errors import DataError
 from hardcover.ingest import any_dialect
 from hardcover.ingest.schema import RESERVED
 from hardcover.inspection.cells import PLAIN, WRITTEN
@@ -132,7 +132,7 @@ def of(found: Inspection) -> Proposal:
             planned.append(Planned(column.name, name, "context", line, column.evidence, reads, []))
         else:
             planned.append(_input(found, column, name))
-        if _reads_as_days(column) and planned[-1].part == "context":
+        if reads_as_days(column) and planned[-1].part == "context":
             planned.append(_day(column, name, any_dialect.identifier(f"{name}_day", taken), question.split))
             taken.add(planned[-1].name)
     if not any(column.part == "input" for column in planned):
@@ -155,7 +155,8 @@ def of(found: Inspection) -> Proposal:
     )
 
 
-def _reads_as_days(column: Column) -> bool:
+def reads_as_days(column: Column) -> bool:
+    """Check whether a column holds times whose cells can be read one way."""
     return column.role == "date" and column.facts["days"] in any_dialect.DAYS
 
 
@@ -201,7 +202,7 @@ def _input(found: Inspection, column: Column, name: str) -> Planned:
         )
     if column.role in {"boolean", "categorical", "ordinal", "code"} and column.distinct <= MAX_LEVELS:
         return _category(found, column, name)
-    if _reads_as_days(column):
+    if reads_as_days(column):
         line = f'ingest.moment("context", {_quoted(column.evidence)})'
         return Planned(column.name, name, "context", line, column.evidence, column.facts["days"], [])
     if column.role == "date":
@@ -283,49 +284,3 @@ def _listed(values: list[str]) -> str:
 
 def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
-
-
-def overridden(
-    found: Inspection, task: str | None, split: str | None, time: str | None, entity: str | None
-) -> Inspection:
-    """Return an inspection whose question has what the user said instead of what was found.
-
-    Raises
-    ------
-    UnknownName
-        When there is no such column, task or split.
-    """
-    from hardcover import tasks
-    from hardcover.ingest import splits
-
-    known = {column.name: column for column in found.columns}
-    for given in (time, entity):
-        if given is not None and given not in known:
-            raise UnknownName("column", given, list(known))
-    if time is not None and not _reads_as_days(known[time]):
-        raise DataError(
-            f"its cells do not read as times: {known[time].evidence}",
-            f"--time {time!r}",
-            "Name a column of dates whose order of day and month can be told; or add the case without --time, and make times in 'unify'.",
-        )
-    if task is not None and task not in tasks.NAMES:
-        raise UnknownName("task", task, tasks.NAMES)
-    if split is not None and split not in splits.POLICIES:
-        raise UnknownName("split", split, splits.POLICIES)
-    question = found.question
-    assert question is not None, "a question needs a target"
-    changes: dict[str, Any] = {}
-    if task is not None:
-        changes |= {"task": task, "why": "as said"}
-    if time is not None:
-        changes |= {"time": time, "split": "time", "why_split": f"by {time}, as said"}
-    if entity is not None:
-        both = time is not None
-        changes |= {
-            "entity": entity,
-            "split": "entity_time" if both else "entity",
-            "why_split": f"by {entity}, as said",
-        }
-    if split is not None:
-        changes |= {"split": split, "why_split": "as said"}
-    return found._replace(question=question._replace(**changes))
