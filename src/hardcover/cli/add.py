@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hardcover import settings
@@ -39,6 +41,12 @@ def add_questions(parser: argparse.ArgumentParser, required: bool) -> None:
     )
     parser.add_argument("--time", metavar="COLUMN", help="when a row happened: split by it")
     parser.add_argument("--entity", metavar="COLUMN", help="what a row is about: its rows stay in one part")
+    parser.add_argument(
+        "--tune",
+        type=float,
+        metavar="MINUTES",
+        help="then try a few settings for the trees, as 'hardcover tune' does",
+    )
     parser.add_argument("--yes", action="store_true", help="take what is proposed without asking")
 
 
@@ -60,9 +68,19 @@ def do(options: argparse.Namespace) -> int:
                 ensure_ascii=False,
             )
         )
+    else:
+        print(f"\nwritten: {', '.join(shown)}\nnext: hardcover run {options.name}")
+    return tune(root, options.name, options.tune)
+
+
+def tune(root: Path, case: str, minutes: float | None) -> int:
+    """Tune a case that was just written, where it was asked for; returns the exit code."""
+    if not minutes:
         return 0
-    print(f"\nwritten: {', '.join(shown)}\nnext: hardcover run {options.name}")
-    return 0
+    program = Path(sys.executable).with_name("hardcover")
+    command = [str(program), "tune", case, "--minutes", str(minutes)]
+    # What it prints is for people; standard output may be somebody's JSON.
+    return subprocess.run(command, cwd=root, stdout=sys.stderr, check=False).returncode
 
 
 def proposed(options: argparse.Namespace) -> Any:

@@ -20,6 +20,7 @@ COMMANDS = {
     "add": "add",
     "upgrade": "upgrade",
     "run": "run",
+    "tune": "tune",
     "lineage": "lineage",
     "prove": "prove",
     "release": "release",

@@ -48,4 +48,4 @@ def do(options: argparse.Namespace) -> int:
         print(json.dumps({"project": str(folder), **shown}, indent=2, ensure_ascii=False))
     else:
         print(f"\nwritten: {options.name}\nnext: cd {options.name} && make run && make test")
-    return 0
+    return adding.tune(folder, folder.name, options.tune if options.data else None)

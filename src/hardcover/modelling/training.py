@@ -1,5 +1,7 @@
 """Fit gradient-boosted trees. The same rows, parameters and libraries give the same model, byte for byte."""
 
+from collections.abc import Callable, Sequence
+
 import lightgbm as lgb
 import numpy as np
 import pandas as pd
@@ -72,14 +74,27 @@ def boost_jointly(
     rows, parts
         Rows, and folds of them: positions to learn from and to measure on.
     """
-    settings, stop = (
-        _settings(training, feature_plan, task, len(rows)),
-        lgb.early_stopping(training["early_stopping"], verbose=False),
+    means, _ = history(rows, parts, feature_plan, training, task)
+    settings = _settings(training, feature_plan, task, len(rows))
+    return lgb.train(settings, _dataset(rows, feature_plan), len(means))
+
+
+def history(
+    rows: Rows,
+    parts: list[tuple[np.ndarray, np.ndarray]],
+    feature_plan: dict,
+    training: dict,
+    task: Task,
+    callbacks: Sequence[Callable] = (),
+) -> tuple[list[float], list[float]]:
+    """Return mean and standard deviation over folds of the loss after each round, up to the best one."""
+    settings = _settings(training, feature_plan, task, len(rows))
+    stop = lgb.early_stopping(training["early_stopping"], verbose=False)
+    found = lgb.cv(
+        settings, _dataset(rows, feature_plan), training["rounds"], folds=parts, callbacks=[stop, *callbacks]
     )
-    found = lgb.cv(settings, _dataset(rows, feature_plan), training["rounds"], folds=parts, callbacks=[stop])
-    (history, *_) = found.values()
-    rounds = len(np.asarray(history))
-    return lgb.train(settings, _dataset(rows, feature_plan), rounds)
+    means, deviations = (np.asarray(values, dtype=np.float64).tolist() for values in found.values())
+    return means, deviations
 
 
 def _settings(training: dict, feature_plan: dict, task: Task, rows: int) -> dict:
