@@ -211,7 +211,7 @@ def main() -> None:
     options = parser.parse_args()
     results = {}
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder) / "first_models"
+        project = Path(folder) / "twelve_tables"
         new.stamp(project, project.name, example=False)
         sys.path.insert(0, str(project / "src"))
         for name in options.names or TABLES:

@@ -38,8 +38,8 @@ def test_the_best_is_the_least_loss_and_of_a_ranking_the_most_gain():
         Tried("b", {"x": 1}, 0.4, 0.1, 9, 1.0),
         Tried("c", {"x": 2}, 0.4, 0.1, 9, 1.0),
     ]
-    assert portfolio.best(found, "binary").name == "b"
-    assert portfolio.best(found, "ranking").name == "a"
+    assert portfolio.best(found, greater_is_better=False).name == "b"
+    assert portfolio.best(found, greater_is_better=True).name == "a"
 
 
 @pytest.mark.parametrize("task", ["binary", "ranking"])

@@ -26,9 +26,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def do(options: argparse.Namespace) -> int:
     """Run data and features where they changed, try, and write what won."""
+    from hardcover import tasks
     from hardcover.execution import run
     from hardcover.execution.request import Request
-    from hardcover.modelling import portfolio
+    from hardcover.modelling import portfolio, training
     from hardcover.project import cases
     from hardcover.project.case import Case
 
@@ -36,14 +37,17 @@ def do(options: argparse.Namespace) -> int:
     request = Request(cases=[options.case], stages=["data", "features"], env=options.env, export=True)
     run.run(request, progress.say)
     case = Case(options.case, options.env)
-    task, trees = case.parameter("task"), case.parameter("training")
-    asked = (case.load("features"), case.load("feature_plan"), trees, case.parameter("split"), task)
-    found = list(portfolio.tried(*asked, options.minutes, partial(progress.say, transient=True)))
+    kind, trees = tasks.of(case.parameter("task")), case.parameter("training")
+    measure, _ = training.measured(
+        case.load("features"), case.load("feature_plan"), trees, case.parameter("split"), kind
+    )
+    say = partial(progress.say, transient=True)
+    found = list(portfolio.tried(measure, tuple(portfolio.PORTFOLIO), options.minutes, say))
     progress.clear()
-    best = portfolio.best(found, task)
+    best = portfolio.best(found, kind.loss_is_gain)
     lines = [
         f"    {name}: {json.dumps(value)}"
-        for name, value in {**best.settings, "stopping": "joint"}.items()
+        for name, value in {**portfolio.with_more_rounds(trees, best.settings), "stopping": "joint"}.items()
         if trees.get(name) != value
     ]
     file = settings.project_root() / "conf" / "base" / f"parameters_{options.case}.yml"
@@ -53,8 +57,8 @@ def do(options: argparse.Namespace) -> int:
             json.dumps({"tried": [each._asdict() for each in found], "best": best.name, "written": written})
         )
         return 0
-    head = ["settings", "loss in folds", "standard error", "rounds", "seconds"]
-    rows = [[e.name, f"{e.loss:.5g}", f"{e.error:.2g}", str(e.rounds), f"{e.seconds:.0f}"] for e in found]
+    head = ["settings", "loss in folds", "deviation", "rounds", "seconds"]
+    rows = [[e.name, f"{e.loss:.5g}", f"{e.deviation:.2g}", str(e.rounds), f"{e.seconds:.0f}"] for e in found]
     print("\n".join(tables.aligned([head, *rows])))
     if not best.settings:
         print("\nnothing is better than what is configured")

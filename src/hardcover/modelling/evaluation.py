@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from hardcover import tasks
 from hardcover.errors import DataError
-from hardcover.modelling import folds
-from hardcover.modelling.training import boost, rows_of, scores
+from hardcover.modelling import folds, portfolio
+from hardcover.modelling.training import JOINT, boost, rows_of, scores
 from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
@@ -143,11 +143,12 @@ def evaluate(
     predictions = features.loc[features["split"] == "holdout", columns].reset_index(drop=True)
     names = score_columns(decision.get("classes", []))
     predictions = predictions.assign(**dict(zip(names, score.reshape(len(rows), -1).T, strict=True)))
-    learned = ["train", "validation"] if training["stopping"] == "joint" else ["train"]
+    learned = ["train", "validation"] if training["stopping"] in JOINT else ["train"]
     train = rows_of(features[features["split"].isin(learned)], feature_plan, kind)
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     baselines = kind.baselines(train, rows, categories) | last_value(features, feature_plan, kind)
-    shared = (features, feature_plan, training, evaluation, split, kind, costs)
+    options = portfolio.settings_of(model, training)
+    shared = (features, feature_plan, options, evaluation, split, kind, costs)
     metrics = {
         "task": kind.name,
         "primary": kind.primary._asdict(),

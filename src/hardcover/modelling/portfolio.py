@@ -1,39 +1,37 @@
 """A small portfolio of settings for the trees, tried in folds of the rows that a model learns from; the holdout is never seen.
 
-Each was good on many tables: LightGBM's own defaults with AutoGluon's learning rate, and two of AutoGluon's portfolio of December 2025
-(``_r177`` and ``_r163`` of ``zeroshot_portfolio_cpu_2025_12_18``), besides the settings of ``conf/``, which come first.
+Each was good on many tables: small trees on some of the features, and two of AutoGluon's portfolio of December 2025 (``_r177`` and
+``_r163`` of ``zeroshot_portfolio_cpu_2025_12_18``), besides the settings of ``conf/``, which come first.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import lightgbm as lgb
-import pandas as pd
-
-from hardcover import tasks
-from hardcover.modelling import folds, training
 
 CONFIGURED = "as configured"
 PORTFOLIO: dict[str, dict[str, Any]] = {
-    "LightGBM's own": {
-        "learning_rate": 0.05, "num_leaves": 31, "min_data_in_leaf": 20, "bagging_fraction": 1.0, "min_sum_hessian_in_leaf": 0.001,
-    },
     "small trees, some of the features": {
-        "learning_rate": 0.03, "num_leaves": 10, "min_data_in_leaf": 20, "feature_fraction": 0.6, "bagging_fraction": 0.8, "rounds": 3000,
+        "learning_rate": 0.03, "num_leaves": 10, "min_data_in_leaf": 20, "feature_fraction": 0.6, "bagging_fraction": 0.8,
     },
     "thresholds by chance": {
         "learning_rate": 0.018, "num_leaves": 39, "extra_trees": True, "feature_fraction": 0.462, "bagging_fraction": 0.877, "bagging_freq": 1,
         "min_data_in_leaf": 3, "lambda_l1": 0.238, "lambda_l2": 0.355, "min_data_per_group": 9, "cat_smooth": 15.4, "cat_l2": 0.342,
-        "max_cat_to_onehot": 16, "rounds": 3000,
+        "max_cat_to_onehot": 16,
     },
     "large trees, half of the features": {
         "learning_rate": 0.0114, "num_leaves": 84, "feature_fraction": 0.528, "bagging_fraction": 0.978, "bagging_freq": 1, "min_data_in_leaf": 3,
         "lambda_l1": 0.027, "lambda_l2": 0.838, "min_data_per_group": 75, "cat_smooth": 0.0093, "cat_l2": 0.155, "max_cat_to_onehot": 42,
-        "rounds": 3000,
     },
 }  # fmt: skip
-FOLDS = 5
+# They learn slowly, so they get so many times the rounds of ``conf/``.
+MORE_ROUNDS = 3
+# Those that take no longer than what is configured.
+QUICK = tuple(PORTFOLIO)[:2]
+
+# Of settings and callbacks, the mean and the standard deviation over folds of the loss after each round, up to the best one.
+Measure = Callable[[dict[str, Any], Sequence[Callable]], tuple[list[float], list[float]]]
 
 
 class Tried(NamedTuple):
@@ -43,8 +41,8 @@ class Tried(NamedTuple):
     ----------
     name, settings
         Of `PORTFOLIO`, or `CONFIGURED` and nothing.
-    loss, error
-        The mean over the folds of the metric that rounds are stopped by, at the best round, and its standard error.
+    loss, deviation
+        The mean over the folds of the metric that rounds are stopped by, at the best round, and its standard deviation.
     rounds, seconds
         The best number of rounds, and how long it took.
     """
@@ -52,53 +50,58 @@ class Tried(NamedTuple):
     name: str
     settings: dict[str, Any]
     loss: float
-    error: float
+    deviation: float
     rounds: int
     seconds: float
 
 
 def tried(
-    features: pd.DataFrame,
-    feature_plan: dict,
-    options: dict,
-    split: dict,
-    task: str,
-    minutes: float,
-    say: Callable[[str], None],
+    measure: Measure,
+    names: Sequence[str] = QUICK,
+    minutes: float | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Tried]:
-    """Yield what each set of settings comes to, as long as there is time; the configured ones first, whatever they take.
+    """Yield what each set of settings comes to, the configured ones first.
 
     Parameters
     ----------
-    features, feature_plan
-        As the features stage makes them.
-    options, split, task
-        ``training``, ``split`` and ``task`` of ``conf/``.
+    measure
+        Measures settings in folds.
+    names
+        Keys of `PORTFOLIO`.
     minutes
-        After so many no other set begins, and a running one ends with the rounds that it has.
+        After so many no other set begins, and a running one ends with the rounds that it has, but for the configured one; None: all.
     say
         What is told of each before it begins.
     """
-    kind = tasks.of(task)
-    used = features[features["split"].isin(["train", "validation"])]
-    rows = training.rows_of(used, feature_plan, kind)
-    parts = folds.folds(used, rows, feature_plan, split, kind, FOLDS, options["seed"])
-    deadline = time.monotonic() + 60 * minutes
-    for name, settings in {CONFIGURED: {}, **PORTFOLIO}.items():
-        if settings and time.monotonic() > deadline:
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    for name, settings in {CONFIGURED: {}, **{name: PORTFOLIO[name] for name in names}}.items():
+        if settings and deadline is not None and time.monotonic() > deadline:
             return
         say(f"trying {name}")
         started = time.monotonic()
-        stop = [_until(deadline)] if settings else []
-        means, deviations = training.history(rows, parts, feature_plan, {**options, **settings}, kind, stop)
-        error = deviations[-1] / len(parts) ** 0.5
-        yield Tried(name, settings, means[-1], error, len(means), time.monotonic() - started)
+        stop = [_until(deadline)] if settings and deadline is not None else []
+        means, deviations = measure(settings, stop)
+        yield Tried(name, settings, means[-1], deviations[-1], len(means), time.monotonic() - started)
 
 
-def best(found: list[Tried], task: str) -> Tried:
+def best(found: Sequence[Tried], greater_is_better: bool) -> Tried:
     """Return the best of those that were tried; of equals the first."""
-    sign = -1 if tasks.of(task).name == "ranking" else 1
-    return min(found, key=lambda each: sign * each.loss)
+    return min(found, key=lambda each: -each.loss if greater_is_better else each.loss)
+
+
+def settings_of(model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``training`` of ``conf/`` with what LightGBM's text model says of the settings that a portfolio sets."""
+    known = lgb.Booster(model_str=model).params
+    for settings in PORTFOLIO.values():
+        if settings.items() <= known.items():
+            return with_more_rounds(options, settings)
+    return options
+
+
+def with_more_rounds(options: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Return ``training`` of ``conf/`` with the settings of a portfolio, and the rounds that these take."""
+    return {**options, **settings, "rounds": MORE_ROUNDS * options["rounds"]} if settings else options
 
 
 def _until(deadline: float) -> Callable:

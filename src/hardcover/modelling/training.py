@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 
 from hardcover import tasks
-from hardcover.modelling import folds, rounding
+from hardcover.modelling import folds, portfolio, rounding
 from hardcover.tasks import Rows, Task
 
 # Parameters of ``training`` that are not LightGBM's.
 OURS = ("rounds", "early_stopping", "stopping", "leaf_bits", "max_score_error", "max_metric_loss")
+# Ways to stop that learn from training and validation rows together.
+JOINT = ("joint", "portfolio")
 # With few rows, large trees learn them by heart.
 FEW_ROWS, FEW_LEAVES = 1000, 15
 
@@ -63,20 +65,36 @@ def boost(train: Rows, validation: Rows, feature_plan: dict, training: dict, tas
 
 
 def boost_jointly(
-    rows: Rows, parts: list[tuple[np.ndarray, np.ndarray]], feature_plan: dict, training: dict, task: Task
+    features: pd.DataFrame, feature_plan: dict, training: dict, split: dict, task: Task
 ) -> lgb.Booster:
-    """Find the number of rounds that is best over folds together, then fit all rows for as many.
+    """Find the number of rounds that is best over folds together, then fit all rows of training and validation for as many.
 
-    One model from all rows, with a steadier stop than one validation part gives (RealMLP paper, arXiv 2407.04491, table B.3).
-
-    Parameters
-    ----------
-    rows, parts
-        Rows, and folds of them: positions to learn from and to measure on.
+    One model from all rows, with a steadier stop than one validation part gives (RealMLP paper, arXiv 2407.04491, table B.3). With
+    ``stopping: portfolio``, of the settings that are best in these folds.
     """
-    means, _ = history(rows, parts, feature_plan, training, task)
-    settings = _settings(training, feature_plan, task, len(rows))
-    return lgb.train(settings, _dataset(rows, feature_plan), len(means))
+    measure, rows = measured(features, feature_plan, training, split, task)
+    names = portfolio.QUICK if training["stopping"] == "portfolio" else ()
+    chosen = portfolio.best(list(portfolio.tried(measure, names)), task.loss_is_gain)
+    settings = _settings({**training, **chosen.settings}, feature_plan, task, len(rows))
+    return lgb.train(settings, _dataset(rows, feature_plan), chosen.rounds)
+
+
+def measured(
+    features: pd.DataFrame, feature_plan: dict, training: dict, split: dict, task: Task
+) -> tuple[portfolio.Measure, Rows]:
+    """Return what measures settings in folds of the rows that a model learns from, and these rows."""
+    used = features[features["split"].isin(["train", "validation"])]
+    rows = rows_of(used, feature_plan, task)
+    if rows.query is not None:
+        order = np.argsort(rows.query, kind="stable")
+        used, rows = used.iloc[order], rows.take(order)
+    parts = folds.folds(used, rows, feature_plan, split, task, 5, training["seed"])
+
+    def measure(settings: dict, callbacks: Sequence[Callable]) -> tuple[list[float], list[float]]:
+        options = portfolio.with_more_rounds(training, settings)
+        return history(rows, parts, feature_plan, options, task, callbacks)
+
+    return measure, rows
 
 
 def history(
@@ -132,8 +150,8 @@ def fit(
         As the features stage makes them.
     training, costs, split, task
         Of ``conf/``. ``training`` has LightGBM's own parameters, and ``rounds`` at most, ``early_stopping`` after rounds without a
-        better loss, ``stopping`` by the ``validation`` part or ``joint`` over folds of it and the training rows, ``leaf_bits``
-        and the bounds of ``rounding.compressed``.
+        better loss, ``stopping`` by the ``validation`` part, ``joint`` over folds of it and the training rows, or by a ``portfolio``
+        of settings over these folds, ``leaf_bits`` and the bounds of ``rounding.compressed``.
 
     Returns
     -------
@@ -146,14 +164,8 @@ def fit(
         When that is more than ``conf/`` allows.
     """
     kind = tasks.of(task)
-    if training["stopping"] == "joint":
-        used = features[features["split"].isin(["train", "validation"])]
-        rows = rows_of(used, feature_plan, kind)
-        if rows.query is not None:
-            order = np.argsort(rows.query, kind="stable")
-            used, rows = used.iloc[order], rows.take(order)
-        parts = folds.folds(used, rows, feature_plan, split, kind, 5, training["seed"])
-        booster = boost_jointly(rows, parts, feature_plan, training, kind)
+    if training["stopping"] in JOINT:
+        booster = boost_jointly(features, feature_plan, training, split, kind)
     else:
         train, validation = (rows_of(features, feature_plan, kind, part) for part in ("train", "validation"))
         booster = boost(train, validation, feature_plan, training, kind)

@@ -65,11 +65,14 @@ class Task(ABC):
         The metric that models are compared by.
     has_classes
         Whether the target is one of a few classes, whose shares a split keeps.
+    loss_is_gain
+        Whether more is better of what rounds are stopped by, as of a ranking's NDCG.
     """
 
     name: str
     primary: Metric
     has_classes = False
+    loss_is_gain = False
 
     @abstractmethod
     def settings(self, classes: list) -> dict[str, Any]:

@@ -16,6 +16,7 @@ class Ranking(Task):
 
     name = "ranking"
     primary = Metric("ndcg_at_10", "NDCG@10", "NDCG@10", greater_is_better=True)
+    loss_is_gain = True
 
     def settings(self, classes: list) -> dict[str, Any]:
         """Return LightGBM's objective, LambdaRank (Burges et al. 2006)."""

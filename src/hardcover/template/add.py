@@ -185,7 +185,7 @@ def _parameters(case: str, proposal: Proposal) -> str:
     text += [
         "",
         "  training:",
-        "    stopping: joint     # over folds; then one model learns from training and validation rows",
+        "    stopping: portfolio   # of three settings, the best over folds; then one model learns from training and validation rows",
     ]
     leak = next((column.name for column in proposal.planned if column.part == "leak"), None)
     if leak:
