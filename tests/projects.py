@@ -77,7 +77,12 @@ def regression() -> Table:
     more = '    "patient": ingest.text("entity", "who"),\n    "seen": ingest.moment("time", "when", nullable=False),'
     schema = _schema(rows, 'ingest.measured("1", 0, 1000, "progression", role="target")', more)
     split = {"by": "time", "gap": 3}
-    return Table(rows, schema, "def both(x2, x3):\n    return x2 + x3", {"split": split, "training": {"stopping": "portfolio"}})
+    return Table(
+        rows,
+        schema,
+        "def both(x2, x3):\n    return x2 + x3",
+        {"split": split, "training": {"stopping": "portfolio"}},
+    )
 
 
 def count() -> Table:
