@@ -18,6 +18,8 @@ from hardcover.template.plan import Proposal
 
 # Files of up to so many bytes in all come along; larger ones stay where they are.
 MAX_COPIED, DELIVERED = 500_000_000, Path("data", "01_raw", "delivered")
+# Up to so many rows a portfolio of settings is tried at once; `hardcover tune` tries one whenever it is asked to.
+MAX_TRIED = 20_000
 _RESERVED = {cases.SHARED, "test", "tests", "conf", "data", "src"}
 _SMALL = """# Small and fast: few trees, few resamples.
 {case}:
@@ -167,6 +169,15 @@ def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Pat
     ]
 
 
+def _stopping(proposal: Proposal) -> str:
+    """Return how rounds are stopped: a portfolio where it takes a minute or two, and under a split by time, where it wins most."""
+    question = proposal.question
+    few = proposal.rows <= MAX_TRIED or question.split in {"time", "entity_time"}
+    if question.task != "multiclass" and few:
+        return "portfolio   # of three settings the best over folds; then one model learns from training and validation rows"
+    return "joint       # over folds; then one model learns from training and validation rows"
+
+
 def _parameters(case: str, proposal: Proposal) -> str:
     question = proposal.question
     used = {column.name: column.source for column in proposal.planned if column.part not in {"unused", "day"}}
@@ -185,7 +196,7 @@ def _parameters(case: str, proposal: Proposal) -> str:
     text += [
         "",
         "  training:",
-        "    stopping: portfolio   # of three settings, the best over folds; then one model learns from training and validation rows",
+        f"    stopping: {_stopping(proposal)}",
     ]
     leak = next((column.name for column in proposal.planned if column.part == "leak"), None)
     if leak:

@@ -106,9 +106,12 @@ def texts(name: str, example: bool, proposals: dict[str, Proposal]) -> dict[str,
         path.replace(theirs, name): (FILES / path).read_text(encoding="utf-8").replace(theirs, name)
         for path in copied
     }
+    first = case if example else next(iter(proposals), name)
+    for path in _notebooks(MODEL):
+        # The shared notebooks open on the project's own case.
+        made[path] = made[path].replace(f'case = \\"{case}\\"', f'case = \\"{first}\\"')
     made |= {f"conf/{environment}/.gitkeep": "" for environment in ("base", "ci", "local", "production")}
     made |= {f"data/{layer}/.gitkeep": "" for layer in LAYERS}
-    first = case if example else next(iter(proposals), name)
     made |= {
         f"src/{name}/__init__.py": f'"""The project {name}."""\n',
         "pyproject.toml": _pyproject(name, example, proposals),

@@ -91,7 +91,7 @@ class Proposal(NamedTuple):
         facts |= {
             "question": Question(**facts["question"]),
             "planned": [Planned(**each) for each in facts["planned"]],
-            "made": [Made(**each) for each in facts["made"]],
+            "made": [Made(**each) for each in facts.get("made", [])],
             "data": tuple(facts["data"]),
         }
         return cls(**facts)
