@@ -14,10 +14,21 @@ from tests import projects
 CELLS = ["#| default_exp a.b", "x = 1", "y = x + 1", "", "z = y", "run()"]
 
 
-@given(st.lists(st.text(min_size=1).filter(str.strip), min_size=1, unique_by=str.strip))
+@given(
+    st.lists(
+        st.text(min_size=1).filter(str.strip),
+        min_size=1,
+    )
+)
 def test_cells_that_ran_from_top_to_bottom_are_in_order(cells):
     assert order.problems(cells, cells) == []
     assert order.problems(["old", *cells], cells) == []
+
+
+def test_cells_that_say_the_same_are_told_apart_by_when_they_ran():
+    cells = ["x = 1", "show()", "x = 2", "show()", "run()"]
+    assert order.problems(cells, cells) == []
+    assert order.problems(["x = 1", "show()", "show()", "x = 2", "run()"], cells) != []
 
 
 @given(st.permutations(range(4)))

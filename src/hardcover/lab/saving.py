@@ -56,7 +56,9 @@ def export(notebook: Path) -> Outcome:
         before = file.read_bytes() if file.exists() else None
         why = _nbdev(project, notebook)
         if why:
-            if before is not None:
+            if before is None:
+                file.unlink(missing_ok=True)
+            else:
                 file.write_bytes(before)
             return Outcome(REFUSED, module, why)
         return Outcome(SAME if file.read_bytes() == before else EXPORTED, module)

@@ -57,7 +57,9 @@ class ExportHandler(APIHandler):
 
 
 def attach(server: Any) -> None:
-    """Register the hook and the handler with a running Jupyter Server."""
+    """Register the hook and the handler with a running Jupyter Server; nothing where notebooks are no files of this machine."""
+    if not hasattr(server.contents_manager, "root_dir"):
+        return
     exports = Exports(server.log)
     server.contents_manager.register_post_save_hook(exports.saved)
     root = Path(server.contents_manager.root_dir)

@@ -31,21 +31,28 @@ def problems(history: Sequence[str], cells: Sequence[str]) -> list[str]:
     ]
     if not running:
         return ["the running cell is not in the notebook's file as it runs: the notebook is not saved"]
-    last = {source.strip(): count for count, source in enumerate(history, 1)}
+    above = [source.strip() for source in cells[: running[-1]]]
+    counts: dict[str, list[int]] = {}
+    for count, source in enumerate(history[:-1], 1):
+        counts.setdefault(source.strip(), []).append(count)
     found, latest = [], (0, 0)
-    for number, source in enumerate(cells[: running[-1]], 1):
-        source = source.strip()
+    for place, source in enumerate(above):
         if not source or source.startswith("#| default_exp"):
             continue
-        count = last.get(source)
-        if count is None:
-            found.append(f"code cell {number} has not run as it stands: {_first_line(source)}")
-        elif count < latest[1]:
+        # Of cells that say the same, the last run is the last one's, the run before it that of the one before.
+        later = above[place + 1 :].count(source)
+        ran = counts.get(source, [])
+        line = _first_line(source)
+        if not ran:
+            found.append(f"code cell {place + 1} has not run as it stands: {line}")
+            continue
+        count = ran[max(len(ran) - 1 - later, 0)]
+        if count < latest[1]:
             found.append(
-                f"code cell {number} ran as [{count}], before cell {latest[0]} above it as [{latest[1]}]: {_first_line(source)}"
+                f"code cell {place + 1} ran as [{count}], before cell {latest[0]} above it as [{latest[1]}]: {line}"
             )
         else:
-            latest = (number, count)
+            latest = (place + 1, count)
     return found[:MAX_NAMED]
 
 
