@@ -224,10 +224,11 @@ def test_ctrl_c_at_any_moment_leaves_nothing_or_all(small, tmp_path):
             os.killpg(process.pid, signal.SIGINT)
         texts = [process.communicate()[0] for process in processes]
         assert not [text for text in texts if "Traceback" in text], texts
-        if processes[0].returncode == 0:
+        # Between the last word and the end of a process there is a moment, too.
+        if "written: " in texts[0]:
             shutil.rmtree(tmp_path / "own")
         assert not list(tmp_path.iterdir()), texts[0]
-        if processes[1].returncode == 0:
+        if "written: " in texts[1]:
             assert (project / "notebooks" / "own").is_dir()
             for path in [path for path in _content(project) if path not in before]:
                 path.unlink()
@@ -247,4 +248,4 @@ def test_a_file_of_two_gigabytes_is_sampled_and_says_so(tmp_path):
     process = _start("inspect", file, "--target", "y", "--json")
     found = json.loads(process.communicate()[0])
     assert process.returncode == 0
-    assert any("larger than memory allows" in warning for warning in found["warnings"])
+    assert any("rows drawn at random" in warning for warning in found["warnings"])

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from hardcover import tasks
 from hardcover.errors import DataError
 from hardcover.modelling import folds, portfolio
-from hardcover.modelling.training import JOINT, boost, rows_of, scores
+from hardcover.modelling.training import JOINT, boost, rows_of, scores, side_by_side
 from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
@@ -76,16 +76,19 @@ def cross_validate(
         Whether to ignore entities and time, in one fold: what a careless split would have shown.
     """
     used = features[features["split"] != "unused"]
-    rows, found = rows_of(used, feature_plan, task), []
+    rows = rows_of(used, feature_plan, task)
     decision = task.decision(costs, task.classes(feature_plan["classes"] or None))
     shared = (feature_plan, split, task)
     parts = folds.folds(used, rows, *shared, evaluation["folds"], evaluation["seed"], random)
-    for learn, test in parts[:1] if random else parts:
+
+    def measured(part: tuple[np.ndarray, np.ndarray]) -> float:
+        learn, test = part
         inner, stop = _stop_rows(used.iloc[learn], rows.take(learn), shared, evaluation["seed"], random)
         booster = boost(rows.take(learn[inner]), rows.take(learn[stop]), feature_plan, options, task)
         tested = rows.take(test)
-        score = scores(booster, tested)
-        found.append(task.metrics(tested, score, decision, costs)[task.primary.name])
+        return task.metrics(tested, scores(booster, tested), decision, costs)[task.primary.name]
+
+    found = side_by_side(measured, parts[:1] if random else parts)
     name = task.primary.name
     return {"folds": len(found), f"{name}_mean": float(np.mean(found)), f"{name}_std": float(np.std(found))}
 

@@ -56,10 +56,7 @@ class Tried(NamedTuple):
 
 
 def tried(
-    measure: Measure,
-    names: Sequence[str] = QUICK,
-    minutes: float | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    measure: Measure, names: Sequence[str], minutes: float, say: Callable[[str], None]
 ) -> Iterator[Tried]:
     """Yield what each set of settings comes to, the configured ones first.
 
@@ -70,19 +67,23 @@ def tried(
     names
         Keys of `PORTFOLIO`.
     minutes
-        After so many no other set begins, and a running one ends with the rounds that it has, but for the configured one; None: all.
+        After so many no other set begins, and a running one ends with the rounds that it has, but for the configured one.
     say
         What is told of each before it begins.
     """
-    deadline = None if minutes is None else time.monotonic() + 60 * minutes
-    for name, settings in {CONFIGURED: {}, **{name: PORTFOLIO[name] for name in names}}.items():
-        if settings and deadline is not None and time.monotonic() > deadline:
+    deadline = time.monotonic() + 60 * minutes
+    for name in (CONFIGURED, *names):
+        if name != CONFIGURED and time.monotonic() > deadline:
             return
         say(f"trying {name}")
-        started = time.monotonic()
-        stop = [_until(deadline)] if settings and deadline is not None else []
-        means, deviations = measure(settings, stop)
-        yield Tried(name, settings, means[-1], deviations[-1], len(means), time.monotonic() - started)
+        yield one(measure, name, [] if name == CONFIGURED else [_until(deadline)])
+
+
+def one(measure: Measure, name: str, callbacks: Sequence[Callable] = ()) -> Tried:
+    """Return what one set of settings comes to, `CONFIGURED` or a key of `PORTFOLIO`."""
+    settings, started = PORTFOLIO.get(name, {}), time.monotonic()
+    means, deviations = measure(settings, callbacks)
+    return Tried(name, settings, means[-1], deviations[-1], len(means), time.monotonic() - started)
 
 
 def best(found: Sequence[Tried], greater_is_better: bool) -> Tried:
