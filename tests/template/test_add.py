@@ -132,7 +132,7 @@ def test_a_failed_export_leaves_nothing_behind(small, monkeypatch):
     before = _files(project)
     proposal = add.propose([str(file)], "late")
 
-    def stopped(root):
+    def stopped(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(add.exported, "export", stopped)

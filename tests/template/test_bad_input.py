@@ -171,7 +171,9 @@ def small(tmp_path_factory):
     """Return a file, and a project to add it to."""
     folder = tmp_path_factory.mktemp("bad")
     (folder / "orders.csv").write_text(_rows("a,b,y", lambda n: f"{_number(n)},{_number(n)},{n % 2}", 200))
-    return folder / "orders.csv", projects.write(folder / "small", ["binary"])
+    project = projects.write(folder / "small", ["binary"])
+    projects.call(project, "nbdev-export")
+    return folder / "orders.csv", project
 
 
 def _start(*words, **options):

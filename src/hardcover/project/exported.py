@@ -94,15 +94,15 @@ def check(cases: Iterable[str]) -> None:
         raise HardcoverError("; ".join(found), "", fix)
 
 
-def export(root: Path | None = None) -> None:
-    """Export all notebooks of a project, by default of this one, as ``nbdev-export`` does.
+def export(root: Path | None = None, only: Path | None = None) -> None:
+    """Export all notebooks of a project, by default of this one, as ``nbdev-export`` does; or only those in one folder.
 
     Raises
     ------
     HardcoverError
         When that fails, with its last lines.
     """
-    command = [str(Path(sys.executable).parent / COMMAND)]
+    command = [str(Path(sys.executable).parent / COMMAND), *(["--path", str(only)] if only else [])]
     done = subprocess.run(
         command, cwd=root or settings.project_root(), capture_output=True, text=True, check=False
     )

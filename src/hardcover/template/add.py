@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 
+from hardcover import settings
 from hardcover.errors import HardcoverError, SourceError
 from hardcover.inspection import report
 from hardcover.project import cases, exported
@@ -60,7 +61,8 @@ def check_free(root: Path, case: str) -> None:
     """
     check_name(case, "case")
     places = [root / "conf" / name / f"parameters_{case}.yml" for name in ("base", "ci", "local")]
-    for place in (root / "notebooks" / case, *places):
+    module = root / "src" / settings.package_of(root) / case
+    for place in (root / "notebooks" / case, module, *places):
         if place.exists():
             raise HardcoverError(
                 f"there is a case {case!r} already", str(place), "Choose another name; nothing was written."
@@ -112,7 +114,17 @@ def write(root: Path, case: str, files: Sequence[str], proposal: Proposal) -> li
         local = {case: {"files": [str(place) for _, place in places]}}
         made[f"conf/local/parameters_{case}.yml"] = yaml.safe_dump(local, allow_unicode=True)
     written: list[Path] = []
+    package = root / "src" / settings.package_of(root)
+    # nbdev writes these anew in their places. To rename a copy back takes no room on a full disk.
+    indexes = {
+        path: path.with_name(f".{path.name}.kept")
+        for path in [*package.glob("_*.py"), *(root / "notebooks").glob("llms.txt")]
+    }
+    copied: list[Path] = []
     try:
+        for path, kept in indexes.items():
+            shutil.copyfile(path, kept)
+            copied.append(path)
         for file, here in places:
             if here == file:
                 continue
@@ -124,15 +136,22 @@ def write(root: Path, case: str, files: Sequence[str], proposal: Proposal) -> li
             path.parent.mkdir(parents=True, exist_ok=True)
             written.append(path)
             disk.write_atomically(path, text.encode("utf-8"))
-        exported.export(root)
+        exported.export(root, root / "notebooks" / case)
         stamped.note(root, case, proposal, texts(case, proposal))
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)
+        shutil.rmtree(package / case, ignore_errors=True)
+        for path in copied:
+            indexes[path].replace(path)
+        for kept in indexes.values():
+            kept.unlink(missing_ok=True)
         for folder in (root / "notebooks" / case, root / DELIVERED / case):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
         raise
+    for kept in indexes.values():
+        kept.unlink(missing_ok=True)
     return written
 
 
