@@ -27,6 +27,7 @@ from sklearn.metrics import log_loss, root_mean_squared_error
 
 from hardcover import tasks
 from hardcover.modelling import training
+from hardcover.project import exported
 from hardcover.tasks.base import scores_of
 from hardcover.template import new
 
@@ -215,6 +216,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "twelve_tables"
         new.stamp(project, project.name, example=False)
+        exported.export(project)
         sys.path.insert(0, str(project / "src"))
         for name in options.names or TABLES:
             results[name] = measure(project, name, options.tables.resolve(), options.minutes)

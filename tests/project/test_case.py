@@ -1,5 +1,6 @@
 """What a data scientist meets in a notebook: a case that shows its datasets, completes their names and loads any version."""
 
+import re
 import subprocess
 
 import nbformat
@@ -80,6 +81,6 @@ def test_make_lab_opens_the_project_as_root_and_keeps_outputs_out_of_git(checkou
     difference = checkout.git("diff", "--no-ext-diff", "--unified=0")
     assert '+    "edited = 1"' in difference
     assert len(difference) < 1000
-    by_cells = checkout.git("diff")
+    by_cells = re.sub(r"\x1b\[[0-9;]*m", "", checkout.git("diff"))
     assert "+  edited = 1" in by_cells
     assert "cells/" in by_cells

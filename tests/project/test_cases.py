@@ -62,7 +62,7 @@ def test_no_node_changes_what_it_is_given(here):
         (ingest.unify_files, (raw, source, mapping, {})),
         (ingest.quarantine_rows, (unified,)),
         (ingest.split_rows, (checked, split, "binary")),
-        (ingest.report_rows, (raw, source, clean, quarantine, how, mapping, "binary")),
+        (ingest.report_rows, (raw, source, clean, quarantine, how, mapping, "binary", {})),
     ):
         before = copy.deepcopy(arguments)
 

@@ -35,7 +35,9 @@ def table():
 
 @pytest.fixture
 def project(tmp_path):
-    return projects.write(tmp_path / "project", ["binary"])
+    folder = projects.write(tmp_path / "project", ["binary"])
+    projects.call(folder, "nbdev-export")
+    return folder
 
 
 def _add(project, *command, check=True):

@@ -45,8 +45,7 @@ def write(folder: Path, files: Sequence[str] = (), proposal: Proposal | None = N
         stamp(draft, name, example=proposal is None)
         if proposal is not None:
             add.write(draft, name, files, proposal)
-        else:
-            exported.export(draft)
+        exported.export(draft)
         draft.rename(folder)
     except OSError as error:
         raise StorageError(
