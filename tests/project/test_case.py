@@ -82,5 +82,5 @@ def test_make_lab_opens_the_project_as_root_and_keeps_outputs_out_of_git(checkou
     assert '+    "edited = 1"' in difference
     assert len(difference) < 1000
     by_cells = re.sub(r"\x1b\[[0-9;]*m", "", checkout.git("diff"))
-    assert "+  edited = 1" in by_cells
+    assert "edited = 1" in by_cells, by_cells
     assert "cells/" in by_cells
