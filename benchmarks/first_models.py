@@ -199,7 +199,7 @@ def table(results: dict[str, Result]) -> str:
     }
     return "\n".join(lines) + (
         f"\n\nMedian loss: {np.median(peers['AutoGluon']):.3f} of AutoGluon's, {np.median(peers['LightGBM']):.3f} of LightGBM's defaults; "
-        f"below those in {np.mean(peers['LightGBM'] < 1):.0%} of the tables."
+        f"below those in {np.mean(peers['LightGBM'] < 1):.0%} of the tables. {json.loads(KEPT.read_text()).get('remark', '')}"
     )
 
 
