@@ -7,6 +7,7 @@ import logging
 import pytest
 from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
 
+from hardcover.errors import HardcoverError
 from hardcover.lab import saving
 from hardcover.lab.server import Exports
 from tests import projects
@@ -137,7 +138,11 @@ def test_jupyter_servers_own_save_exports_and_a_failure_does_not_fail_the_save(s
 
 def test_a_module_that_cannot_be_written_is_said(notebook, monkeypatch):
     _add(notebook, "#| export\ny = 1")
-    monkeypatch.setattr(saving, "_nbdev", lambda *_: "OSError: [Errno 28] No space left on device")
+
+    def full(*_):
+        raise HardcoverError("cannot export the notebooks: OSError: [Errno 28] No space left on device")
+
+    monkeypatch.setattr(saving.exported, "export", full)
     before = _module(notebook).read_bytes()
     found = saving.export(notebook)
     assert found.state == "kept"

@@ -5,12 +5,12 @@ are followed from one statement to the next, in the order of the cells, without 
 """
 
 import ast
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from hardcover.errors import SourceError
+from hardcover.errors import HardcoverError, SourceError
+from hardcover.notebooks import cells
 
 FITS = {"fit_transform", "fit_resample", "fit_predict"}
 STATISTICS = {"mean", "median", "std", "var", "min", "max", "quantile", "mode", "sum"}
@@ -44,15 +44,12 @@ def find(file: Path) -> list[CodeLeak]:
 
 def _statements(file: Path) -> Iterator[tuple[str, ast.stmt]]:
     try:
-        text = file.read_text(encoding="utf-8")
         if file.suffix == ".ipynb":
-            cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-            parts = [
-                (f"code cell {number}, ", "".join(cell["source"])) for number, cell in enumerate(cells, 1)
-            ]
+            sources = cells.sources(file, "code")
+            parts = [(f"code cell {number}, ", source) for number, source in enumerate(sources, 1)]
         else:
-            parts = [("", text)]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            parts = [("", file.read_text(encoding="utf-8"))]
+    except (HardcoverError, OSError, ValueError) as error:
         raise SourceError(f"the code cannot be read: {error}", str(file)) from error
     for place, source in parts:
         # Lines that only IPython understands are no statements.
@@ -75,21 +72,11 @@ def _in_order(statements: list[tuple[str, ast.stmt]]) -> Iterator[CodeLeak]:
     for where, node in statements:
         if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Import | ast.ImportFrom):
             continue
-        names = {
-            each.id
-            for each in ast.walk(node)
-            if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load)
-        }
-        inherited = next((seen[name] for name in sorted(names) if name in seen), None)
+        inherited = next((seen[name] for name in sorted(_read(node)) if name in seen), None)
         split = _call(node, SPLITS)
         if split is not None:
-            given = {
-                each.id
-                for part in [*split.args, *(k.value for k in split.keywords)]
-                for each in ast.walk(part)
-                if isinstance(each, ast.Name)
-            }
-            for leak in {seen[name] for name in given if name in seen}:
+            given = [*split.args, *(keyword.value for keyword in split.keywords)]
+            for leak in {seen[name] for part in given for name in _read(part) if name in seen}:
                 if leak.where not in told:
                     told.add(leak.where)
                     yield leak._replace(split=f"{where}: {_name(split)}")
@@ -153,6 +140,12 @@ def _receiver(call: ast.Call) -> str:
 
 def _name(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+def _read(node: ast.AST) -> set[str]:
+    """Return the names whose values a piece of code reads."""
+    names = (each for each in ast.walk(node) if isinstance(each, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, ast.Load)}
 
 
 def _assigned(node: ast.stmt) -> Iterator[str]:

@@ -16,7 +16,7 @@ from IPython.display import display
 from hardcover import settings
 from hardcover.cli import tables
 from hardcover.errors import HardcoverError
-from hardcover.notebooks import order, stale_modules
+from hardcover.notebooks import front_end, stale_modules
 from hardcover.project import cases, shown
 
 USAGE = """%hardcover run [STAGE ...] [OPTIONS]    this case, exported first; options as 'hardcover run --help' lists them
@@ -38,7 +38,7 @@ def load(shell: Any) -> None:
     stale_modules.watch(settings.package_name())
     known = cases.names()
     if known:
-        notebook = order.path_of(shell)
+        notebook = front_end.notebook_of(shell)
         folder = notebook.resolve().parent.name if notebook else ""
         named = shell.user_ns.get("case")
         enter(shell, next((name for name in (folder, named) if name in known), known[0]))

@@ -1,18 +1,15 @@
 """The module of one notebook, exported when the notebook is saved."""
 
 import ast
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from hardcover import settings
 from hardcover.errors import HardcoverError
+from hardcover.notebooks import cells
 from hardcover.project import exported
 
 EXPORTED, SAME, REFUSED, NONE = "exported", "unchanged", "kept", "none"
-_DIRECTIVE = "#| export"
 
 
 class Outcome(NamedTuple):
@@ -44,34 +41,32 @@ def export(notebook: Path) -> Outcome:
         return Outcome(NONE)
     module = ""
     try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        if not any(exported.DIRECTIVE in "".join(cell["source"]) for cell in cells):
+        if not any(exported.DIRECTIVE in source for source in cells.sources(notebook)):
             return Outcome(NONE)
         target = exported.export_target(notebook)
         module = f"src/{settings.package_of(project)}/{target.replace('.', '/')}.py"
-        wrong = _unparsable(cells)
+        wrong = _unparsable(cells.sources(notebook, "code"))
         if wrong:
             return Outcome(REFUSED, module, wrong)
         file = project / module
         before = file.read_bytes() if file.exists() else None
-        why = _nbdev(project, notebook)
-        if why:
+        try:
+            exported.export(project, notebook.resolve())
+        except HardcoverError:
             if before is None:
                 file.unlink(missing_ok=True)
             else:
                 file.write_bytes(before)
-            return Outcome(REFUSED, module, why)
+            raise
         return Outcome(SAME if file.read_bytes() == before else EXPORTED, module)
-    except (HardcoverError, OSError, ValueError, KeyError, TypeError) as error:
+    except (HardcoverError, OSError) as error:
         return Outcome(REFUSED, module, str(error))
 
 
-def _unparsable(cells: list[dict]) -> str:
-    """Return which exported cell does not parse, and where; empty when all do."""
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    for number, cell in enumerate(code, 1):
-        source = "".join(cell["source"])
-        if not source.startswith(_DIRECTIVE):
+def _unparsable(sources: list[str]) -> str:
+    """Return which exported code cell does not parse, and where; empty when all do."""
+    for number, source in enumerate(sources, 1):
+        if not source.startswith(exported.EXPORT):
             continue
         try:
             ast.parse(source)
@@ -79,10 +74,3 @@ def _unparsable(cells: list[dict]) -> str:
             line = (error.text or "").strip()
             return f"code cell {number}, line {error.lineno}: {error.msg}: {line}"
     return ""
-
-
-def _nbdev(project: Path, notebook: Path) -> str:
-    """Export one notebook; returns what went wrong, empty when nothing did."""
-    command = [Path(sys.executable).with_name(exported.COMMAND), "--path", notebook.resolve()]
-    done = subprocess.run(list(map(str, command)), cwd=project, capture_output=True, text=True, check=False)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or ["it failed"])[-1]

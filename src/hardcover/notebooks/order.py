@@ -1,25 +1,23 @@
 """Whether the cells of a notebook ran as they stand in its file, from top to bottom."""
 
-import json
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+
+from hardcover.errors import HardcoverError
+from hardcover.notebooks import cells, front_end
 
 MAX_NAMED = 3
 ADVICE = "'Restart Kernel and Run All Cells' shows what CI will see."
 
 
-def problems(history: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """Say which cells above the running one did not run as they stand, or ran in another order.
+def problems(history: Sequence[str], sources: Sequence[str]) -> list[str]:
+    """Return which cells above the running one did not run as they stand, or ran in another order.
 
     Parameters
     ----------
     history
         The sources that the kernel ran, in the order of their execution counts; the last one is running.
-    cells
-        The sources of the notebook's code cells, in the order of its file.
+    sources
+        Those of the notebook's code cells, in the order of its file.
 
     Returns
     -------
@@ -27,11 +25,11 @@ def problems(history: Sequence[str], cells: Sequence[str]) -> list[str]:
         A sentence for each, at most `MAX_NAMED`; empty where the order is the file's.
     """
     running = [
-        place for place, source in enumerate(cells) if history and source.strip() == history[-1].strip()
+        place for place, source in enumerate(sources) if history and source.strip() == history[-1].strip()
     ]
     if not running:
         return ["the running cell is not in the notebook's file as it runs: the notebook is not saved"]
-    above = [source.strip() for source in cells[: running[-1]]]
+    above = [source.strip() for source in sources[: running[-1]]]
     counts: dict[str, list[int]] = {}
     for count, source in enumerate(history[:-1], 1):
         counts.setdefault(source.strip(), []).append(count)
@@ -67,42 +65,15 @@ def warn() -> list[str]:
 
     Only in a kernel that JupyterLab or VS Code started for a notebook.
     """
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    notebook = path_of(shell) if shell is not None else None
+    shell = front_end.shell()
+    notebook = front_end.notebook_of(shell) if shell is not None else None
     if notebook is None:
         return []
     try:
-        whole = json.loads(notebook.read_text(encoding="utf-8"))
-        cells = ["".join(cell["source"]) for cell in whole["cells"] if cell["cell_type"] == "code"]
-    except (OSError, ValueError, KeyError):
+        sources = cells.sources(notebook, "code")
+    except HardcoverError:
         return []
-    found = problems(shell.history_manager.input_hist_raw[1:], cells)
+    found = problems(shell.history_manager.input_hist_raw[1:], sources)
     if found:
-        say("This run may not come out the same from top to bottom", found, ADVICE)
+        front_end.warn("This run may not come out the same from top to bottom", found, ADVICE)
     return found
-
-
-def path_of(shell: Any) -> Path | None:
-    """Return the file of the notebook that a kernel runs; None where its front end does not say.
-
-    Jupyter Server says it in ``JPY_SESSION_NAME``, relative to its own folder or to the kernel's; VS Code in ``__vsc_ipynb_file__``.
-    """
-    named = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
-    if not named or not str(named).endswith(".ipynb"):
-        return None
-    return next((path for path in (Path(named), Path(Path(named).name)) if path.is_file()), None)
-
-
-def say(title: str, lines: Sequence[str], advice: str) -> None:
-    """Show a warning in a notebook, in plain text where its front end has no HTML."""
-    import html
-
-    from IPython.display import display
-
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
-    page = (
-        "<div class='hardcover-warning' style='border-left: 4px solid #bf8700; padding: .3em .8em; margin: .3em 0'>"
-        f"<b>{html.escape(title)}</b><ul style='margin: .2em 0'>{items}</ul>{html.escape(advice)}</div>"
-    )
-    text = "\n".join([f"{title}:", *(f"  {line}" for line in lines), advice])
-    display({"text/html": page, "text/plain": text}, raw=True)

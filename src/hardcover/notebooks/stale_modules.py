@@ -6,7 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hardcover.notebooks import order
+from hardcover.notebooks import front_end
 
 
 class Watch:
@@ -43,11 +43,11 @@ class Watch:
         return [(name, module) for name, module in sorted(sys.modules.items()) if name.startswith(prefix)]
 
     def after_cell(self, *_: Any) -> None:
-        """Say it in the notebook."""
+        """Show them in the notebook."""
         found = self.look()
         if found:
             lines = [f"{name} is newer on disk than what this kernel imported" for name in found]
-            order.say("This kernel runs an older module", lines, "'Restart Kernel' takes the new one.")
+            front_end.warn("This kernel runs an older module", lines, "'Restart Kernel' takes the new one.")
 
 
 def _digest(module: ModuleType) -> str | None:
@@ -60,8 +60,8 @@ def _digest(module: ModuleType) -> str | None:
 
 def watch(package: str) -> None:
     """Look after every cell of this kernel from now on; outside a notebook, do nothing."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    if shell is None or order.path_of(shell) is None or hasattr(shell, "hardcover_watch"):
+    shell = front_end.shell()
+    if shell is None or front_end.notebook_of(shell) is None or hasattr(shell, "hardcover_watch"):
         return
     shell.hardcover_watch = Watch(package)
     shell.hardcover_watch.look()

@@ -1,7 +1,8 @@
 """Offer the names of datasets when a data scientist presses Tab inside ``stage.load('``."""
 
 import re
-import sys
+
+from hardcover.notebooks import front_end
 
 CALL = re.compile(r"(\w+)\.load\(\s*[\"']([\w.]*)$")
 
@@ -11,7 +12,7 @@ def offer(kind: type) -> None:
 
     By a custom matcher (https://ipython.readthedocs.io/en/stable/api/generated/IPython.core.completer.html).
     """
-    ipython = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    ipython = front_end.shell()
     completer = getattr(ipython, "Completer", None)
     if completer is None or any(matcher.__name__ == "dataset_names" for matcher in completer.custom_matchers):
         return

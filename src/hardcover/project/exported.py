@@ -1,6 +1,5 @@
 """Whether notebooks and the modules that they export define the same things, and how to export."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -9,8 +8,9 @@ from pathlib import Path
 from hardcover import settings
 from hardcover.errors import HardcoverError, some
 from hardcover.incremental import definitions
+from hardcover.notebooks import cells
 
-DIRECTIVE = "#| default_exp"
+DIRECTIVE, EXPORT = "#| default_exp", "#| export"
 COMMAND = "nbdev-export"
 # Kedro's name of the pipeline of all cases.
 ALL = "__default__"
@@ -24,7 +24,7 @@ def export_target(notebook: Path) -> str:
     HardcoverError
         When the notebook is not JSON or has no such cell.
     """
-    lines = [line.strip() for cell in _cells(notebook) for line in cell.splitlines()]
+    lines = [line.strip() for cell in cells.sources(notebook) for line in cell.splitlines()]
     targets = [line.removeprefix(DIRECTIVE).strip() for line in lines if line.startswith(DIRECTIVE)]
     if not targets:
         fix = f"Add a cell '{DIRECTIVE} case.stage'."
@@ -32,22 +32,14 @@ def export_target(notebook: Path) -> str:
     return targets[0]
 
 
-def _cells(notebook: Path, kind: str | None = None) -> list[str]:
-    try:
-        cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-        return ["".join(cell["source"]) for cell in cells if kind in (None, cell["cell_type"])]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HardcoverError("not a readable notebook", str(notebook), "Restore it from git.") from error
-
-
 def differing(notebook: Path, module: str) -> list[str]:
     """List the names that a notebook's exported cells and its module define differently; imports neither.
 
     A name that cells define which are not exported counts, where the module has it, too. Comments and docstrings do not.
     """
-    cells = _cells(notebook, "code")
-    space, written = definitions.space_of(module), definitions.of_notebook(cells)
-    exported = definitions.of_notebook(cell for cell in cells if cell.startswith("#| export"))
+    sources = cells.sources(notebook, "code")
+    space, written = definitions.space_of(module), definitions.of_notebook(sources)
+    exported = definitions.of_notebook(cell for cell in sources if cell.startswith(EXPORT))
     if space is None:
         return sorted(exported.statements)
     found = {*exported.statements} ^ ({*space.statements} - {"__all__"})
@@ -82,7 +74,7 @@ def check(cases: Iterable[str]) -> None:
     """
     found = []
     for notebook in _notebooks_of(cases):
-        if not any(DIRECTIVE in cell for cell in _cells(notebook, "code")):
+        if not any(DIRECTIVE in cell for cell in cells.sources(notebook, "code")):
             continue
         module = f"{settings.package_name()}.{export_target(notebook)}"
         names = differing(notebook, module)
@@ -95,7 +87,7 @@ def check(cases: Iterable[str]) -> None:
 
 
 def export(root: Path | None = None, only: Path | None = None) -> None:
-    """Export all notebooks of a project, by default of this one, as ``nbdev-export`` does; or only those in one folder.
+    """Export all notebooks of a project, by default of this one, as ``nbdev-export`` does; or only one of them, or those of one folder.
 
     Raises
     ------
