@@ -5,7 +5,25 @@ from typing import TYPE_CHECKING
 from hardcover import lazy
 
 if TYPE_CHECKING:
-    from hardcover.modelling import evaluation, explain, explanation, features, registration, train, training
+    from hardcover.modelling import (
+        evaluation,
+        explain,
+        explanation,
+        features,
+        registration,
+        rounding,
+        train,
+        training,
+    )
 
-__all__ = ["evaluation", "explain", "explanation", "features", "registration", "train", "training"]
+__all__ = [
+    "evaluation",
+    "explain",
+    "explanation",
+    "features",
+    "registration",
+    "rounding",
+    "train",
+    "training",
+]
 __getattr__ = lazy.names_of(__name__)
