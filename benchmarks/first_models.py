@@ -32,7 +32,7 @@ from hardcover.tasks.base import scores_of
 from hardcover.template import new
 
 ROOT = page.ROOT
-KEPT, PEER = ROOT / "benchmarks" / "autogluon.json", ROOT / ".tools" / "autogluon"
+KEPT = ROOT / "benchmarks" / "autogluon.json"
 # By case: the file's name, the target, and what else is said.
 TABLES: dict[str, tuple[str, str, list[str]]] = {
     "ai4i": ("ai4i2020.csv", "Machine failure", []),
@@ -106,7 +106,7 @@ def autogluon(
         holdout.to_parquet(Path(folder) / "holdout.parquet")
         (Path(folder) / "question.json").write_text(json.dumps(question))
         started = time.monotonic()
-        command = [_peer(), ROOT / "benchmarks" / "autogluon_peer.py", folder, str(minutes)]
+        command = [page.peers("autogluon"), ROOT / "benchmarks" / "autogluon_peer.py", folder, str(minutes)]
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
         seconds = time.monotonic() - started
         answers = pd.read_parquet(Path(folder) / "answers.parquet")
@@ -120,16 +120,6 @@ def autogluon(
     kept[name] = {"rows": digest, "loss": found, "seconds": round(seconds, 1)}
     KEPT.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     return found, seconds
-
-
-def _peer() -> Path:
-    uv, python = ROOT / ".tools/bin/uv", PEER / "bin" / "python"
-    if not python.exists():
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, PEER], check=True)
-        locked = ROOT / "requirements" / "autogluon.txt"
-        command = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, locked]
-        subprocess.run(command, check=True)
-    return python
 
 
 def _defaults(kind: str, learn: tasks.Rows, holdout: tasks.Rows, plan: dict) -> np.ndarray:
@@ -151,7 +141,7 @@ def _loss(kind: str, truth: np.ndarray, score: np.ndarray) -> float:
 
 
 def _beside_baselines(metrics: dict) -> str:
-    """Say the primary metric with its standard error, and the best baseline's."""
+    """Return the primary metric with its standard error, and the best baseline's."""
     primary = metrics["primary"]
     name, sign = primary["name"], 1 if primary["greater_is_better"] else -1
     ours, interval = metrics["holdout"][name], metrics["interval"][name]

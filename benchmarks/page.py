@@ -40,6 +40,17 @@ def keep(name: str, text: str) -> None:
     PAGE.write_text("\n".join([HEAD, *parts]))
 
 
+def peers(name: str) -> Path:
+    """Install ``requirements/NAME.txt`` into an environment of its own, ``.tools/NAME``; returns its Python."""
+    uv, folder = ROOT / ".tools/bin/uv", ROOT / ".tools" / name
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, folder], check=True)
+    locked = ROOT / "requirements" / f"{name}.txt"
+    subprocess.run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, locked], check=True)
+    return python
+
+
 def _sections() -> dict[str, str]:
     found = re.split(r"^## (.*)$", PAGE.read_text() if PAGE.exists() else "", flags=re.MULTILINE)[1:]
     return dict(zip(found[::2], found[1::2], strict=True))

@@ -22,7 +22,7 @@ from pathlib import Path
 import page
 
 ROOT = Path(__file__).parent.parent
-BENCH, PEERS = ROOT / ".tools" / "bench", ROOT / ".tools" / "peers"
+BENCH = ROOT / ".tools" / "bench"
 # Trees and leaves; thirty inputs, one in twenty values missing, one of them a category.
 AT_HALF = {"kind": "threshold", "threshold": 0.5}
 MODELS = {"small": (100, 31), "middle": (300, 63), "large": (2000, 255)}
@@ -377,27 +377,6 @@ def release_case() -> Path:
     return env / "bin" / "python"
 
 
-def peers() -> Path:
-    """Install the peers; gives their Python."""
-    uv, python = ROOT / ".tools/bin/uv", PEERS / "bin" / "python"
-    if not python.exists():
-        call([uv, "venv", "--quiet", "--python", sys.executable, PEERS])
-    say("installing the peers")
-    call(
-        [
-            uv,
-            "pip",
-            "sync",
-            "--quiet",
-            "--require-hashes",
-            "--python",
-            python,
-            ROOT / "requirements/peers.txt",
-        ]
-    )
-    return python
-
-
 # ---- Starting and releasing ----------------------------------------------------------------------------------------
 
 START = """import json
@@ -546,7 +525,7 @@ def main() -> None:
     pythons = {
         "ours": sys.executable,
         "lightgbm": sys.executable,
-        "others": peers(),
+        "others": page.peers("peers"),
         "tools": sys.executable,
         "record": wheel_python,
     }

@@ -49,12 +49,16 @@ def test_data_without_a_target_says_what_is_missing(library, tmp_path):
     assert not (tmp_path / "own").exists()
 
 
-def test_kedro_new_writes_the_same_project(library, tmp_path):
-    assert command_of(library, tmp_path, "new", "my_churn").returncode == 0
-    (tmp_path / "kedro").mkdir()
+def _kedro_new(where, name):
     environment = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
-    command = [BIN / "kedro", "new", "--starter=hardcover", "--name", "My churn", "--telemetry", "no"]
-    subprocess.run(command, cwd=tmp_path / "kedro", env=environment, capture_output=True, check=True)
+    command = [BIN / "kedro", "new", "--starter=hardcover", "--name", name, "--telemetry", "no"]
+    return subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_kedro_new_writes_the_same_project(library, tmp_path):
+    assert _new(library, tmp_path, "my_churn").returncode == 0
+    (tmp_path / "kedro").mkdir()
+    assert _kedro_new(tmp_path / "kedro", "My churn").returncode == 0
     ours, theirs = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for folder in (tmp_path / "my_churn", tmp_path / "kedro" / "my_churn")
@@ -64,9 +68,7 @@ def test_kedro_new_writes_the_same_project(library, tmp_path):
 
 
 def test_kedro_new_refuses_a_name_that_no_package_can_have(tmp_path):
-    environment = {**os.environ, "KEDRO_DISABLE_TELEMETRY": "1", "PATH": f"{BIN}:{os.environ['PATH']}"}
-    command = [BIN / "kedro", "new", "--starter=hardcover", "--name", "conf", "--telemetry", "no"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    done = _kedro_new(tmp_path, "conf")
     assert done.returncode != 0
     assert "such as 'my_conf'" in done.stdout + done.stderr
     assert not list(tmp_path.iterdir())
