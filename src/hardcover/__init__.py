@@ -21,5 +21,5 @@ __getattr__ = lazy.names_of(__name__)
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Give a kernel the project, for ``%load_ext hardcover``; see `hardcover.lab.kernel`."""
+    """Put the project into a kernel, for ``%load_ext hardcover``; see `hardcover.lab.kernel`."""
     import_module("hardcover.lab.kernel").load(shell)

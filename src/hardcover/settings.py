@@ -83,8 +83,11 @@ def project_around(path: Path) -> Path | None:
 
 
 def _is_project(folder: Path) -> bool:
-    file = folder / "pyproject.toml"
-    return file.is_file() and "kedro" in tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {})
+    return (folder / "pyproject.toml").is_file() and "kedro" in _tools_of(folder)
+
+
+def _tools_of(folder: Path) -> dict:
+    return tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {})
 
 
 def package_name() -> str:
@@ -100,8 +103,7 @@ def package_name() -> str:
 
 def package_of(project: Path) -> str:
     """Return the package of a project that need not be this process's own; empty where it names none."""
-    facts = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
-    return facts["tool"]["kedro"].get("package_name", "")
+    return _tools_of(project)["kedro"].get("package_name", "")
 
 
 def make_importable() -> None:
@@ -114,7 +116,7 @@ def make_importable() -> None:
 @cache
 def _kedro_facts() -> dict:
     file = project_root() / "pyproject.toml"
-    facts = tomllib.loads(file.read_text(encoding="utf-8"))["tool"]["kedro"]
+    facts = _tools_of(project_root())["kedro"]
     if not facts.get("package_name"):
         fix = 'Add package_name = "…" below [tool.kedro].'
         raise HardcoverError("the project names no package", str(file), fix)

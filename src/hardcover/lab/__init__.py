@@ -18,7 +18,3 @@ def _load_jupyter_server_extension(server: Any) -> None:
     from hardcover.lab import server as ours
 
     ours.attach(server)
-
-
-def _jupyter_labextension_paths() -> list[dict[str, str]]:
-    return [{"src": "extension", "dest": "hardcover"}]

@@ -47,14 +47,11 @@ def load(shell: Any) -> None:
 def enter(shell: Any, name: str) -> None:
     """Make a case the one that the shell's names and commands are about."""
     from hardcover.project.case import Case
-    from hardcover.project.context import open_context
 
     cases.check(name)
-    known = cases.names()
     here = Case(name, shell.user_ns.get("env"))
-    context = open_context(here.env, None)
-    shell.push({"case": name, "here": here, "params": context.params[name], "catalog": context.catalog})
-    others = [other for other in known if other != name]
+    shell.push({"case": name, "here": here, "params": here.parameters, "catalog": here.catalog})
+    others = [other for other in cases.names() if other != name]
     also = f" (others: {', '.join(others)}; %hardcover case NAME)" if others else ""
     print(
         f"case {name!r}, environment {here.env!r}{also}: catalog, params, case, here; %hardcover lists commands"

@@ -17,11 +17,6 @@ from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
 
-def predict(model: str, rows: Rows) -> np.ndarray:
-    """Score rows with LightGBM."""
-    return scores(lgb.Booster(model_str=model), rows)
-
-
 def intervals(
     rows: Rows,
     score: np.ndarray,
@@ -142,7 +137,8 @@ def evaluate(
     classes = kind.classes(feature_plan["classes"] or None)
     decision = (decide or kind.decision)(costs, classes)
     rows = rows_of(features, feature_plan, kind, "holdout")
-    score = predict(model, rows)
+    booster = lgb.Booster(model_str=model)
+    score = scores(booster, rows)
     predictions = features.loc[features["split"] == "holdout", columns].reset_index(drop=True)
     names = score_columns(decision.get("classes", []))
     predictions = predictions.assign(**dict(zip(names, score.reshape(len(rows), -1).T, strict=True)))
@@ -150,7 +146,7 @@ def evaluate(
     train = rows_of(features[features["split"].isin(learned)], feature_plan, kind)
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     baselines = kind.baselines(train, rows, categories) | last_value(features, feature_plan, kind)
-    options = portfolio.settings_of(model, training)
+    options = portfolio.settings_of(booster.params, training)
     shared = (features, feature_plan, options, evaluation, split, kind, costs)
     metrics = {
         "task": kind.name,
@@ -162,7 +158,7 @@ def evaluate(
         "baseline": {name: kind.metrics(rows, found, decision, costs) for name, found in baselines.items()},
         "cross_validation": cross_validate(*shared),
         "decision": decision,
-        "trees": lgb.Booster(model_str=model).num_trees(),
+        "trees": booster.num_trees(),
         "replaced": replaced or {},
     }
     apart = rows.query is None and folds.group_column(features, feature_plan)

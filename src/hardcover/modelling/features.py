@@ -98,10 +98,8 @@ def table_of(
             given = ", ".join(step.parameters)
             raise FeatureError(what, "node compute_features", f"Check its parameters: {given}.")
     direct = [name for name, rule in fields.properties.items() if rule.get("x-role") != "ingredient"]
-    inputs, levels = (
-        [*direct, *sorted(functions)],
-        {name: each for name, each in fields.levels.items() if name in direct},
-    )
+    inputs = [*direct, *sorted(functions)]
+    levels = {name: each for name, each in fields.levels.items() if name in direct}
     roles = schema["x-roles"]
     kept = [roles.get("key"), "split", *(roles.get(role) for role in KEPT)]
     keys = [name for name in kept if name in clean and name not in inputs]

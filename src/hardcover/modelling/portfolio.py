@@ -91,9 +91,8 @@ def best(found: Sequence[Tried], greater_is_better: bool) -> Tried:
     return min(found, key=lambda each: -each.loss if greater_is_better else each.loss)
 
 
-def settings_of(model: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return ``training`` of ``conf/`` with what LightGBM's text model says of the settings that a portfolio sets."""
-    known = lgb.Booster(model_str=model).params
+def settings_of(known: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``training`` of ``conf/`` with the portfolio's settings that a model was fitted by, which its parameters show."""
     for settings in PORTFOLIO.values():
         if settings.items() <= known.items():
             return with_more_rounds(options, settings)

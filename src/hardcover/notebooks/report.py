@@ -14,8 +14,8 @@ TEMPLATES, TEMPLATE = Path(__file__).parent / "templates", "templates/report/ind
 def to_html(copy: Path) -> Path:
     """Write a report beside an executed copy: one HTML file that loads nothing from elsewhere.
 
-    Code is out of sight until one switch shows all of it, headings have a table of contents, of the parameters the ones in force are shown, and what a run that went well
-    wrote to its log is left out.
+    Code is out of sight until one switch shows all of it, headings have a table of contents, of the parameters the ones in force are
+    shown, and what a run that went well wrote to its log is left out.
     """
     import nbformat
     from nbconvert import HTMLExporter

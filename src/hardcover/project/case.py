@@ -50,6 +50,11 @@ class Case:
     params
         Overrides of parameters for this case: ``{"training": {"rounds": 500}}`` or ``{"training.rounds": 500}``.
 
+    Attributes
+    ----------
+    catalog
+        Kedro's catalog, of all cases.
+
     Raises
     ------
     UnknownName
@@ -63,7 +68,7 @@ class Case:
         logging.getLogger("kedro").setLevel(logging.WARNING)
         context = open_context(env, self._overrides or None)
         self._parameters = context.params
-        self._catalog = cast(VersionedCatalog, context.catalog)
+        self.catalog = cast(VersionedCatalog, context.catalog)
         completion.offer(type(self))
         stale_modules.watch(settings.package_name())
         if case not in self._parameters:
@@ -91,7 +96,7 @@ class Case:
         """
         settings.enter(self.env)
         self._check(name)
-        return self._catalog.load(f"{self.case}.{name}", version)
+        return self.catalog.load(f"{self.case}.{name}", version)
 
     def show(self, name: str, version: str | None = None) -> shown.Version:
         """Return a version to look at: rows, hash, where it came from, and its first rows.
@@ -109,13 +114,13 @@ class Case:
         return shown.Version(None if is_picture else self.load(name, version), folder)
 
     def _check(self, name: str) -> None:
-        if f"{self.case}.{name}" not in self._catalog:
+        if f"{self.case}.{name}" not in self.catalog:
             raise UnknownName("dataset", name, self.datasets(), f"case {self.case!r}")
 
     def datasets(self) -> dict[str, dict]:
         """Return this case's datasets by name, with the manifest of the newest version of each; empty where there is none."""
         settings.enter(self.env)
-        patterns = [name.partition("}.")[2] for name in self._catalog.config_resolver.list_patterns()]
+        patterns = [name.partition("}.")[2] for name in self.catalog.config_resolver.list_patterns()]
         found: dict[str, dict] = {name: {} for name in patterns if name and "{" not in name}
         for folder in versions.datasets(Path(settings.read("data.root"))):
             newest = versions.latest(folder)
@@ -133,6 +138,11 @@ class Case:
             ]
         )
 
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """All parameters of this case, after all overrides."""
+        return self._parameters[self.case]
+
     def parameter(self, name: str) -> Any:
         """Return a parameter of this case, such as ``"costs"``, after all overrides.
 
@@ -141,7 +151,7 @@ class Case:
         UnknownName
             When ``conf/`` has no such parameter.
         """
-        values = self._parameters[self.case]
+        values = self.parameters
         if name not in values:
             raise UnknownName(
                 "parameter", f"{self.case}.{name}", [f"{self.case}.{other}" for other in values]
@@ -168,7 +178,7 @@ class Case:
             if force or not self._reuse(name, whole):
                 self._run(name, whole, force)
         outputs = sorted(output.removeprefix(f"{self.case}.") for output in whole.all_outputs())
-        versioned = [name for name in outputs if self._catalog.folder_of(f"{self.case}.{name}") is not None]
+        versioned = [name for name in outputs if self.catalog.folder_of(f"{self.case}.{name}") is not None]
         return StageRun(self, versioned)
 
     def _reuse(self, name: str, whole: Pipeline) -> bool:
@@ -198,7 +208,7 @@ class Case:
 
     def folder(self, name: str) -> Path:
         """Return the folder of a dataset's newest committed version."""
-        return self._catalog.committed_folder(f"{self.case}.{name}")
+        return self.catalog.committed_folder(f"{self.case}.{name}")
 
 
 def _described(manifest: dict) -> str:

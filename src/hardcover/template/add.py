@@ -108,7 +108,8 @@ def write(root: Path, case: str, files: Sequence[str], proposal: Proposal) -> li
     places = _places(root, case, files)
     inside = [str(place.relative_to(root)) for _, place in places if place.is_relative_to(root)]
     proposal = proposal._replace(data=tuple(inside) if len(inside) == len(places) else ())
-    made = texts(case, proposal)
+    ours = texts(case, proposal)
+    made = dict(ours)
     if not proposal.data:
         # Where a file lies on this machine is nothing to share.
         local = {case: {"files": [str(place) for _, place in places]}}
@@ -137,7 +138,7 @@ def write(root: Path, case: str, files: Sequence[str], proposal: Proposal) -> li
             written.append(path)
             disk.write_atomically(path, text.encode("utf-8"))
         exported.export(root, root / "notebooks" / case)
-        stamped.note(root, case, proposal, texts(case, proposal))
+        stamped.note(root, case, proposal, ours)
     except BaseException:
         for path in written:
             path.unlink(missing_ok=True)

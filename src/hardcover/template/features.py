@@ -71,9 +71,8 @@ def of_units(planned: "list[Planned]", taken: set[str]) -> Iterator[Made]:
     """Yield differences of two or three columns that have one unit."""
     units: dict[str, list[Planned]] = {}
     for column in planned:
-        unit = column.line.split('"')[1] if column.line.startswith("ingest.number(") else "1"
-        if column.part == "input" and unit != "1":
-            units.setdefault(unit, []).append(column)
+        if column.part == "input" and column.unit != "1":
+            units.setdefault(column.unit, []).append(column)
     for unit, columns in units.items():
         if not 2 <= len(columns) <= MAX_PAIRS:
             continue

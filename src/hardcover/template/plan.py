@@ -35,6 +35,8 @@ class Planned(NamedTuple):
         How its cells read, as `ingest.plain` takes it; None where they are plain already.
     sentinels
         Numbers that stand for a missing one.
+    unit
+        Of a number; 1 where it has none.
     """
 
     source: str
@@ -44,6 +46,7 @@ class Planned(NamedTuple):
     why: str
     reads: str | dict[str, str] | None
     sentinels: list[str]
+    unit: str = "1"
 
 
 class Proposal(NamedTuple):
@@ -162,15 +165,10 @@ def reads_as_days(column: Column) -> bool:
 
 def _day(column: Column, name: str, day: str, split: str) -> Planned:
     later = split in {"time", "entity_time"}
-    role = "ingredient" if later else "input"
     why = f"days since 1970-01-01 of {name}"
     why += ": for features; itself it lies beyond what was learned" if later else ""
-    line = (
-        f'ingest.number("d", {_quoted(why)}, role="{role}")'
-        if later
-        else f'ingest.number("d", {_quoted(why)})'
-    )
-    return Planned(column.name, day, "day", line, why, None, [])
+    role = ', role="ingredient"' if later else ""
+    return Planned(column.name, day, "day", f'ingest.number("d", {_quoted(why)}{role})', why, None, [])
 
 
 def _target(column: Column, name: str, task: str, positive: str | None) -> Planned:
@@ -198,7 +196,7 @@ def _input(found: Inspection, column: Column, name: str) -> Planned:
         unit = _unit(column)
         line = f'ingest.number("{unit}", {evidence})'
         return Planned(
-            column.name, name, "input", line, column.evidence, _number(column), list(column.sentinels)
+            column.name, name, "input", line, column.evidence, _number(column), list(column.sentinels), unit
         )
     if column.role in {"boolean", "categorical", "ordinal", "code"} and column.distinct <= MAX_LEVELS:
         return _category(found, column, name)

@@ -72,7 +72,7 @@ def apply(root: Path, changes: list[Change]) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             disk.write_atomically(file, change.text.encode("utf-8"))
         # File by file: after a kill, what was merged is not merged again.
-        known = {path: text for path, text in known.items() if path != change.path}
+        known.pop(change.path, None)
         if change.path in after:
             known[change.path] = after[change.path]
         stamped.keep(root, Stamped(known, before.proposals))
