@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import lightgbm as lgb
@@ -83,7 +84,8 @@ def cross_validate(
         tested = rows.take(test)
         return task.metrics(tested, scores(booster, tested), decision, costs)[task.primary.name]
 
-    found = side_by_side(measured, parts[:1] if random else parts)
+    # The last fold is the largest under a split by time, so it begins first.
+    found = side_by_side(measured, parts[:1] if random else parts[::-1])[::-1]
     name = task.primary.name
     return {"folds": len(found), f"{name}_mean": float(np.mean(found)), f"{name}_std": float(np.std(found))}
 
@@ -147,23 +149,25 @@ def evaluate(
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
     baselines = kind.baselines(train, rows, categories) | last_value(features, feature_plan, kind)
     options = portfolio.settings_of(booster.params, training)
-    shared = (features, feature_plan, options, evaluation, split, kind, costs)
+    apart = rows.query is None and folds.group_column(features, feature_plan)
+    careless = split["by"] in ("time", "entity_time") or bool(apart)
+    refit = partial(cross_validate, features, feature_plan, options, evaluation, split, kind, costs)
+    groups = folds.groups_of(predictions, feature_plan, split)
+    bootstrap = partial(intervals, rows, score, groups, decision, costs, evaluation, kind)
+    works = [refit, bootstrap, *([partial(refit, random=True)] if careless else [])]
+    in_folds, interval, *at_random = side_by_side(lambda work: work(), works)
     metrics = {
         "task": kind.name,
         "primary": kind.primary._asdict(),
         "holdout": kind.metrics(rows, score, decision, costs),
-        "interval": intervals(
-            rows, score, folds.groups_of(predictions, feature_plan, split), decision, costs, evaluation, kind
-        ),
+        "interval": interval,
         "baseline": {name: kind.metrics(rows, found, decision, costs) for name, found in baselines.items()},
-        "cross_validation": cross_validate(*shared),
+        "cross_validation": in_folds,
         "decision": decision,
         "trees": booster.num_trees(),
         "replaced": replaced or {},
     }
-    apart = rows.query is None and folds.group_column(features, feature_plan)
-    if split["by"] in ("time", "entity_time") or apart:
-        found = cross_validate(*shared, random=True)
+    for found in at_random:
         metrics["random_split"] = {kind.primary.name: found[f"{kind.primary.name}_mean"]}
     return metrics, predictions
 

@@ -18,6 +18,8 @@ from hardcover.tasks import Rows, Task
 OURS = ("rounds", "early_stopping", "stopping", "leaf_bits", "max_score_error", "max_metric_loss")
 # Ways to stop that learn from training and validation rows together.
 JOINT = ("joint", "portfolio")
+# Settings are chosen by so many rows at most; where there are more, one fold is enough to know when to stop.
+MAX_TRIED = 10_000
 # With few rows, large trees learn them by heart.
 FEW_ROWS, FEW_LEAVES = 1000, 15
 
@@ -74,14 +76,32 @@ def boost_jointly(
     """Find the number of rounds that is best over folds together, then fit all rows of training and validation for as many.
 
     One model from all rows, with a steadier stop than one validation part gives (RealMLP paper, arXiv 2407.04491, table B.3). With
-    ``stopping: portfolio``, of the settings that are best in these folds.
+    ``stopping: portfolio``, of the settings that are best in these folds, or in those of a sample where rows are many.
     """
-    measure, rows = measured(features, feature_plan, training, split, task)
-    names = portfolio.QUICK if training["stopping"] == "portfolio" else ()
-    found = side_by_side(partial(portfolio.one, measure), (portfolio.CONFIGURED, *names))
-    chosen = portfolio.best(found, task.loss_is_gain)
-    settings = _settings({**training, **chosen.settings}, feature_plan, task, len(rows))
-    return lgb.train(settings, _dataset(rows, feature_plan), chosen.rounds)
+    measure, rows = measured(features, feature_plan, training, split, task, few=True)
+    chosen = portfolio.CONFIGURED
+    if training["stopping"] == "portfolio":
+        sample = _sample(features, feature_plan, split, training["seed"])
+        measure_some, _ = measured(sample, feature_plan, training, split, task)
+        found = side_by_side(partial(portfolio.one, measure_some), (chosen, *portfolio.QUICK))
+        chosen = portfolio.best(found, task.loss_is_gain).name
+    tried = portfolio.one(measure, chosen)
+    settings = _settings({**training, **tried.settings}, feature_plan, task, len(rows))
+    return lgb.train(settings, _dataset(rows, feature_plan), tried.rounds)
+
+
+def _sample(features: pd.DataFrame, feature_plan: dict, split: dict, seed: int) -> pd.DataFrame:
+    """Return the rows that settings are chosen by: all of them where they are few, else the latest, or some of the queries or entities."""
+    used = features[features["split"].isin(["train", "validation"])]
+    if len(used) <= MAX_TRIED:
+        return used
+    if split["by"] in ("time", "entity_time"):
+        return used.sort_values(feature_plan["roles"]["time"], kind="stable").tail(MAX_TRIED).sort_index()
+    group = folds.group_column(used, feature_plan)
+    groups = used[group] if group else pd.Series(used.index, index=used.index)
+    drawn = np.random.default_rng(seed).permutation(groups.unique())
+    fitting = int((groups.value_counts()[drawn].cumsum() <= MAX_TRIED).sum())
+    return used[groups.isin(drawn[: max(2, fitting)])]
 
 
 def side_by_side(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
@@ -91,15 +111,18 @@ def side_by_side(work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
 
 
 def measured(
-    features: pd.DataFrame, feature_plan: dict, training: dict, split: dict, task: Task
+    features: pd.DataFrame, feature_plan: dict, training: dict, split: dict, task: Task, few: bool = False
 ) -> tuple[portfolio.Measure, Rows]:
-    """Return what measures settings in folds of the rows that a model learns from, and these rows."""
+    """Return what measures settings in folds of the rows that a model learns from, in ``few`` where rows are many; and these rows."""
     used = features[features["split"].isin(["train", "validation"])]
     rows = rows_of(used, feature_plan, task)
     if rows.query is not None:
         order = np.argsort(rows.query, kind="stable")
         used, rows = used.iloc[order], rows.take(order)
     parts = folds.folds(used, rows, feature_plan, split, task, 5, training["seed"])
+    if few and len(rows) > MAX_TRIED:
+        # The last one is the latest, where there is time.
+        parts = parts[-1:]
 
     def measure(settings: dict, callbacks: Sequence[Callable]) -> tuple[list[float], list[float]]:
         options = portfolio.with_more_rounds(training, settings)

@@ -8,8 +8,8 @@ from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.lineage import run_records
 from hardcover.tasks.base import scores_of
 
-# So many rows are explained; plain Python takes some ten milliseconds for each.
-EXPLAINED = 200
+# So many rows are explained, or fewer whose trees are so many in all: plain Python takes some 60 µs for each tree.
+EXPLAINED, EXPLAINED_TREES = 200, 100_000
 FILE = "subject.json"
 
 
@@ -105,6 +105,7 @@ def load(
     }
     inputs = edge_rows.inputs(forest, rows, seed).tolist()
     total = len(holdout) + rows + len(inputs)
+    explained = max(20, min(EXPLAINED, EXPLAINED_TREES // forest.trees))
     subject = Subject(
         case=case,
         env=env or session.get("env"),
@@ -112,7 +113,7 @@ def load(
         folder=folder,
         columns=columns,
         inputs=inputs,
-        explained=list(range(0, total, max(1, total // EXPLAINED))),
+        explained=list(range(0, total, max(1, total // explained))),
         texts=texts,
         schema=schema,
         plan=plan,

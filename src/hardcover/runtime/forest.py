@@ -7,7 +7,8 @@ Here in plain Python, slowly, as the referee of ``kernel.c`` and for machines th
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 from .arrays import DamagedRelease, packed
 from .forest_format import ARRAYS, FORMAT, IN_PLACE, MAX_RANK, check_sizes, parts_of
@@ -123,20 +124,47 @@ class Forest:
         if rank != IN_PLACE:
             return slots[slot] > rank
         value = row[self.slot_feature[slot]]
-        if not -1.0 < value < INT_LIMIT:
-            return True
-        number, code = self.node_set[at], int(value)
-        place = self.set_offset[number] + (code >> 5)
-        return place >= self.set_offset[number + 1] or not self.set_word[place] >> (code & 31) & 1
+        return not -1.0 < value < INT_LIMIT or int(value) not in self._sets[at]
 
     def _leaves(self, row: Sequence[float]) -> list[int]:
         """Find a row's leaf in each tree, as a node."""
-        slots, node, found = self.slots_of(row), self.node, []
+        slots, codes, found = self.slots_of(row), self._codes(row), []
+        (slot, rank, left), sets = self._columns, self._sets
         for at in self.tree[: self.trees]:
-            while (word := node[at]) >> 32 != at:
-                at = (word >> 32) + self.goes_right(word, at, row, slots)
+            while (child := left[at]) != at:
+                if (limit := rank[at]) != IN_PLACE:
+                    at = child + (slots[slot[at]] > limit)
+                else:
+                    at = child + (codes[slot[at]] not in sets[at])
             found.append(at)
         return found
+
+    @cached_property
+    def _columns(self) -> tuple[list[int], ...]:
+        """Slot, rank and left child of every node, as lists: Python reads these faster than words."""
+        return tuple([parts_of(word)[part] for word in self.node] for part in range(3))
+
+    @cached_property
+    def _sets(self) -> dict[int, frozenset[int]]:
+        """The categories that go left at each node whose set is in no table."""
+        return {
+            at: frozenset(self._set(self.node_set[at]))
+            for at, rank in enumerate(self._columns[1])
+            if rank == IN_PLACE
+        }
+
+    def _set(self, number: int) -> Iterator[int]:
+        first, last = self.set_offset[number], self.set_offset[number + 1]
+        for place in range(first, last):
+            word = self.set_word[place]
+            yield from (32 * (place - first) + bit for bit in range(32) if word >> bit & 1)
+
+    def _codes(self, row: Sequence[float]) -> list[int]:
+        """Return the category of each slot's feature, -1 where there can be none; nothing where no set is in place."""
+        if not self._sets:
+            return []
+        values = [row[feature] for feature in self.slot_feature]
+        return [int(value) if -1.0 < value < INT_LIMIT else -1 for value in values]
 
     def leaves(self, row: Sequence[float] | bytes) -> list[int]:
         """Find a row's leaf in each tree, as LightGBM numbers them."""
@@ -146,24 +174,27 @@ class Forest:
         """Add up the trees for one row of ``features`` floats: a raw score for each output."""
         row = self.as_row(row)
         # Not sum(): from Python 3.12 on it compensates rounding, and LightGBM does not.
-        total = [0.0] * self.outputs
+        total, values, linear = [0.0] * self.outputs, self._values, len(self.linear_plain) > 0
         for tree, at in enumerate(self._leaves(row)):
-            total[tree % self.outputs] += self._leaf_value(at, row)
+            total[tree % self.outputs] += self._linear_value(at, row) if linear else values[at]
         return total
 
     def value_of(self, at: int) -> float:
         """Return a leaf's value, or in linear trees its constant."""
         return self.book[self.code[at]] if len(self.book) else self.value[at]
 
-    def _leaf_value(self, at: int, row: Sequence[float]) -> float:
-        value = self.value_of(at)
-        if len(self.linear_plain):
-            for term in range(self.linear_offset[at], self.linear_offset[at + 1]):
-                given = row[self.linear_feature[term]]
-                if given != given:
-                    return self.linear_plain[at]
-                given = 0.0 if -ZERO_THRESHOLD <= given <= ZERO_THRESHOLD else given
-                value += self.linear_weight[term] * given
+    @cached_property
+    def _values(self) -> list[float]:
+        return [self.value_of(at) for at in range(self.nodes)]
+
+    def _linear_value(self, at: int, row: Sequence[float]) -> float:
+        value = self._values[at]
+        for term in range(self.linear_offset[at], self.linear_offset[at + 1]):
+            given = row[self.linear_feature[term]]
+            if given != given:
+                return self.linear_plain[at]
+            given = 0.0 if -ZERO_THRESHOLD <= given <= ZERO_THRESHOLD else given
+            value += self.linear_weight[term] * given
         return value
 
     def convert(self, raw: list[float]) -> list[float]:

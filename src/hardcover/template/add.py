@@ -19,8 +19,6 @@ from hardcover.template.plan import Proposal
 
 # Files of up to so many bytes in all come along; larger ones stay where they are.
 MAX_COPIED, DELIVERED = 500_000_000, Path("data", "01_raw", "delivered")
-# Up to so many rows a portfolio of settings is tried at once; `hardcover tune` tries one whenever it is asked to.
-MAX_TRIED = 20_000
 _RESERVED = {cases.SHARED, "test", "tests", "conf", "data", "src"}
 _SMALL = """# Small and fast: few trees, few resamples.
 {case}:
@@ -190,10 +188,8 @@ def _places(root: Path, case: str, files: Sequence[str]) -> list[tuple[Path, Pat
 
 
 def _stopping(proposal: Proposal) -> str:
-    """Return how rounds are stopped: a portfolio where it takes a minute or two, and under a split by time, where it wins most."""
-    question = proposal.question
-    few = proposal.rows <= MAX_TRIED or question.split in {"time", "entity_time"}
-    if question.task != "multiclass" and few:
+    """Return how rounds are stopped: by a portfolio, unless each class has its trees, which takes long."""
+    if proposal.question.task != "multiclass":
         return "portfolio   # of three settings the best over folds; then one model learns from training and validation rows"
     return "joint       # over folds; then one model learns from training and validation rows"
 
