@@ -297,6 +297,6 @@ def test_nodes_in_several_threads_read_definitions_at_once():
 def test_the_kernel_is_a_part_of_every_release():
     from hardcover.release import wheel
 
-    assert {f"hardcover.release.compiler:SOURCES:{name}" for name in ("kernel.c", "shapley.h")} <= set(
-        fingerprint.code_of(wheel.build).parts
-    )
+    assert {
+        f"hardcover.release.compiler:SOURCES:{name}" for name in ("kernel.c", "lanes.h", "shapley.h")
+    } <= set(fingerprint.code_of(wheel.build).parts)

@@ -45,7 +45,8 @@ settings_of_models = st.fixed_dictionaries(
         "refit": st.booleans(),
         "missing": st.sampled_from([0.0, 0.1]),
         "zeros": st.sampled_from([0.0, 0.3]),
-        "categories": st.sampled_from([2, 40, 300]),
+        "categories": st.sampled_from([2, 40, 250, 300]),
+        "tails": st.booleans(),
     }
 )
 PLAIN = {
@@ -64,16 +65,20 @@ PLAIN = {
     "missing": 0.1,
     "zeros": 0.0,
     "categories": 40,
+    "tails": False,
 }
 
 
 def train(choice: dict) -> lgb.Booster:
     """Train a model of five inputs, the last a category, on seeded random rows."""
     choice = dict(choice)
-    names = ("rounds", "refit", "missing", "zeros", "categories", "objective")
-    rounds, refit, missing, zeros, categories, objective = (choice.pop(key) for key in names)
+    names = ("rounds", "refit", "missing", "zeros", "categories", "tails", "objective")
+    rounds, refit, missing, zeros, categories, tails, objective = (choice.pop(key) for key in names)
     rng = np.random.default_rng(choice["seed"])
     inputs = rng.normal(size=(1000, 5))
+    if tails:
+        # So far apart that even cells hold many thresholds, on both sides of zero.
+        inputs[:, 1], inputs[:, 2] = np.sinh(9 * inputs[:, 1]), np.exp(9 * inputs[:, 2])
     inputs[rng.random(inputs.shape) < zeros] = 0.0
     inputs[:, 4] = rng.integers(-1, categories, size=1000)
     inputs[rng.random(inputs.shape) < missing] = np.nan

@@ -12,14 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover import runtime
 from hardcover.forest import flatten, leaf_codebook, lightgbm_text
 from hardcover.release import compiler
 from hardcover.runtime import arrays
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.forest_format import ARRAYS, IN_PLACE, LEAF
-from hardcover.runtime.kernel import Kernel, NoKernel
+from hardcover.runtime.kernel import MOST_LANES, Kernel, NoKernel
 from hardcover.runtime.shapley import Explainer, Unexplainable
 from tests.runtime import driven
 from tests.runtime.strategies import OBJECTIVES, PLAIN, hostile_rows, settings_of_models, train
@@ -35,11 +34,18 @@ def bits(scores) -> np.ndarray:
     return np.where(np.isnan(scores), np.nan, scores).view(np.uint64)
 
 
-def loaded(text: str, library: str = SO) -> tuple[Forest, Kernel]:
+def loaded(text: str, library: str = SO, lanes: int = MOST_LANES) -> tuple[Forest, Kernel]:
     content = flatten.to_bytes(lightgbm_text.parse(text))
     return Forest(*arrays.parse(content)), Kernel(
-        Forest(*arrays.parse(bytearray(content)), check=False), library
+        Forest(*arrays.parse(bytearray(content)), check=False), library, lanes
     )
+
+
+def every_way(kernel: Kernel, library: str = SO) -> list[Kernel]:
+    """Return kernels of the same forest that walk, and that use each width of lanes that this processor has."""
+    made = [Kernel(kernel.forest, library, lanes) for lanes in range(kernel.lanes + 1)]
+    assert [each.lanes for each in made] == list(range(kernel.lanes + 1))
+    return made
 
 
 def in_place(text: str, monkeypatch) -> tuple[Forest, Kernel]:
@@ -59,14 +65,19 @@ def test_scores_and_leaves_have_the_bits_of_booster_predict(choice, seed, in_tab
     rows = hostile_rows(forest.splits(), seed)
     score, raw = booster.predict(rows), booster.predict(rows, raw_score=True)
 
-    assert (bits(kernel.predict_many(rows)) == bits(score)).all()
-    assert (bits(kernel.predict_many(rows, raw=True)) == bits(raw)).all()
-    assert (kernel.leaves_many(rows) == booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)).all()
+    leaves = booster.predict(rows, pred_leaf=True).reshape(len(rows), -1)
+
+    for way in every_way(kernel):
+        assert (bits(way.predict_many(rows)) == bits(score)).all()
+        assert (bits(way.predict_many(rows, raw=True)) == bits(raw)).all()
+        assert (way.leaves_many(rows) == leaves).all()
+        for few in (slice(17), slice(17, 60), slice(60, 160)):
+            assert (bits(way.predict_many(rows[few])) == bits(score[few])).all()
     for number, row in enumerate(rows[:60].tolist()):
-        for evaluator in (forest, kernel):
+        for evaluator in (forest, *every_way(kernel)):
             assert (bits(evaluator.predict(row)) == bits(np.atleast_1d(score[number]))).all()
             assert (bits(evaluator.raw(row)) == bits(np.atleast_1d(raw[number]))).all()
-        assert forest.leaves(row) == kernel.leaves(row)
+            assert evaluator.leaves(row) == leaves[number].tolist()
 
 
 @given(
@@ -109,13 +120,40 @@ def test_no_bit_differs_on_many_rows_of_many_models():
         }
         booster = train(choice)
         kernel = loaded(booster.model_to_string())[1]
+        ways = every_way(kernel)
         for part in range(0, size, 100_000):
             rows = hostile_rows(kernel.forest.splits(), seed=number + part, rows=min(size, 100_000))
-            differing += int(
-                (bits(kernel.predict_many(rows)) != bits(booster.predict(rows, num_threads=2))).sum()
-            )
+            wanted = bits(booster.predict(rows, num_threads=2))
+            differing += sum(int((bits(way.predict_many(rows)) != wanted).sum()) for way in ways)
 
     assert differing == 0
+
+
+@pytest.mark.parametrize("columns", [40, 70, 150])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_many_columns_and_categories_have_the_same_bits(columns, outputs):
+    chance = np.random.default_rng(columns)
+    inputs = chance.normal(size=(3000, columns))
+    inputs[:, ::3] = chance.integers(0, 3 + 3 * np.arange(0, columns, 3) % 250, size=inputs[:, ::3].shape)
+    inputs[chance.random(inputs.shape) < 0.05] = np.nan
+    signal = np.nan_to_num(inputs) @ chance.normal(size=columns) + 9 * np.sin(inputs[:, 1])
+    target = np.digitize(signal, np.nanquantile(signal, [0.4, 0.7]))
+    options = {"objective": "multiclass", "num_class": 3} if outputs > 1 else {"objective": "regression"}
+    options |= {"num_leaves": 60, "verbosity": -1, "num_threads": 1, "cat_smooth": 1, "min_data_per_group": 3}
+    data = lgb.Dataset(inputs, target, categorical_feature=list(range(0, columns, 3)))
+    booster = lgb.train(options, data, 40)
+    rows = np.where(
+        chance.random((700, columns)) < 0.9,
+        inputs[:700],
+        chance.choice([-1, np.inf, -np.inf, 0, 3e9], (700, columns)),
+    )
+    wanted, leaves = booster.predict(rows, raw_score=True), booster.predict(rows, pred_leaf=True)
+
+    for way in every_way(loaded(booster.model_to_string())[1]):
+        assert (bits(way.predict_many(rows, raw=True)) == bits(wanted)).all()
+        assert (way.leaves_many(rows) == leaves).all()
+        for number, row in enumerate(rows[:20].tolist()):
+            assert (bits(way.raw(row)) == bits(np.atleast_1d(wanted[number]))).all()
 
 
 def test_the_kernel_that_zig_makes_gives_the_same_bits():
@@ -404,8 +442,9 @@ def test_more_thresholds_than_16_bits_can_number():
 
 
 def test_a_library_of_another_version_is_no_kernel(tmp_path):
-    source = (Path(runtime.__file__).parent / "kernel.c").read_text()
-    (tmp_path / "shapley.h").write_bytes((Path(runtime.__file__).parent / "shapley.h").read_bytes())
+    for name, content in compiler.sources().items():
+        (tmp_path / name).write_bytes(content)
+    source = (tmp_path / "kernel.c").read_text()
     (tmp_path / "kernel.c").write_text(source.replace("uint32_t link;", "uint64_t link, more;"))
     other = driven.build(tmp_path / "other.so", "-O1", "-shared", "-fPIC", source=str(tmp_path / "kernel.c"))
 

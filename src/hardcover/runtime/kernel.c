@@ -34,6 +34,7 @@ enum { LEAF = 65535, IN_PLACE = 65534, MOST_RANK = 65533 };
 enum { IDENTITY, SQUARE, EXP, SIGMOID, SOFTMAX, LOG1P_EXP };
 
 typedef struct { uint16_t slot, rank; uint32_t child; } node_t;
+typedef struct lanes lanes_t;
 
 typedef struct {
     /* How many there are. */
@@ -56,6 +57,7 @@ typedef struct {
     uint64_t all_slots;              /* those of numbers and those of tables */
     double slope, divisor;
     double (*exp)(double), (*log1p)(double);
+    lanes_t *lanes;                  /* NULL where trees are walked */
     uint32_t link;
 } forest_t;
 
@@ -193,6 +195,8 @@ INLINE uint32_t step(const forest_t *f, const double *row, const uint16_t *slots
 
 INLINE double value_of(const forest_t *f, uint64_t at) { return f->books ? f->book[f->code[at]] : f->value[at]; }
 
+#include "lanes.h"
+
 INLINE double leaf_value(const forest_t *f, const double *row, uint32_t at) {
     double total = value_of(f, at);
     if (!f->linears) return total;
@@ -276,12 +280,27 @@ static void convert(const forest_t *f, double *score) {
     }
 }
 
+/* Arrange a checked forest for this processor's lanes, of at most `most` as `widest` counts them; returns those that it got: 0, where it walks. */
+EXPORT int arrange(forest_t *f, uint32_t most) {
+    rows_in_lanes *rows;
+    int found = widest(most, &rows);
+    f->lanes = rows ? make_lanes(f, rows) : NULL;
+    return f->lanes ? found : 0;
+}
+
+EXPORT void dismiss(forest_t *f) { free(f->lanes); }
+
 /* Not the exported function, which another library's of the same name could stand in for. */
 static int predict_rows(const forest_t *f, const double *rows, uint64_t count, int raw, double *scores) {
+    memset(scores, 0, count * f->outputs * sizeof *scores);
+    if (f->lanes) {
+        if (f->lanes->rows(f, rows, count, scores, NULL)) return 1;
+        for (uint64_t i = 0; i < count && !raw; i++) convert(f, scores + i * f->outputs);
+        return 0;
+    }
     uint16_t few[ON_STACK], *slots = few;
     uint64_t most = f->nodes > NEAR ? FAR_BLOCK : BLOCK, block = count < most ? count : most;
     if (f->all_slots * block > ON_STACK && !(slots = malloc(f->all_slots * block * sizeof *slots))) return 1;
-    memset(scores, 0, count * f->outputs * sizeof *scores);
     for (uint64_t r = 0; r < count; r += block) {
         const double *these = rows + r * f->features;
         double *total = scores + r * f->outputs;
@@ -317,6 +336,7 @@ EXPORT double score(const forest_t *f, const double *row) {
 /* Find the leaf of each row in each tree, shape (count, trees). Gives 0, or 1 when there is no memory. */
 EXPORT int leaves(const forest_t *f, const double *rows, uint64_t count, const void *nothing, uint32_t *found) {
     (void)nothing;
+    if (f->lanes) return f->lanes->rows(f, rows, count, NULL, found);
     uint16_t *slots = malloc(f->all_slots * sizeof *slots);
     double *total = calloc(f->outputs, sizeof *total);
     if (slots && total)

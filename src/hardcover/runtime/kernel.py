@@ -4,6 +4,7 @@ import ctypes
 import itertools
 import os
 import sys
+import weakref
 from collections.abc import Sequence
 
 from .arrays import DamagedRelease, packed
@@ -12,6 +13,7 @@ from .forest_format import ARRAYS, LINKS, RULES
 from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_of
 
 SPLIT = 64  # bytes of a split_t
+MOST_LANES = 3
 # Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
 MAX_EDGES = 1 << 26
 _COUNTS = (
@@ -29,6 +31,7 @@ class _ForestOfC(ctypes.Structure):
         ("divisor", ctypes.c_double),
         ("exp", ctypes.c_void_p),
         ("log1p", ctypes.c_void_p),
+        ("lanes", ctypes.c_void_p),
         ("link", ctypes.c_uint32),
     ]
 
@@ -54,6 +57,9 @@ class Kernel:
         Constructed with ``check=False``: the kernel checks it.
     path
         The shared library.
+    lanes
+        At most so wide vectors: 0 walks the trees, 1 has 16 bytes, 2 AVX2, 3 AVX-512. The attribute says which these are, by the
+        processor and the model's shape.
 
     Raises
     ------
@@ -63,7 +69,7 @@ class Kernel:
         When the forest breaks one of its rules.
     """
 
-    def __init__(self, forest: Forest, path: str):
+    def __init__(self, forest: Forest, path: str, lanes: int = MOST_LANES):
         try:
             self._library = library = ctypes.CDLL(str(path))
             self._score = library.score
@@ -101,6 +107,8 @@ class Kernel:
         broken = library.check(self._forest)
         if broken:
             raise DamagedRelease(f"the model is damaged: {RULES[broken - 1]}")
+        self.lanes = library.arrange(self._forest, lanes)
+        weakref.finalize(self, library.dismiss, self._forest)
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
