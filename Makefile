@@ -42,6 +42,7 @@ check: $(READY)  ## lint, format, types, import rules, notebooks clean and in sy
 
 bench: $(READY)  ## measure side by side with peers; tables in docs/benchmarks.md
 	$(BIN)/python benchmarks/runtime.py $(ARGS)
+	$(BIN)/python benchmarks/kernel.py $(ARGS)
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 

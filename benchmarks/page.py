@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "benchmarks.md"
 TITLES = {
     "runtime": "The runtime beside what a service could use instead",
+    "kernel": "The kernel beside compiled trees, by shape",
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",
     "own_data": "What is seen in other people's files",

@@ -22,6 +22,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 #define WALKS 8     /* trees or rows that are walked at the same time */
 #define BLOCK 64    /* rows that a tree is walked by before the next one; more where trees come from far */
 #define FAR_BLOCK 512

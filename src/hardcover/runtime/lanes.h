@@ -383,7 +383,7 @@ PROCESSOR INLINE uint64_t FOR_PROCESSOR(below_four)(const double *t, double valu
 
 /* A row's ranks by feature, as codes; MISSING, and where zeros are special IS_ZERO. Their cells count that many, and then they are compared as
  * NaN, which is above nothing. */
-PROCESSOR INLINE void FOR_PROCESSOR(find_ranks)(const forest_t *f, const double *row, int8_t *rank, uint64_t stride, int special) {
+PROCESSOR INLINE void FOR_PROCESSOR(count_below)(const forest_t *f, const double *row, int8_t *rank, uint64_t stride, int special) {
     const lanes_t *l = f->lanes;
     for (uint64_t first = 0; first < f->features; first += CHUNK) {
         uint64_t count = f->features - first < CHUNK ? f->features - first : CHUNK;
@@ -413,6 +413,11 @@ PROCESSOR INLINE void FOR_PROCESSOR(find_ranks)(const forest_t *f, const double 
     }
 }
 
+PROCESSOR APART void FOR_PROCESSOR(find_ranks)(const forest_t *f, const double *row, int8_t *rank, uint64_t stride) {
+    if (f->lanes->special) FOR_PROCESSOR(count_below)(f, row, rank, stride, 1);
+    else FOR_PROCESSOR(count_below)(f, row, rank, stride, 0);
+}
+
 /* A category's code, as the sets of the lanes know it. */
 INLINE uint32_t FOR_PROCESSOR(category)(const lanes_t *l, uint64_t i, const double *row) {
     double value = row[l->category_feature[i]];
@@ -420,11 +425,9 @@ INLINE uint32_t FOR_PROCESSOR(category)(const lanes_t *l, uint64_t i, const doub
 }
 
 /* A tile's columns: slots; then for each feature with categories the byte of a set that has its bit, below 128 and above, and the bit. */
-PROCESSOR INLINE void FOR_PROCESSOR(fill)(const forest_t *f, const double *rows, uint64_t count, int8_t *column, int8_t *rank, uint64_t stride) {
+PROCESSOR APART void FOR_PROCESSOR(fill)(const forest_t *f, const double *rows, uint64_t count, int8_t *column, int8_t *rank, uint64_t stride) {
     const lanes_t *l = f->lanes;
-    for (uint64_t r = 0; r < count; r++)
-        if (l->special) FOR_PROCESSOR(find_ranks)(f, rows + r * f->features, rank + r, stride, 1);
-        else FOR_PROCESSOR(find_ranks)(f, rows + r * f->features, rank + r, stride, 0);
+    for (uint64_t r = 0; r < count; r++) FOR_PROCESSOR(find_ranks)(f, rows + r * f->features, rank + r, stride);
     for (uint64_t s = 0; s < f->slots; s++) {
         const VECTOR *from = (const VECTOR *)(rank + f->slot_feature[s] * stride);
         VECTOR *to = (VECTOR *)(column + s * stride), missing = FULL(l->missing[s]), zero = FULL(l->zero[s]), some = FULL(l->zeros ? -1 : 0);
@@ -444,7 +447,7 @@ PROCESSOR INLINE void FOR_PROCESSOR(fill)(const forest_t *f, const double *rows,
 }
 
 /* The columns of a tree's sets: -1 where a row's category is inside, else 0. */
-PROCESSOR INLINE void FOR_PROCESSOR(find_sets)(const forest_t *f, uint64_t tree, int8_t *column, uint64_t stride, int vectors) {
+PROCESSOR APART void FOR_PROCESSOR(find_sets)(const forest_t *f, uint64_t tree, int8_t *column, uint64_t stride, int vectors) {
     const lanes_t *l = f->lanes;
     int8_t *to = column + (f->slots + 3 * l->categories) * stride;
     for (const lane_set_t *s = l->set + l->first_set[tree], *end = l->set + l->first_set[tree + 1]; s < end; s++, to += stride) {
@@ -483,34 +486,39 @@ PROCESSOR INLINE void FOR_PROCESSOR(find_places)(const forest_t *f, uint64_t tre
 }
 
 /* Add the leaves of some trees to scores, in model order. */
-PROCESSOR INLINE void FOR_PROCESSOR(add_leaves)(const forest_t *f, uint64_t t, int trees, uint8_t (*place)[VECTORS * WIDTH], uint64_t count, double *score) {
+PROCESSOR APART void FOR_PROCESSOR(add_leaves)(const forest_t *f, uint64_t t, int trees, uint8_t (*place)[VECTORS * WIDTH], uint64_t count, double *score) {
     const double *value[TOGETHER] = {0};
     for (int i = 0; i < trees; i++) value[i] = f->lanes->value + (f->tree[t + i] + t + i) / 2;
-    if (f->outputs > 1)
+    if (f->outputs > 1 || trees < TOGETHER)
         for (int i = 0; i < trees; i++)
             for (uint64_t r = 0; r < count; r++) score[r * f->outputs + (t + i) % f->outputs] += value[i][place[i][r]];
     else
         for (uint64_t r = 0; r < count; r++) {
             double total = score[r];
 #pragma GCC unroll 4
-            for (int i = 0; i < trees; i++) total += value[i][place[i][r]];
+            for (int i = 0; i < TOGETHER; i++) total += value[i][place[i][r]];
             score[r] = total;
         }
 }
 
-/* Evaluate a tile of up to so many vectors of rows. */
-PROCESSOR INLINE void FOR_PROCESSOR(tile)(const forest_t *f, int8_t *column, uint64_t stride, uint64_t count, double *score, uint32_t *leaves, int vectors) {
+/* Evaluate a tile of rows. */
+PROCESSOR APART void FOR_PROCESSOR(tile)(const forest_t *f, int8_t *column, uint64_t stride, uint64_t count, double *score, uint32_t *leaves) {
+    int vectors = count <= WIDTH ? 1 : count <= 2 * WIDTH ? 2 : count <= 4 * WIDTH ? 4 : VECTORS;
     _Alignas(64) uint8_t place[TOGETHER][VECTORS * WIDTH];
     for (uint64_t t = 0; t < f->trees; t += TOGETHER) {
         int trees = f->trees - t < TOGETHER ? (int)(f->trees - t) : TOGETHER;
         for (int i = 0; i < trees; i++) {
             if (f->lanes->most_sets) FOR_PROCESSOR(find_sets)(f, t + i, column, stride, vectors);
-            FOR_PROCESSOR(find_places)(f, t + i, column, stride, place[i], vectors);
+            switch (vectors) {
+            case 1: FOR_PROCESSOR(find_places)(f, t + i, column, stride, place[i], 1); break;
+            case 2: FOR_PROCESSOR(find_places)(f, t + i, column, stride, place[i], 2); break;
+            case 4: FOR_PROCESSOR(find_places)(f, t + i, column, stride, place[i], 4); break;
+            default: FOR_PROCESSOR(find_places)(f, t + i, column, stride, place[i], VECTORS);
+            }
         }
         if (leaves)
             for (int i = 0; i < trees; i++)
                 for (uint64_t r = 0; r < count; r++) leaves[r * f->trees + t + i] = leaf_of(f, t + i, place[i][r]);
-        else if (trees == TOGETHER) FOR_PROCESSOR(add_leaves)(f, t, TOGETHER, place, count, score);
         else FOR_PROCESSOR(add_leaves)(f, t, trees, place, count, score);
     }
 }
@@ -562,13 +570,12 @@ PROCESSOR INLINE void FOR_PROCESSOR(places_in_group)(const forest_t *f, uint64_t
 }
 
 /* Evaluate a row, with trees in the lanes. */
-PROCESSOR INLINE void FOR_PROCESSOR(alone)(const forest_t *f, const double *row, int8_t *rank, double *score, uint32_t *leaves) {
+PROCESSOR APART void FOR_PROCESSOR(alone)(const forest_t *f, const double *row, int8_t *rank, double *score, uint32_t *leaves) {
     const lanes_t *l = f->lanes;
     int8_t code[LOOKED_UP + 1];
     uint8_t place[GROUP], bit[LOOKED_UP];
     const uint8_t *in[LOOKED_UP];
-    if (l->special) FOR_PROCESSOR(find_ranks)(f, row, rank, 1, 1);
-    else FOR_PROCESSOR(find_ranks)(f, row, rank, 1, 0);
+    FOR_PROCESSOR(find_ranks)(f, row, rank, 1);
     for (uint64_t s = 0; s < f->slots; s++) {
         int8_t given = rank[f->slot_feature[s]], number = l->zeros && given == IS_ZERO ? l->zero[s] : given;
         code[s] = given == MISSING ? l->missing[s] : number;
@@ -579,15 +586,20 @@ PROCESSOR INLINE void FOR_PROCESSOR(alone)(const forest_t *f, const double *row,
         in[i] = l->plane + (l->first_plane[i] + (category >> 3)) * l->positions * GROUP;
         bit[i] = (uint8_t)(1 << (category & 7));
     }
-    for (uint64_t t = 0, output = 0; t < f->trees; t += GROUP) {
+    for (uint64_t t = 0; t < f->trees; t += GROUP) {
         uint64_t count = f->trees - t < GROUP ? f->trees - t : GROUP;
         if (f->slots < 32) FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 0);
         else if (f->slots < 64) FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 1);
         else FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 2);
-        for (uint64_t i = 0; i < count; i++) {
-            if (leaves) leaves[t + i] = leaf_of(f, t + i, place[i]);
-            else score[output] += l->value[(f->tree[t + i] + t + i) / 2 + place[i]];
-            output = output + 1 == f->outputs ? 0 : output + 1;
+        const double *value = l->value;
+        if (leaves)
+            for (uint64_t i = 0; i < count; i++) leaves[t + i] = leaf_of(f, t + i, place[i]);
+        else if (f->outputs > 1)
+            for (uint64_t i = 0; i < count; i++) score[(t + i) % f->outputs] += value[(f->tree[t + i] + t + i) / 2 + place[i]];
+        else {
+            double total = score[0];
+            for (uint64_t i = 0; i < count; i++) total += value[(f->tree[t + i] + t + i) / 2 + place[i]];
+            score[0] = total;
         }
     }
 }
@@ -614,10 +626,7 @@ PROCESSOR static int FOR_PROCESSOR(rows)(const forest_t *f, const double *rows, 
             continue;
         }
         FOR_PROCESSOR(fill)(f, these, here, column, column + (columns - f->features) * stride, stride);
-        if (here <= WIDTH) FOR_PROCESSOR(tile)(f, column, stride, here, to, found, 1);
-        else if (here <= 2 * WIDTH) FOR_PROCESSOR(tile)(f, column, stride, here, to, found, 2);
-        else if (here <= 4 * WIDTH) FOR_PROCESSOR(tile)(f, column, stride, here, to, found, 4);
-        else FOR_PROCESSOR(tile)(f, column, stride, here, to, found, VECTORS);
+        FOR_PROCESSOR(tile)(f, column, stride, here, to, found);
     }
     if (scratch != few) free(scratch);
     return 0;
