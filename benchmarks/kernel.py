@@ -9,6 +9,7 @@ compiled and interpreted, in the same round. ``walking`` is the kernel without l
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -55,9 +56,24 @@ SHAPES = {
 }
 
 
+class Evaluator(NamedTuple):
+    """How many rows are scored, and one, as an array of so many dimensions."""
+
+    many: Callable
+    one: Callable
+    dimensions: int
+
+    def calls(self, rows: np.ndarray, size: int) -> tuple[Callable, list[np.ndarray]]:
+        """Return the function for calls of a size, and what to call it with."""
+        if size == 1:
+            shape = (-1,) if self.dimensions == 1 else (1, -1)
+            return self.one, [row.reshape(shape) for row in rows[:200]]
+        return self.many, [rows[at : at + size] for at in range(0, min(len(rows), 200 * size), size)]
+
+
 def trained(name: str) -> tuple[str, np.ndarray]:
     """Return LightGBM's text of a model, trained once, and rows."""
-    shape, folder = SHAPES[name], runtime.BENCH / ("case" if name == "the case's" else name.replace(" ", "-"))
+    shape, folder = SHAPES[name], runtime.BENCH / ("case" if name == "the case's" else _file_name(name))
     if not (folder / "scores.npy").exists():
         if not shape.trees:
             runtime.release_case()
@@ -65,6 +81,10 @@ def trained(name: str) -> tuple[str, np.ndarray]:
             runtime.say(f"training {name}")
             _train(shape, folder)
     return (folder / "model.txt").read_text(), np.load(folder / "rows.npy")
+
+
+def _file_name(name: str) -> str:
+    return re.sub("[^a-z0-9_]+", "-", name)
 
 
 def _train(shape: Shape, folder: Any) -> None:
@@ -84,39 +104,43 @@ def _train(shape: Shape, folder: Any) -> None:
     runtime.keep(folder, booster.model_to_string(), rows[: runtime.ROWS])
 
 
-def evaluators(name: str, text: str) -> dict[str, Callable]:
-    """Return functions of rows to scores, by evaluator."""
+def evaluators(name: str, text: str) -> dict[str, Evaluator]:
+    """Return the kernel, with lanes and without, and lignum, where it takes the model."""
     forest = flatten.forest_of(lightgbm_text.parse(text))
     library = str(compiler.kernel().path)
-    found: dict[str, Callable] = {}
+    found: dict[str, Evaluator] = {}
     for ours, lanes in (("Hardcover", {}), ("walking", {"lanes": 0})):
         kernel = Kernel(forest, library, **lanes)
-        found[ours] = _one_or_many(kernel)
+        found[ours] = _ours(kernel)
     sys.path.append(str(next(page.peers("peers").parent.parent.glob("lib/*/site-packages"))))
     import lignum
 
-    file = runtime.BENCH / f"{name.replace(' ', '-')}.txt"
+    file = runtime.BENCH / f"{_file_name(name)}.txt"
     file.write_text(text)
     try:
         interpreted = lignum.load(str(file))
     except (RuntimeError, ValueError) as error:
         runtime.say(f"lignum refuses {name}: {error}")
         return found
-    found["lignum interpreted"] = lambda rows: interpreted.predict(rows, n_jobs=1)
+    found["lignum interpreted"] = _lignum(interpreted)
     compiled = file.with_suffix(".so")
     if _compiled(file, compiled):
         model = lignum.load(str(file))
         model.load_compiled(str(compiled))
         model.compiled_min_rows = 1
-        found["lignum compiled"] = lambda rows: model.predict(rows, n_jobs=1)
+        found["lignum compiled"] = _lignum(model)
     return found
 
 
-def _one_or_many(kernel: Kernel) -> Callable:
-    def predict(rows: np.ndarray) -> Any:
-        return kernel.predict(rows[0]) if len(rows) == 1 else kernel.predict_many(rows, threads=1)
+def _ours(kernel: Kernel) -> Evaluator:
+    return Evaluator(lambda rows: kernel.predict_many(rows, threads=1), lambda row: kernel.predict(row), 1)
 
-    return predict
+
+def _lignum(model: Any) -> Evaluator:
+    def predict(rows: np.ndarray) -> Any:
+        return model.predict(rows, n_jobs=1)
+
+    return Evaluator(predict, predict, 2)
 
 
 def _compiled(file: Any, library: Any) -> bool:
@@ -134,10 +158,10 @@ def _compiled(file: Any, library: Any) -> bool:
     return True
 
 
-def call_seconds(predict: Callable, rows: np.ndarray, size: int) -> float:
-    """Return the median seconds of calls with so many rows, of a tenth of a second or at least one."""
-    parts = [np.ascontiguousarray(rows[at : at + size]) for at in range(0, min(len(rows), 200 * size), size)]
-    parts = [part for part in parts if len(part) == size]
+def call_seconds(evaluator: Evaluator, rows: np.ndarray, size: int) -> float:
+    """Return the median seconds of calls with so many rows, in a tenth of a second."""
+    predict, parts = evaluator.calls(rows, size)
+    parts = [part for part in parts if size == 1 or len(part) == size]
     predict(parts[0])
     times, end = [], time.perf_counter() + 0.1
     while not times or time.perf_counter() < end:
@@ -148,11 +172,11 @@ def call_seconds(predict: Callable, rows: np.ndarray, size: int) -> float:
     return statistics.median(times)
 
 
-def evicted_seconds(predict: Callable, rows: np.ndarray, memory: np.ndarray) -> float:
+def evicted_seconds(evaluator: Evaluator, rows: np.ndarray, memory: np.ndarray) -> float:
     """Return the median seconds of a call with one row after everything else was pushed out of the caches."""
+    predict, parts = evaluator.calls(rows, 1)
     times = []
-    for at in range(15):
-        row = np.ascontiguousarray(rows[at : at + 1])
+    for row in parts[:15]:
         memory += 1
         begin = time.perf_counter()
         predict(row)
@@ -165,16 +189,16 @@ def measured(name: str, rounds: int) -> list[str]:
     text, rows = trained(name)
     wanted = lgb.Booster(model_str=text).predict(rows)
     found = evaluators(name, text)
-    same = {peer: (np.ravel(predict(rows)) == wanted).all() for peer, predict in found.items()}
+    same = {peer: (np.ravel(evaluator.many(rows)) == wanted).all() for peer, evaluator in found.items()}
     memory = np.zeros(1 << 24)
     seconds: dict[str, dict[str, list[float]]] = {call: {peer: [] for peer in found} for call in GOALS}
     for number in range(rounds):
         runtime.say(f"{name}, round {number + 1}/{rounds}")
         for call, size in CALLS.items():
-            for peer, predict in found.items():
-                seconds[call][peer].append(call_seconds(predict, rows, size))
-        for peer, predict in found.items():
-            seconds[EVICTED][peer].append(evicted_seconds(predict, rows, memory))
+            for peer, evaluator in found.items():
+                seconds[call][peer].append(call_seconds(evaluator, rows, size))
+        for peer, evaluator in found.items():
+            seconds[EVICTED][peer].append(evicted_seconds(evaluator, rows, memory))
     peers = [peer for peer in found if peer.startswith("lignum")]
     lines = []
     for call, of in seconds.items():
@@ -207,6 +231,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="SHAPE", choices=[[], *SHAPES])
     parser.add_argument("--rounds", type=int, default=9, help="how often everything is measured (default 9)")
     options = parser.parse_args()
+    for name in options.names or SHAPES:
+        trained(name)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     lines = [
         "| model | a call of | Hardcover | walking | lignum compiled | lignum interpreted | times faster than lignum |",

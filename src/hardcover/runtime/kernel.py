@@ -14,6 +14,7 @@ from .shapley import DEEPEST, TOO_DEEP, Unexplainable, demand_explainable, rule_
 
 SPLIT = 64  # bytes of a split_t
 MOST_LANES = 3
+NEAR = 1 << 16  # nodes
 # Edges of all trees are kept for explanations up to this many bytes; beyond, they are made tree by tree.
 MAX_EDGES = 1 << 26
 _COUNTS = (
@@ -72,7 +73,8 @@ class Kernel:
     def __init__(self, forest: Forest, path: str, lanes: int = MOST_LANES):
         try:
             self._library = library = ctypes.CDLL(str(path))
-            self._score = library.score
+            # A row of a small forest takes less time than to let go of the interpreter's lock and to get it back.
+            self._score = (ctypes.PyDLL(str(path)) if forest.nodes < NEAR else library).score
             self._score.restype = ctypes.c_double
             if ctypes.c_uint32.in_dll(library, "forest_size").value != ctypes.sizeof(_ForestOfC):
                 raise OSError("it was compiled for another version of this runtime")
@@ -80,6 +82,7 @@ class Kernel:
             raise NoKernel(f"cannot load {path}: {error}") from error
         self.forest, self.features = forest, forest.features
         self.outputs, self.trees = forest.outputs, forest.trees
+        self._size, self._single = 8 * forest.features, forest.outputs == 1
         # What C points to must outlive it.
         self._kept = [_pointer(forest.arrays[name]) for name in ARRAYS]
         depth = (ctypes.c_uint32 * max(forest.trees, 1))()
@@ -112,8 +115,9 @@ class Kernel:
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
-        row = packed(row, self.features)
-        if self.outputs == 1 and (score := self._score(self._forest, row)) == score:
+        if type(row) is not bytes or len(row) != self._size:
+            row = packed(row, self.features)
+        if self._single and (score := self._score(self._forest, row)) == score:
             return [score]
         return self._one("predict", row, 0, self.outputs)
 
