@@ -356,7 +356,6 @@ def release_case() -> Path:
         **os.environ,
         **settings.apart(BENCH / "place"),
         "HARDCOVER_PROJECT": str(ROOT),
-        "HARDCOVER_RUN_PROVE": "no",
     }
     call([ROOT / ".venv/bin/hardcover", "run", "--pipeline"], cwd=ROOT, env=place)
     data = BENCH / "place" / "data"
