@@ -31,7 +31,10 @@ _FUNCTION = '''
 def row_of(record):
     """Return the inputs of a record that is plainly right, {count} float64 as bytes; None for any other."""
     try:
-        if type(record) is not dict or not record.keys() <= _names:
+        if type(record) is not dict:
+            return None
+        full = len(record) == {fields}
+        if not full and not record.keys() <= _names:
             return None
 '''
 
@@ -86,6 +89,9 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
             lines += [
                 f"{mine} = record.get({name!r})",
                 f"if {mine} is None or {mine} != {mine}:",
+                # As many fields as there are, and not this one: another has an unknown name.
+                f"    if full and {name!r} not in record:",
+                "        return None",
                 f"    {mine} = _nan",
                 "else:",
                 *(f"    {line}" for line in read),
@@ -94,19 +100,22 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
         left, right = variables[rule["left"]], variables[rule["right"]]
         holds = f"{left} {rule['operator']} {right} or {left} != {left} or {right} != {right}"
         lines += [f"if not ({holds}):", "    return None"]
-    plain = _plain_functions(module)
+    plain, floats = _plain_functions(module)
     for step in steps:
         head += f"_feature_{step.name} = _features[{step.name!r}]\n"
         given = ", ".join((variables if step.name in plain else named)[name] for name in step.parameters)
-        lines.append(f"{variables[step.name]} = float(_feature_{step.name}({given}))")
+        call = f"_feature_{step.name}({given})"
+        lines.append(f"{variables[step.name]} = {call if step.name in floats else f'float({call})'}")
     lines.append(f"return _pack({', '.join(variables[name] for name in inputs)})")
     body = "".join(f"        {line}\n" for line in lines)
     # Whatever it is, the other way finds it again and says it better.
-    return f"{head}{_FUNCTION.format(count=len(inputs))}{body}    except Exception:\n        return None\n"
+    function = _FUNCTION.format(count=len(inputs), fields=len(fields.properties))
+    return f"{head}{function}{body}    except Exception:\n        return None\n"
 
 
-def _plain_functions(module: ModuleType) -> set[str]:
-    """Find the functions of a module that give the same bits for Python's floats as for a ``Number``, which is slower.
+def _plain_functions(module: ModuleType) -> tuple[set[str], set[str]]:
+    """Find the functions of a module that give the same bits for Python's floats as for a ``Number``, which is slower; and those of
+    them that surely return a float.
 
     They are those with nothing but arithmetic that either agrees or raises: no powers, which can become complex, no
     comparisons, which give integers, no calls but of ``abs``, of ``math`` and of functions that are plain themselves.
@@ -131,7 +140,7 @@ def _plain_functions(module: ModuleType) -> set[str]:
     while len(found) > size:
         size = len(found)
         found |= {name for name, part in defined.items() if _is_plain(part, module, found)}
-    return found
+    return found, {name for name in found if _returns_float(defined[name], hasattr(module, "abs"))}
 
 
 _PLAIN = (
@@ -158,6 +167,28 @@ def _is_plain(function: ast.FunctionDef, module: ModuleType, plain: set[str]) ->
         isinstance(part, _PLAIN) and (not isinstance(part, ast.Call) or is_callable(part.func))
         for part in parts
     )
+
+
+def _returns_float(function: ast.FunctionDef, own_abs: bool) -> bool:
+    """Tell whether a plain function surely turns floats into a float: where one side of a sum or product is one, the result is."""
+    names = {argument.arg for argument in function.args.args}
+
+    def is_float(part: ast.expr | None) -> bool:
+        if isinstance(part, ast.BinOp):
+            return is_float(part.left) or is_float(part.right)
+        if isinstance(part, ast.UnaryOp):
+            return is_float(part.operand)
+        if isinstance(part, ast.Call):
+            return not own_abs and getattr(part.func, "id", "") == "abs" and all(map(is_float, part.args))
+        return getattr(part, "id", None) in names or type(getattr(part, "value", None)) is float
+
+    for statement in function.body:
+        if isinstance(statement, ast.Return):
+            return is_float(statement.value)
+        if isinstance(statement, ast.Assign):
+            named = {target.id for target in statement.targets if isinstance(target, ast.Name)}
+            names = names | named if is_float(statement.value) else names - named
+    return False
 
 
 def _bound(value: float | None) -> str:

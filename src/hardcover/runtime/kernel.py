@@ -166,21 +166,26 @@ class Kernel:
         if rows.ndim != 2 or rows.shape[1] != self.features:
             raise ValueError(f"rows have shape {rows.shape}, not (rows, {self.features})")
         found = np.empty((len(rows), width), dtype=dtype)
-        function = getattr(self._library, name)
+        function, given, to = getattr(self._library, name), _place_of(rows), _place_of(found)
 
         def part(first: int, last: int) -> None:
-            given, to = (ctypes.c_void_p(array[first:last].ctypes.data) for array in (rows, found))
-            _demand_memory(function(self._forest, given, ctypes.c_uint64(last - first), more, to))
+            places = (
+                ctypes.c_void_p(given + first * rows.strides[0]),
+                ctypes.c_uint64(last - first),
+                more,
+                ctypes.c_void_p(to + first * found.strides[0]),
+            )
+            _demand_memory(function(self._forest, *places))
 
         # Fewer rows than ``worth`` are done before a thread has started.
-        count = min(threads or os.cpu_count() or 1, max(1, len(rows) // worth))
-        bounds = [len(rows) * number // count for number in range(count + 1)]
-        if count == 1:
+        count = min(threads or os.cpu_count() or 1, len(rows) // worth) if len(rows) > worth else 1
+        if count <= 1:
             part(0, len(rows))
         else:
             # Imported here, since single rows start without it. ctypes lets go of the interpreter's lock.
             from concurrent.futures import ThreadPoolExecutor
 
+            bounds = [len(rows) * number // count for number in range(count + 1)]
             with ThreadPoolExecutor(count) as pool:
                 list(pool.map(part, bounds[:-1], bounds[1:]))
         return found
@@ -234,6 +239,15 @@ def _address(name: str) -> int:
         except (OSError, AttributeError):
             continue
     raise NoKernel(f"the C library has no {name}")
+
+
+def _place_of(array) -> int:
+    """Return where an array's numbers lie."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError):
+        # It is empty, or cannot be written: numpy's own way, which takes longer.
+        return array.ctypes.data
 
 
 def _pointer(values) -> ctypes.Array:
