@@ -21,6 +21,7 @@ enum {
     LOOKED_UP = 127,    /* codes that a look-up finds, and one more that always goes right */
     PLANES = 1 << 20,   /* bytes that may hold sets for trees in lanes */
     TOGETHER = 4,       /* trees whose leaves are added in one go */
+    EIGHT = 8,          /* leaves whose values fit into vectors; and rows that they are added to in one go */
     CHUNK = 64,         /* features whose cells are found in one go */
     MISSING = 127, IS_ZERO = 126,
 };
@@ -33,7 +34,7 @@ typedef int rows_in_lanes(const forest_t *, const double *, uint64_t, double *, 
 
 struct lanes {
     rows_in_lanes *rows;
-    uint64_t categories, most_sets, positions, planes;
+    uint64_t categories, most_sets, most_leaves, positions, planes;
     int zeros, special;                 /* some zeros have a code of their own; that, or a grid with more than even cells of up to four */
     lane_split_t *split;                /* by split, trees in turn, parents first */
     lane_set_t *set;
@@ -235,7 +236,9 @@ static int suits(const forest_t *f, lanes_t *l, uint32_t *codes, uint64_t *sets)
         if (codes[f->table_feature[i]] <= f->table_codes[i]) codes[f->table_feature[i]] = f->table_codes[i] + 1;
     for (uint64_t t = 0; t < f->trees; t++) {
         uint64_t own = *sets;
-        if (f->tree[t + 1] - f->tree[t] >= 512) return 0;
+        uint64_t leaves = (f->tree[t + 1] - f->tree[t] + 1) / 2;
+        if (leaves > 256) return 0;
+        if (leaves > l->most_leaves) l->most_leaves = leaves;
         for (uint32_t i = f->tree[t]; i < f->tree[t + 1]; i++) {
             node_t n = f->node[i];
             if (n.child == i) continue;
@@ -263,7 +266,7 @@ static uintptr_t lay_out(const forest_t *f, lanes_t *l, uint64_t sets, uintptr_t
 #define ROOM(name, count) (l->name = (void *)(at = (at + 63) / 64 * 64), at += (uint64_t)(count) * sizeof *l->name)
     uint64_t splits = (f->nodes - f->trees) / 2;
     ROOM(split, splits), ROOM(set, sets), ROOM(first_set, f->trees + 1);
-    ROOM(value, splits + f->trees), ROOM(node, splits + f->trees);
+    ROOM(value, splits + f->trees + EIGHT), ROOM(node, splits + f->trees);
     ROOM(low, f->features), ROOM(scale, f->features), ROOM(most, f->features), ROOM(logarithmic, f->features), ROOM(half, f->features);
     ROOM(first_cell, f->features), ROOM(cell, 2 * f->thresholds + 3 * f->features);
     /* What a missing value looks up lies up to 255 + 512 beyond. */
@@ -485,20 +488,49 @@ PROCESSOR INLINE void FOR_PROCESSOR(find_places)(const forest_t *f, uint64_t tre
     for (int v = 0; v < vectors; v++) ((VECTOR *)place)[v] = p[v];
 }
 
+#ifdef AVX2
+/* Add the leaves of trees that have up to eight: their values lie in vectors, as halves of 32 bits. Returns how many rows were done. */
+PROCESSOR INLINE uint64_t FOR_PROCESSOR(add_eight)(const double *const *value, uint8_t (*place)[VECTORS * WIDTH], uint64_t count, double *score) {
+    __m256i low[TOGETHER], high[TOGETHER];
+    uint64_t r = 0;
+    for (int i = 0; i < TOGETHER; i++) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)value[i]), b = _mm256_loadu_si256((const __m256i *)(value[i] + 4));
+        low[i] = _mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0x88), 0xd8);
+        high[i] = _mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps((__m256)a, (__m256)b, 0xdd), 0xd8);
+    }
+    for (; r + EIGHT <= count; r += EIGHT) {
+        __m256d four = _mm256_loadu_pd(score + r), next = _mm256_loadu_pd(score + r + 4);
+        for (int i = 0; i < TOGETHER; i++) {
+            __m256i at = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(place[i] + r)));
+            __m256i l = _mm256_permutevar8x32_epi32(low[i], at), h = _mm256_permutevar8x32_epi32(high[i], at);
+            __m256d a = (__m256d)_mm256_unpacklo_epi32(l, h), b = (__m256d)_mm256_unpackhi_epi32(l, h);
+            four += _mm256_permute2f128_pd(a, b, 0x20), next += _mm256_permute2f128_pd(a, b, 0x31);
+        }
+        _mm256_storeu_pd(score + r, four), _mm256_storeu_pd(score + r + 4, next);
+    }
+    return r;
+}
+#endif
+
 /* Add the leaves of some trees to scores, in model order. */
 PROCESSOR APART void FOR_PROCESSOR(add_leaves)(const forest_t *f, uint64_t t, int trees, uint8_t (*place)[VECTORS * WIDTH], uint64_t count, double *score) {
     const double *value[TOGETHER] = {0};
+    uint64_t r = 0;
     for (int i = 0; i < trees; i++) value[i] = f->lanes->value + (f->tree[t + i] + t + i) / 2;
-    if (f->outputs > 1 || trees < TOGETHER)
+    if (f->outputs > 1 || trees < TOGETHER) {
         for (int i = 0; i < trees; i++)
-            for (uint64_t r = 0; r < count; r++) score[r * f->outputs + (t + i) % f->outputs] += value[i][place[i][r]];
-    else
-        for (uint64_t r = 0; r < count; r++) {
-            double total = score[r];
+            for (r = 0; r < count; r++) score[r * f->outputs + (t + i) % f->outputs] += value[i][place[i][r]];
+        return;
+    }
+#ifdef AVX2
+    if (f->lanes->most_leaves <= EIGHT) r = FOR_PROCESSOR(add_eight)(value, place, count, score);
+#endif
+    for (; r < count; r++) {
+        double total = score[r];
 #pragma GCC unroll 4
-            for (int i = 0; i < TOGETHER; i++) total += value[i][place[i][r]];
-            score[r] = total;
-        }
+        for (int i = 0; i < TOGETHER; i++) total += value[i][place[i][r]];
+        score[r] = total;
+    }
 }
 
 /* Evaluate a tile of rows. */
