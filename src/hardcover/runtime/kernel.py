@@ -83,6 +83,8 @@ class Kernel:
         self.forest, self.features = forest, forest.features
         self.outputs, self.trees = forest.outputs, forest.trees
         self._size, self._single = 8 * forest.features, forest.outputs == 1
+        numpy = sys.modules.get("numpy")
+        self._array, self._double = (numpy.ndarray, numpy.dtype("float64")) if numpy else (None, None)
         # What C points to must outlive it.
         self._kept = [_pointer(forest.arrays[name]) for name in ARRAYS]
         depth = (ctypes.c_uint32 * max(forest.trees, 1))()
@@ -115,6 +117,9 @@ class Kernel:
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
+        # The general way takes as long as all of a small forest.
+        if type(row) is self._array and row.dtype is self._double:  # type: ignore[union-attr]
+            row = row.tobytes()  # type: ignore[union-attr]
         if type(row) is not bytes or len(row) != self._size:
             row = packed(row, self.features)
         if self._single and (score := self._score(self._forest, row)) == score:
