@@ -371,6 +371,12 @@ static int widest(uint32_t most, rows_in_lanes **rows) {
 
 #define UNITS (GROUP / WIDTH)
 #define VECTORS 8
+/* Whether one look-up finds 64 codes. */
+#ifdef AVX512
+#define TWO_TABLES 1
+#else
+#define TWO_TABLES 0
+#endif
 #define FULL(byte) ((VECTOR){0} + (int8_t)(byte))
 /* Sums of bytes may wrap around. */
 #define PLUS(a, b) ((VECTOR)((UNSIGNED)(a) + (UNSIGNED)(b)))
@@ -580,16 +586,16 @@ PROCESSOR INLINE VECTOR FOR_PROCESSOR(codes_at)(const int8_t *code, VECTOR at, i
 #endif
 }
 
-/* The places of a row in the trees of a group; `in` are its categories' planes, and their bits. */
-PROCESSOR INLINE void FOR_PROCESSOR(places_in_group)(const forest_t *f, uint64_t g, const int8_t *code, const uint8_t *const *in, const uint8_t *bit, uint8_t *place, int many) {
+/* The places of a row in the trees of a group, in so many vectors; `in` are its categories' planes, and their bits. */
+PROCESSOR INLINE void FOR_PROCESSOR(places_in_group)(const forest_t *f, uint64_t g, const int8_t *code, const uint8_t *const *in, const uint8_t *bit, uint8_t *place, int units, int many) {
     const lanes_t *l = f->lanes;
     VECTOR p[UNITS];
 #pragma GCC unroll 4
-    for (int u = 0; u < UNITS; u++) p[u] = FULL(0);
+    for (int u = 0; u < units; u++) p[u] = FULL(0);
     for (uint64_t at = l->first_position[g]; at < l->first_position[g + 1]; at++) {
         const lane_group_t *s = l->group + at;
 #pragma GCC unroll 4
-        for (int u = 0; u < UNITS; u++) {
+        for (int u = 0; u < units; u++) {
             VECTOR asked = FOR_PROCESSOR(codes_at)(code, ((const VECTOR *)s->column)[u], many), inside = FULL(0);
             VECTOR first = ((const VECTOR *)s->first)[u], left = ((const VECTOR *)s->left)[u], rank = ((const VECTOR *)s->rank)[u];
             for (uint64_t i = 0; i < l->categories; i++) inside |= ((const VECTOR *)(in[i] + at * GROUP))[u] & FULL(bit[i]);
@@ -598,7 +604,14 @@ PROCESSOR INLINE void FOR_PROCESSOR(places_in_group)(const forest_t *f, uint64_t
         }
     }
 #pragma GCC unroll 4
-    for (int u = 0; u < UNITS; u++) ((VECTOR *)place)[u] = p[u];
+    for (int u = 0; u < units; u++) ((VECTOR *)place)[u] = p[u];
+}
+
+/* The same, for as many codes as there are. */
+PROCESSOR INLINE void FOR_PROCESSOR(find_group)(const forest_t *f, uint64_t g, const int8_t *code, const uint8_t *const *in, const uint8_t *bit, uint8_t *place, int units) {
+    if (f->slots >= 64) FOR_PROCESSOR(places_in_group)(f, g, code, in, bit, place, units, 2);
+    else if (f->slots >= 32 || TWO_TABLES) FOR_PROCESSOR(places_in_group)(f, g, code, in, bit, place, units, 1);
+    else FOR_PROCESSOR(places_in_group)(f, g, code, in, bit, place, units, 0);
 }
 
 /* Evaluate a row, with trees in the lanes. */
@@ -620,9 +633,8 @@ PROCESSOR APART void FOR_PROCESSOR(alone)(const forest_t *f, const double *row, 
     }
     for (uint64_t t = 0; t < f->trees; t += GROUP) {
         uint64_t count = f->trees - t < GROUP ? f->trees - t : GROUP;
-        if (f->slots < 32) FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 0);
-        else if (f->slots < 64) FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 1);
-        else FOR_PROCESSOR(places_in_group)(f, t / GROUP, code, in, bit, place, 2);
+        if (count <= GROUP / 2) FOR_PROCESSOR(find_group)(f, t / GROUP, code, in, bit, place, UNITS / 2);
+        else FOR_PROCESSOR(find_group)(f, t / GROUP, code, in, bit, place, UNITS);
         const double *value = l->value;
         if (leaves)
             for (uint64_t i = 0; i < count; i++) leaves[t + i] = leaf_of(f, t + i, place[i]);
@@ -666,6 +678,7 @@ PROCESSOR static int FOR_PROCESSOR(rows)(const forest_t *f, const double *rows, 
 
 #undef UNITS
 #undef VECTORS
+#undef TWO_TABLES
 #undef FULL
 #undef PLUS
 #undef UNSIGNED
