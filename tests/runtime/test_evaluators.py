@@ -161,6 +161,7 @@ def test_the_kernel_that_zig_makes_gives_the_same_bits():
     forest, kernel = loaded(booster.model_to_string(), BY_ZIG)
     rows = hostile_rows(forest.splits(), seed=0)
 
+    assert kernel.lanes == loaded(booster.model_to_string())[1].lanes
     assert (bits(kernel.predict_many(rows)) == bits(booster.predict(rows))).all()
     assert (
         kernel.explain_many(rows).tolist() == loaded(booster.model_to_string())[1].explain_many(rows).tolist()
@@ -445,7 +446,7 @@ def test_a_library_of_another_version_is_no_kernel(tmp_path):
     for name, content in compiler.sources().items():
         (tmp_path / name).write_bytes(content)
     source = (tmp_path / "kernel.c").read_text()
-    (tmp_path / "kernel.c").write_text(source.replace("uint32_t link;", "uint64_t link, more;"))
+    (tmp_path / "kernel.c").write_text(source.replace("uint32_t link,", "uint64_t link, more,"))
     other = driven.build(tmp_path / "other.so", "-O1", "-shared", "-fPIC", source=str(tmp_path / "kernel.c"))
 
     with pytest.raises(NoKernel, match="another version"):

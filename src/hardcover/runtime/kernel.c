@@ -15,6 +15,12 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__aarch64__)
+#include <arm_neon.h>
+#elif defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -59,11 +65,31 @@ typedef struct {
     double slope, divisor;
     double (*exp)(double), (*log1p)(double);
     lanes_t *lanes;                  /* NULL where trees are walked */
-    uint32_t link;
+    uint32_t link, processor;        /* vectors that there are: check() writes it */
 } forest_t;
 
 /* What the caller compares with its own idea of forest_t. */
 EXPORT const uint32_t forest_size = sizeof(forest_t);
+
+/* The widest vectors that this processor and its system have: 0 none that are used here, 1 of 16 bytes, 2 of 32 (AVX2), 3 also AVX-512's masks and
+ * look-ups (Intel 64 and IA-32 Architectures Software Developer's Manual, CPUID). Compilers' own way answers nothing in what zig links. */
+static uint32_t vectors(void) {
+#if defined(__x86_64__)
+    /* By leaf and register: 1 ecx; 7 ebx: BMI, AVX2 and BMI2, AVX-512 F, BW and VL; 7 ecx. */
+    const uint32_t ssse3 = 1u << 9, popcnt = 1u << 23, osxsave = 1u << 27;
+    const uint32_t avx2 = 1u << 3 | 1u << 5 | 1u << 8, avx512 = 1u << 16 | 1u << 30 | 1u << 31, vbmi = 1u << 1;
+    uint32_t a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & ssse3)) return 0;
+    if (!(c & osxsave) || !(c & popcnt) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 1;
+    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    if ((b & avx2) != avx2 || (low & 6) != 6) return 1;
+    return (b & avx512) == avx512 && (c & vbmi) && (low & 0xe6) == 0xe6 ? 3 : 2;
+#elif defined(__aarch64__)
+    return 1;
+#else
+    return 0;
+#endif
+}
 
 /* ---- Checking ---------------------------------------------------------------------------------------------- */
 
@@ -98,6 +124,7 @@ EXPORT int check(forest_t *f) {
     if (!all_below(f->slot_feature, f->slots, f->features) || !all_below(f->slot_zero, f->slots, 65536) ||
         !all_below(f->slot_nan, f->slots, 65536)) return 5;
     uint64_t slots = f->slots;
+    f->processor = vectors();
     for (uint64_t i = 0; i < f->tables; i++) {
         uint64_t cells = ((uint64_t)f->table_codes[i] + 1) * f->table_slots[i];
         if (f->table_feature[i] >= f->features || f->table_slot[i] != slots || !f->table_slots[i] ||
@@ -281,11 +308,10 @@ static void convert(const forest_t *f, double *score) {
     }
 }
 
-/* Arrange a checked forest for this processor's lanes, of at most `most` as `widest` counts them; returns those that it got: 0, where it walks. */
-EXPORT int arrange(forest_t *f, uint32_t most) {
-    rows_in_lanes *rows;
-    int found = widest(most, &rows);
-    f->lanes = rows ? make_lanes(f, rows) : NULL;
+/* Arrange a checked forest for lanes, of at most `most` as vectors() counts; returns those that it got: 0, where it walks. */
+EXPORT uint32_t arrange(forest_t *f, uint32_t most) {
+    uint32_t found = f->processor < most ? f->processor : most;
+    f->lanes = found ? make_lanes(f, EVALUATORS[found]) : NULL;
     return f->lanes ? found : 0;
 }
 

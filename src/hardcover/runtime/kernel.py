@@ -34,6 +34,7 @@ class _ForestOfC(ctypes.Structure):
         ("log1p", ctypes.c_void_p),
         ("lanes", ctypes.c_void_p),
         ("link", ctypes.c_uint32),
+        ("processor", ctypes.c_uint32),
     ]
 
 

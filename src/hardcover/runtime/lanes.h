@@ -10,11 +10,6 @@
  * The file includes itself once for each kind of processor, with WIDTH bytes in a VECTOR. forest.py's walk is the referee of both.
  */
 #ifndef WIDTH
-#ifdef __aarch64__
-#include <arm_neon.h>
-#elif defined(__x86_64__)
-#include <immintrin.h>
-#endif
 enum {
     ALONE = 16,         /* up to so many rows are scored one by one, with trees in the lanes */
     GROUP = 64,         /* trees of a group */
@@ -352,20 +347,15 @@ typedef uint8_t unsigned_thirtytwo_t __attribute__((vector_size(32)));
 #include "lanes.h"
 #endif
 
-/* The widest way that this processor has, of 0: none, 1: 16 bytes, 2: 32 bytes, 3: with AVX-512; and at most `most`. */
-static int widest(uint32_t most, rows_in_lanes **rows) {
-    *rows = NULL;
+/* By vectors(). */
+static rows_in_lanes *const EVALUATORS[] = {
+    NULL,
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (most >= 3 && __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw"))
-        return *rows = rows_avx512, 3;
-    if (most >= 2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) return *rows = rows_avx2, 2;
-    if (most >= 1 && __builtin_cpu_supports("ssse3")) return *rows = rows_ssse3, 1;
+    rows_ssse3, rows_avx2, rows_avx512,
 #elif defined(__aarch64__)
-    if (most) return *rows = rows_neon, 1;
+    rows_neon,
 #endif
-    return 0;
-}
+};
 
 #else /* included for a kind of processor */
 

@@ -138,8 +138,7 @@ typedef double four_t __attribute__((vector_size(32), aligned(8)));
  * Gives 0, or 1 when there is no memory. */
 EXPORT int explain(const forest_t *f, const double *rows, uint64_t count, const explainer_t *e, double *values) {
 #ifdef WITH_AVX2
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) return explain_rows_avx2(f, e, rows, count, values);
+    if (f->processor >= 2) return explain_rows_avx2(f, e, rows, count, values);
 #endif
     return explain_rows_anywhere(f, e, rows, count, values);
 }
