@@ -4,7 +4,8 @@
     python benchmarks/kernel.py "100 x 31" --rounds 3  one shape
 
 A round measures each evaluator once; shown is the median over rounds, and how many times faster the kernel is than the better of lignum
-compiled and interpreted, in the same round. ``walking`` is the kernel without lanes. Compiled libraries are kept in ``.tools/bench``.
+compiled and interpreted, in the same round. ``walking`` is the kernel without lanes. Compiled libraries are kept in ``.tools/bench``, and which model did
+not compile in ten minutes.
 """
 
 import argparse
@@ -149,8 +150,9 @@ def _lignum(model: Any) -> Evaluator:
 
 
 def _compiled(file: Any, library: Any) -> bool:
-    if library.exists():
-        return True
+    gave_up = library.with_suffix(".failed")
+    if library.exists() or gave_up.exists():
+        return library.exists()
     runtime.say(f"lignum compiles {file.stem}, for up to {PATIENCE} s")
     code = "import sys, lignum; lignum.load(sys.argv[1]).compile(library=sys.argv[2])"
     command = [str(page.peers("peers")), "-c", code, str(file), str(library)]
@@ -159,6 +161,7 @@ def _compiled(file: Any, library: Any) -> bool:
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         runtime.say(f"lignum did not compile it: {type(error).__name__}")
         library.unlink(missing_ok=True)
+        gave_up.touch()
         return False
     return True
 
