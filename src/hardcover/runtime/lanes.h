@@ -5,14 +5,15 @@
  * its left child:
  *         place += (place == first & code > rank) & left
  * No branch and no address depends on the data, and bytes are enough for everything. A code is a slot as a byte, less 128, so that it is
- * signed: 255 thresholds at most. Lanes of a vector are rows, each split of a tree in turn; or, for a few rows, they are trees, each row in turn.
+ * signed: 254 thresholds at most. Lanes of a vector are rows, each split of a tree in turn; or, for a few rows, they are trees, each row in turn.
  *
  * The file includes itself once for each kind of processor, with WIDTH bytes in a VECTOR. forest.py's walk is the referee of both.
  */
 #ifndef WIDTH
 enum {
     ALONE = 16,         /* up to so many rows are scored one by one, with trees in the lanes */
-    GROUP = 64,         /* trees of a group */
+    GROUP = 64,         /* trees of a group, whose halves lie apart */
+    HALF = GROUP / 2,
     LOOKED_UP = 127,    /* codes that a look-up finds, and one more that always goes right */
     PLANES = 1 << 20,   /* bytes that may hold sets for trees in lanes */
     TOGETHER = 4,       /* trees whose leaves are added in one go */
@@ -23,7 +24,7 @@ enum {
 
 typedef struct { uint16_t column; int8_t rank; uint8_t first, left; } lane_split_t;
 typedef struct { uint8_t inside[32]; uint16_t category, high; } lane_set_t; /* the categories that go left; high: some are beyond 127 */
-typedef struct { uint8_t column[GROUP]; int8_t rank[GROUP]; uint8_t first[GROUP], left[GROUP]; } lane_group_t;
+typedef struct { uint8_t column[HALF]; int8_t rank[HALF]; uint8_t first[HALF], left[HALF]; } lane_group_t;
 
 typedef int rows_in_lanes(const forest_t *, const double *, uint64_t, double *, uint32_t *);
 
@@ -45,7 +46,7 @@ struct lanes {
     uint32_t *first_threshold;
     int8_t *zero, *missing;             /* by slot */
     uint32_t *category_feature, *codes; /* by feature with categories; the last code stands for all unknown ones */
-    lane_group_t *group;                /* by position in the trees of a group, groups in turn */
+    lane_group_t *group;                /* by position in the trees of half a group, halves and groups in turn */
     uint32_t *first_position;           /* by group, and the end */
     uint8_t *plane;                     /* by byte of the categories' sets: that byte for each position's lanes, 0 for other splits */
     uint32_t *first_plane;              /* by feature with categories */
@@ -53,7 +54,7 @@ struct lanes {
 
 INLINE int8_t code_of(uint64_t slot) { return (int8_t)((slot < 255 ? slot : 255) - 128); }
 
-/* Half the order of doubles as numbers that grow like logarithms: sign, exponent and the first bits of the fraction. */
+/* What rises with a double as its logarithm does: sign, exponent and the first bits of the fraction. */
 INLINE double logarithm(double value) {
     int64_t bits;
     memcpy(&bits, &value, sizeof bits);
@@ -122,7 +123,7 @@ INLINE uint32_t table_of(const forest_t *f, uint32_t slot) {
     return i;
 }
 
-/* Which of a split's categories go left, of the first 256; `codes` are those of its feature. */
+/* Which of a split's categories go left, of the first 256; `number` counts the features with categories. */
 static void make_set(const forest_t *f, uint32_t at, lane_set_t *set, const uint32_t *number) {
     node_t n = f->node[at];
     uint32_t table = n.rank == IN_PLACE ? 0 : table_of(f, n.slot);
@@ -183,19 +184,18 @@ INLINE uint32_t most_splits(const forest_t *f, uint64_t t) {
 
 /* The same splits for trees in lanes. */
 static void make_groups(const forest_t *f, lanes_t *l) {
-    uint64_t at = 0;
     memset(l->plane, 0, l->planes * l->positions * GROUP);
     for (uint64_t t = 0; t < f->trees; t++) {
         uint64_t lane = t % GROUP, splits = (f->tree[t + 1] - f->tree[t]) / 2;
         const lane_set_t *set = l->set + l->first_set[t];
         const lane_split_t *split = l->split + (f->tree[t] - t) / 2;
-        if (!lane) at = l->first_position[t / GROUP];
-        for (uint64_t i = 0; i < l->first_position[t / GROUP + 1] - at; i++) {
-            lane_group_t *to = l->group + at + i;
+        uint64_t at = l->first_position[t / GROUP], count = l->first_position[t / GROUP + 1] - at, place = lane % HALF;
+        for (uint64_t i = 0; i < count; i++) {
+            lane_group_t *to = l->group + 2 * at + lane / HALF * count + i;
             lane_split_t s = i < splits ? split[i] : (lane_split_t){0, 127, 0, 0};
             int in_set = i < splits && s.column >= f->slots;
-            to->column[lane] = (uint8_t)(in_set ? f->slots : s.column), to->rank[lane] = in_set ? 0 : s.rank;
-            to->first[lane] = s.first, to->left[lane] = s.left;
+            to->column[place] = (uint8_t)(in_set ? f->slots : s.column), to->rank[place] = in_set ? 0 : s.rank;
+            to->first[place] = s.first, to->left[place] = s.left;
             if (!in_set) continue;
             uint64_t plane = l->first_plane[set->category], planes = l->codes[set->category] / 8 + 1;
             for (uint64_t k = 0; k < planes; k++) l->plane[((plane + k) * l->positions + at + i) * GROUP + lane] = set->inside[k];
@@ -268,7 +268,7 @@ static uintptr_t lay_out(const forest_t *f, lanes_t *l, uint64_t sets, uintptr_t
     ROOM(first_threshold, f->features), ROOM(threshold, 3 * f->thresholds + 4 * f->features + 768);
     ROOM(zero, f->slots), ROOM(missing, f->slots);
     ROOM(category_feature, l->categories), ROOM(codes, l->categories), ROOM(first_plane, l->categories);
-    ROOM(group, l->positions), ROOM(first_position, f->trees / GROUP + 2), ROOM(plane, l->planes * l->positions * GROUP);
+    ROOM(group, 2 * l->positions), ROOM(first_position, f->trees / GROUP + 2), ROOM(plane, l->planes * l->positions * GROUP);
     return at;
 #undef ROOM
 }
@@ -582,12 +582,14 @@ PROCESSOR INLINE void FOR_PROCESSOR(places_in_group)(const forest_t *f, uint64_t
     VECTOR p[UNITS];
 #pragma GCC unroll 4
     for (int u = 0; u < units; u++) p[u] = FULL(0);
-    for (uint64_t at = l->first_position[g]; at < l->first_position[g + 1]; at++) {
-        const lane_group_t *s = l->group + at;
+    uint64_t begin = l->first_position[g], count = l->first_position[g + 1] - begin;
+    for (uint64_t at = begin; at < begin + count; at++) {
 #pragma GCC unroll 4
         for (int u = 0; u < units; u++) {
-            VECTOR asked = FOR_PROCESSOR(codes_at)(code, ((const VECTOR *)s->column)[u], many), inside = FULL(0);
-            VECTOR first = ((const VECTOR *)s->first)[u], left = ((const VECTOR *)s->left)[u], rank = ((const VECTOR *)s->rank)[u];
+            const lane_group_t *s = l->group + begin + at + (u * WIDTH / HALF) * count;
+            int v = u % (HALF / WIDTH);
+            VECTOR asked = FOR_PROCESSOR(codes_at)(code, ((const VECTOR *)s->column)[v], many), inside = FULL(0);
+            VECTOR first = ((const VECTOR *)s->first)[v], left = ((const VECTOR *)s->left)[v], rank = ((const VECTOR *)s->rank)[v];
             for (uint64_t i = 0; i < l->categories; i++) inside |= ((const VECTOR *)(in[i] + at * GROUP))[u] & FULL(bit[i]);
             if (l->categories) left &= inside == 0;
             p[u] = PLUS(p[u], FOR_PROCESSOR(moved)(p[u], first, asked, rank, left));
