@@ -79,13 +79,14 @@ def boost_jointly(
     ``stopping: portfolio``, of the settings that are best in these folds, or in those of a sample where rows are many.
     """
     measure, rows = measured(features, feature_plan, training, split, task, few=True)
-    chosen = portfolio.CONFIGURED
+    tried, sampled = None, False
     if training["stopping"] == "portfolio":
         sample = _sample(features, feature_plan, split, training["seed"])
-        measure_some, _ = measured(sample, feature_plan, training, split, task)
-        found = side_by_side(partial(portfolio.one, measure_some), (chosen, *portfolio.QUICK))
-        chosen = portfolio.best(found, task.loss_is_gain).name
-    tried = portfolio.one(measure, chosen)
+        measure_some, some = measured(sample, feature_plan, training, split, task)
+        found = side_by_side(partial(portfolio.one, measure_some), (portfolio.CONFIGURED, *portfolio.QUICK))
+        tried, sampled = portfolio.best(found, task.loss_is_gain), len(some) < len(rows)
+    if tried is None or sampled:
+        tried = portfolio.one(measure, tried.name if tried else portfolio.CONFIGURED)
     settings = _settings({**training, **tried.settings}, feature_plan, task, len(rows))
     return lgb.train(settings, _dataset(rows, feature_plan), tried.rounds)
 
