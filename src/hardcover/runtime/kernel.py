@@ -114,7 +114,8 @@ class Kernel:
         if broken:
             raise DamagedRelease(f"the model is damaged: {RULES[broken - 1]}")
         self.lanes = library.arrange(self._forest, lanes)
-        weakref.finalize(self, library.dismiss, self._forest)
+        # Not at exit, where another thread may still score.
+        weakref.finalize(self, library.dismiss, self._forest).atexit = False
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
