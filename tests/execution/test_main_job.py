@@ -557,6 +557,17 @@ def processes_with(text: str) -> list[str]:
     return found
 
 
+def test_what_a_killed_run_started_ends_with_it(place):
+    process = place.start("hardcover", "run", "--env", "ci", start_new_session=True)
+    # The command, the warm process, and a notebook's kernel.
+    eventually(lambda: len(processes_with(str(place.folder))) >= 3 or fail())
+
+    process.kill()
+    process.communicate(timeout=30)
+
+    eventually(lambda: fail() if processes_with(str(place.folder)) else True, seconds=5)
+
+
 def test_a_killed_runs_leftovers_are_never_read_and_are_swept_by_the_next(place):
     process = place.start("kedro", "run", "--pipeline", "maintenance", "--env", "ci", start_new_session=True)
     eventually(lambda: place.versions() or fail())

@@ -1,5 +1,6 @@
 """The process that others are forked from: ``python -m hardcover.notebooks.warm_process``; hardcover.notebooks.forkserver asks it."""
 
+import ctypes
 import gc
 import importlib
 import json
@@ -112,6 +113,7 @@ def _fork(request: dict, answers: Any) -> None:
         answers.flush()
         return
     try:
+        _end_with(parent)
         os.setsid()
         gc.enable()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -130,6 +132,14 @@ def _fork(request: dict, answers: Any) -> None:
             _become_kernel(request["file"], parent)
     finally:
         os._exit(0)
+
+
+def _end_with(parent: int) -> None:
+    """Let the system end this process when its parent ends, even while it computes (Linux, prctl(2): PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))
+        if os.getppid() != parent:
+            os._exit(1)
 
 
 def _become_kernel(connection_file: str, parent: int) -> None:
