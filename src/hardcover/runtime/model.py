@@ -62,6 +62,11 @@ class Model:
         """The JSON Schema of one raw record."""
         return json.loads(self._files.read("schema.json"))
 
+    @property
+    def golden(self) -> list[dict]:
+        """Records with the scores, in hexadecimal, that they had at release."""
+        return json.loads(self._files.read("golden.json"))["rows"]
+
     @cached_property
     def _fields(self) -> Fields:
         return Fields(self.schema)
@@ -189,7 +194,6 @@ class Model:
         -------
         list
             The position of each candidate, and its prediction.
-
         """
         found = [(number, self.predict({**query, **given})) for number, given in enumerate(candidates)]
         return sorted(found, key=lambda each: -each[1].score)[:top]
@@ -269,31 +273,13 @@ class Model:
         tuple
             How many rows were compared, and a line for each score whose bits differ.
         """
-        from importlib.util import find_spec
+        from .selftest import compare
 
-        golden = json.loads(self._files.read("golden.json"))["rows"]
-        records = [row["record"] for row in golden]
-        expected = [[float.fromhex(score) for score in row["scores"]] for row in golden]
-        ways = {"alone": self._scores_of(records)}
-        if isinstance(self.evaluator, Forest):
-            ways["in plain Python"] = ways.pop("alone")
-        else:
-            ways["in plain Python"] = Model(self._folder, self._module, plain=True)._scores_of(records)
-        if find_spec("numpy"):
-            columns = {name: [record[name] for record in records] for name in self._fields.properties}
-            found = self.predict_many(columns)
-            ways["in a batch"] = found.reshape(len(records), -1).tolist()
-        differences = [
-            f"row {number} {way}: {score!r}, released {expected[number]!r}"
-            for way, scores in ways.items()
-            for number, score in enumerate(scores)
-            if score != expected[number]
-        ]
-        return len(records), differences
+        return compare(self, Model(self._folder, self._module, plain=True))
 
-    def _scores_of(self, records: list[dict]) -> list[list[float]]:
-        rows = [self._row_of(record) or self._row(record, True) for record in records]
-        return [self._score(row) for row in rows]
+    def scores_of(self, record: Mapping[str, object]) -> list[float]:
+        """Score one raw record as ``predict`` does, without what follows from the scores: a float for each output."""
+        return self._score(self._row_of(record) or self._row(record, True))
 
 
 def _numpy() -> Any:

@@ -1,0 +1,35 @@
+"""The golden rows of a release, scored again on this machine."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from .forest import Forest
+
+if TYPE_CHECKING:
+    from .model import Model
+
+
+def compare(model: "Model", plain: "Model") -> tuple[int, list[str]]:
+    """Score the golden rows of ``model`` one by one, together where there is numpy, and by ``plain``, the same in plain Python.
+
+    Returns
+    -------
+    tuple
+        How many rows were compared, and a line for each score whose bits differ.
+    """
+    golden = model.golden
+    records = [row["record"] for row in golden]
+    expected = [[float.fromhex(score) for score in row["scores"]] for row in golden]
+    ways = {"in plain Python": [plain.scores_of(record) for record in records]}
+    if not isinstance(model.evaluator, Forest):
+        ways["alone"] = [model.scores_of(record) for record in records]
+    if find_spec("numpy"):
+        columns = {name: [record[name] for record in records] for name in model.schema["properties"]}
+        ways["in a batch"] = model.predict_many(columns).reshape(len(records), -1).tolist()
+    differences = [
+        f"row {number} {way}: {score!r}, released {expected[number]!r}"
+        for way, scores in ways.items()
+        for number, score in enumerate(scores)
+        if score != expected[number]
+    ]
+    return len(records), differences
