@@ -27,8 +27,8 @@ $(READY): $(UV) requirements/all.txt pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $(READY)
 
-run: $(READY)    ## the main job: execute the notebooks, train, explain, release a wheel
-	$(BIN)/hardcover run $(ARGS)
+run: $(READY)    ## the main job: execute the notebooks, train, explain, release a wheel; CASE=all, or one
+	$(BIN)/hardcover run $(CASE) $(ARGS)
 
 test: $(READY) check ## everything: lint, notebooks in sync, all tests, the main job included
 	$(SINGLE) $(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)

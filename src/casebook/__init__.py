@@ -2,6 +2,9 @@
 
 Modules:
 
+- `casebook.fraud.data`: Read card transactions, refuse what cannot be, say when each fraud became known, and split as the field does: a week to learn, a week of waiting, a week to be tested.
+- `casebook.fraud.features`: Compare a payment with its customer's and its terminal's past, as it was known at that moment.
+- `casebook.fraud.simulator`: Make card transactions by the recipe of the fraud detection handbook, with late and broken rows and drift, for any number of customers and days.
 - `casebook.maintenance.data`: Read a machine's raw sensor files from any plant, unify them, quarantine what is impossible, and split without leaking a machine.
 - `casebook.maintenance.features`: Turn raw readings into the quantities that the machine's failures depend on, as plain functions of floats or arrays.
 - `casebook.maintenance.simulator`: Make raw files as AI4I's published process would, with machines, clocks, late arrivals, losses and drift, at any number of rows.

@@ -21,6 +21,7 @@ DEFAULTS = {
     # Empty: the project's package.
     "tracking.experiment": "",
     "release.dist": "dist",
+    "run.cases": "all",
     "run.wait": "600",
     "run.prove": "yes",
 }

@@ -11,7 +11,8 @@ from hardcover.cli import progress, tables
 PURPOSE = "the main job: data, features, train, explain, release"
 DESCRIPTION = "Run the stages of a case in the order of their datasets, and end with a wheel."
 EXAMPLES = """examples:
-  hardcover run                                 every case, through its notebooks
+  hardcover run                                 what settings.ini names, through its notebooks
+  hardcover run all                             every case
   hardcover run churn --data customers.csv      your own raw file
   hardcover run churn --data a.csv b.parquet    two sources with different columns
   hardcover run churn --pipeline                the same without notebooks
@@ -25,7 +26,9 @@ EXAMPLES = """examples:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
-    parser.add_argument("case", nargs="*", metavar="CASE", help="cases to run (default: all)")
+    parser.add_argument(
+        "case", nargs="*", metavar="CASE", help="cases to run, or all (default: run.cases in settings.ini)"
+    )
     faces = parser.add_mutually_exclusive_group()
     faces.add_argument("--notebooks", dest="face", action="store_const", const="notebook", help="the default")
     faces.add_argument(

@@ -21,7 +21,7 @@ class Request:
     Attributes
     ----------
     cases, stages
-        Names; empty: all.
+        Names; no case: those of settings.ini, no stage: all.
     face
         ``notebook`` or ``pipeline``.
     data
@@ -58,8 +58,7 @@ class Request:
         HardcoverError
             When raw files are given for several cases.
         """
-        cases.check(*self.cases)
-        names = list(self.cases) or cases.names()
+        names = cases.chosen(self.cases)
         if self.data and len(names) > 1:
             raise HardcoverError("--data goes with one case", f"cases: {', '.join(names)}", "Name the case.")
         for name in names:

@@ -10,6 +10,7 @@ import functools
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import cache
 from importlib import metadata
 from typing import Any, NamedTuple
@@ -90,7 +91,7 @@ def _pieces(value: Any, label: str) -> Iterator[tuple[str, Any]]:
             yield from _pieces(inner, f"{label}{number}.")
     elif isinstance(value, types.ModuleType):
         yield f"{label}module", value.__name__
-    elif value is None or isinstance(value, bool | int | float | complex | str | bytes):
+    elif value is None or isinstance(value, bool | int | float | complex | str | bytes | timedelta):
         yield f"{label}value", disk.digest_of(repr(value))[:16]
     elif callable(value) and hasattr(value, "__dict__"):
         yield from _pieces(type(value).__call__, label)

@@ -15,8 +15,8 @@ A column's ``metadata`` say its role and its unit:
     Names the row.
 ``entity``
     What the row is about, such as a machine, a card or a patient: splits keep its rows together.
-``time``, ``received``
-    When it happened, and when it was known.
+``time``, ``received``, ``known``
+    When it happened, when it arrived, and when its target and leaks were known; windows see no event earlier.
 ``query``
     Of a ranking: rows with the same one are ranked against each other.
 ``weight``
@@ -43,6 +43,7 @@ ROLES = (
     "entity",
     "time",
     "received",
+    "known",
     "query",
     "weight",
     "context",
@@ -50,7 +51,7 @@ ROLES = (
 # The roles of what a service's record has.
 ASKED = ("input", "ingredient")
 # Of these, a schema has one column or none.
-SINGLE = ("target", "key", "entity", "time", "received", "query", "weight")
+SINGLE = ("target", "key", "entity", "time", "received", "known", "query", "weight")
 # Names that the library gives to columns of its own.
 RESERVED = {FILE, ROW, "split", "unreadable", "rejections", "score"}
 DTYPES = {"number": float, "text": str, "time": "datetime64[us]"}
@@ -240,8 +241,8 @@ def limits(schema: dict) -> dict[str, tuple[float, float]]:
 def to_json_schema(schema: dict) -> dict:
     """Return the JSON Schema (draft 2020-12) of one raw record: inputs and ingredients, in the schema's order.
 
-    Besides: ``x-rules`` between them, ``x-unit`` of a number, ``x-role`` of an ingredient, ``x-roles``, which column has which role, and
-    ``x-classes``, the target's values where they are few.
+    Besides: ``x-rules`` between them, ``x-unit`` of a number, ``x-role`` of an ingredient, ``x-roles``, which column has which role,
+    ``x-classes``, the target's values where they are few, and ``x-columns``, what windows may look at.
     """
     inputs, roles = columns_with(schema, *ASKED), roles_of(schema)
     rules = [each for each in schema["rules"] if each["left"] in inputs and each["right"] in inputs]
@@ -256,6 +257,10 @@ def to_json_schema(schema: dict) -> dict:
         "x-rules": rules,
         "x-roles": roles,
         **({"x-classes": classes} if classes else {}),
+        "x-columns": {
+            name: {key: facts[key] for key in ("kind", "role", "nullable")}
+            for name, facts in schema["columns"].items()
+        },
     }
 
 

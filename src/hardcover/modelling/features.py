@@ -11,7 +11,10 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 from hardcover.errors import FeatureError
 from hardcover.incremental import fingerprint
+from hardcover.modelling import windows as offline
+from hardcover.modelling.events import Table
 from hardcover.runtime import features as runtime
+from hardcover.runtime import windows
 from hardcover.runtime.records import Fields
 from hardcover.runtime.scalars import NotElementwise
 
@@ -27,10 +30,12 @@ def create_pipeline(module: ModuleType) -> Pipeline:
     Its node reads ``clean``, ``schema`` and the parameter ``features`` and returns ``features``, the table of ``table_of``,
     and ``feature_plan``, which says how it was made.
     """
-    functions = discover(module)
+    functions, past = discover(module), windows.discover(module)
 
-    def compute_features(clean: pd.DataFrame, schema: dict, features: dict) -> tuple[pd.DataFrame, dict]:
-        return table_of(clean, schema, functions, features["libraries"])
+    def compute_features(
+        clean: pd.DataFrame, schema: dict, features: dict, events: pd.DataFrame | None = None
+    ) -> tuple[pd.DataFrame, dict]:
+        return table_of(clean, schema, functions, features["libraries"], past, events)
 
     return pipeline(
         [
@@ -46,7 +51,12 @@ def create_pipeline(module: ModuleType) -> Pipeline:
 
 
 def table_of(
-    clean: pd.DataFrame, schema: dict, functions: dict[str, Callable], libraries: list[str] | None = None
+    clean: pd.DataFrame,
+    schema: dict,
+    functions: dict[str, Callable],
+    libraries: list[str] | None = None,
+    past: dict[str, windows.Window] | None = None,
+    events: pd.DataFrame | None = None,
 ) -> tuple[pd.DataFrame, dict]:
     """Compute the model's inputs for each clean row.
 
@@ -60,6 +70,10 @@ def table_of(
         The feature functions by name.
     libraries
         What they may use besides the standard library and ``hardcover.runtime``: ``["numpy"]`` or nothing.
+    past
+        The windows by name.
+    events
+        What windows look at; None: the rows themselves.
 
     Returns
     -------
@@ -67,12 +81,13 @@ def table_of(
         A table with the key, ``split``, entity, query, time, weight and target, as far as there are such, and the inputs as
         float64, a category as its position in the schema's ``enum``. And the plan: the inputs' names in the model's order,
         which of them are categories and their levels, how to label their axes, ``roles`` and ``classes`` as the schema has
-        them, and each function's parameters, docstring and code hash.
+        them, each function's parameters, docstring and code hash, each window in words, and the columns that
+        ``events`` have for them.
 
     Raises
     ------
     FeatureError
-        When a function's parameters name nothing, it uses a library that a wheel will not have, looks at more than its row,
+        When a window or a function's parameters name nothing, it uses a library that a wheel will not have, looks at more than its row,
         fails, or returns NaN for every row.
     """
     for name, function in functions.items():
@@ -80,10 +95,16 @@ def table_of(
         _refuse_types(name, function)
     fields = Fields(schema)
     values, rows = fields.encode_many(clean[list(fields.properties)], validate=False)
+    past = past or {}
+    parameters = {name: list(inspect.signature(function).parameters) for name, function in functions.items()}
     try:
-        steps = runtime.resolve(functions, fields.properties)
-    except runtime.UnresolvedFeature as error:
-        raise FeatureError(str(error), "", "Rename the parameter in the features notebook.") from error
+        columns = schema.get("x-columns", {})
+        looks = windows.resolve(past, columns, parameters)
+        steps = runtime.resolve(functions, [*fields.properties, *windows.columns_beside(past, columns)])
+    except (runtime.UnresolvedFeature, windows.UnresolvedWindow) as error:
+        raise FeatureError(str(error), "", "Mend its names in the features notebook.") from error
+    if past:
+        values |= _windows_of(clean, fields, steps, looks, events, values)
     for step in steps:
         try:
             runtime.compute_many([step], values, rows, fields.levels)
@@ -98,7 +119,7 @@ def table_of(
             given = ", ".join(step.parameters)
             raise FeatureError(what, "node compute_features", f"Check its parameters: {given}.")
     direct = [name for name, rule in fields.properties.items() if rule.get("x-role") != "ingredient"]
-    inputs = [*direct, *sorted(functions)]
+    inputs = [*direct, *sorted([*functions, *looks.inputs])]
     levels = {name: each for name, each in fields.levels.items() if name in direct}
     roles = schema["x-roles"]
     kept = [roles.get("key"), "split", *(roles.get(role) for role in KEPT)]
@@ -108,19 +129,50 @@ def table_of(
         "inputs": inputs,
         "categorical": list(levels),
         "levels": levels,
-        "labels": {name: _label(name, fields.properties.get(name), functions.get(name)) for name in inputs},
+        "labels": {
+            name: f"{name}: {past[name]}"
+            if name in past
+            else _label(name, fields.properties.get(name), functions.get(name))
+            for name in inputs
+        },
         "roles": roles,
         "classes": schema.get("x-classes", []),
         "functions": {
             name: {
-                "parameters": list(inspect.signature(function).parameters),
+                "parameters": parameters[name],
                 "description": inspect.getdoc(function) or "",
                 "code": fingerprint.code_of(function).hash,
             }
             for name, function in sorted(functions.items())
         },
+        "windows": {name: str(window) for name, window in past.items()},
+        "events": {"fields": looks.fields, "columns": looks.raw(functions), "known": looks.known}
+        if past
+        else None,
     }
     return table, plan
+
+
+def _windows_of(
+    rows: pd.DataFrame,
+    fields: Fields,
+    steps: list[runtime.Step],
+    looks: windows.Plan,
+    events: pd.DataFrame | None,
+    values: dict[str, np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Compute windows for rows, of these rows or of ``events``, and the rows' time; ``values`` are their encoded fields."""
+    every, which, count = rows, None, len(rows)
+    if events is not None:
+        every = pd.concat([events, rows], ignore_index=True)
+        which = np.arange(len(every)) < len(events)
+        values, count = fields.encode_many(every[list(fields.properties)], validate=False)
+    table = Table(looks, every.reset_index(drop=True), which)
+    found = {looks.time: table.times / windows.DAY_IN_MICROSECONDS}
+    first = runtime.needed_by(looks.columns, steps)
+    table.read(runtime.compute_many(first, {**values, **found}, count, fields.levels))
+    found |= offline.compute(table)
+    return {name: column[count - len(rows) :] for name, column in found.items()}
 
 
 def _label(name: str, field: dict | None, function: Callable | None) -> str:

@@ -3,6 +3,7 @@
 A case is a folder of ``notebooks/`` with a data notebook; the notebooks of ``notebooks/model`` serve all cases.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from hardcover import settings
 from hardcover.errors import UnknownName
 from hardcover.project import exported
 
-SHARED = "model"
+SHARED, ALL = "model", "all"
 NOTEBOOKS = "notebooks"
 
 
@@ -32,6 +33,21 @@ def _is_case(folder: Path) -> bool:
     return (
         folder.name != SHARED and not folder.name.startswith((".", "_")) and any(folder.glob("*_data.ipynb"))
     )
+
+
+def chosen(named: Sequence[str]) -> list[str]:
+    """Return the cases that are named; where none is, those of ``run.cases`` in settings.ini; ``all`` is every case.
+
+    Raises
+    ------
+    UnknownName
+        Offers the closest.
+    """
+    wanted = list(named) or settings.read("run.cases").split()
+    if ALL in wanted or not wanted:
+        return names()
+    check(*wanted)
+    return wanted
 
 
 def check(*cases: str) -> None:

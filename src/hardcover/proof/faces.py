@@ -28,6 +28,7 @@ from hardcover.project.context import open_context
 from hardcover.proof import subject as subjects
 from hardcover.proof import wheel_faces
 from hardcover.proof.subject import Subject
+from hardcover.runtime import windows
 from hardcover.store import disk, versions
 from hardcover.tasks.base import decided
 from hardcover.tracking import server
@@ -100,21 +101,31 @@ def by_output(values: np.ndarray, decision: dict) -> dict[str, list[float]]:
     return dict(zip(names, values.reshape(len(values), -1).T.tolist(), strict=True))
 
 
-def _frame(subject: Subject) -> pd.DataFrame:
-    """Return the raw rows as a table of the schema's inputs."""
+def _frame(subject: Subject, columns: dict[str, list]) -> pd.DataFrame:
+    """Return lists by field as a table, as the data stage would have it."""
+    kinds = {name: facts["kind"] for name, facts in subject.schema["x-columns"].items()}
+    dtypes = {"number": "float64", "text": "str", "time": "datetime64[us]"}
     return pd.DataFrame(
-        {
-            name: pd.Series(values, dtype="str" if name in subject.texts else float)
-            for name, values in subject.columns.items()
-        }
+        {name: pd.Series(values, dtype=dtypes[kinds[name]]) for name, values in columns.items()}
     )
+
+
+def _rows(subject: Subject) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the raw rows, and the events that their windows look at, if any do."""
+    rows = _frame(subject, subject.columns)
+    if not subject.events:
+        return rows, None
+    # What no window looks at is missing in an event.
+    events = _frame(subject, subject.events).reindex(columns=[*{**subject.columns, **subject.events}])
+    return rows.reindex(columns=events.columns), events
 
 
 def write_features(module: Any, folder: str) -> None:
     """Compute the subject's features with a module's functions and write them; the notebook's last cell calls it."""
     subject = subjects.read(Path(folder))
-    functions = features.discover(module)
-    table, _ = features.table_of(_frame(subject), subject.schema, functions, subject.libraries)
+    rows, events = _rows(subject)
+    functions, past = features.discover(module), windows.discover(module)
+    table, _ = features.table_of(rows, subject.schema, functions, subject.libraries, past, events)
     table[subject.plan["inputs"]].to_parquet(Path(folder) / FEATURES)
 
 
@@ -186,7 +197,8 @@ def _pipeline(subject: Subject) -> dict:
     (stage,) = _stages_giving(subject, "features")
     nodes = pipelines.of_stage(stage, subject.case).nodes
     (compute,) = (node.func for node in nodes if f"{subject.case}.features" in node.outputs)
-    table, _ = compute(_frame(subject), _newest(subject, "schema"), {"libraries": subject.libraries})
+    rows, events = _rows(subject)
+    table, _ = compute(rows, _newest(subject, "schema"), {"libraries": subject.libraries}, events)
     return answers(table, subject, _newest(subject, "model"))
 
 

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.lineage import run_records
+from hardcover.release import events
 from hardcover.tasks.base import scores_of
 
 # So many rows are explained, or fewer whose trees are so many in all: plain Python takes some 60 µs for each tree.
@@ -23,7 +26,9 @@ class Subject(NamedTuple):
     folder
         A scratch folder of the face's own.
     columns
-        Raw rows: lists by field, None where a value is missing.
+        Raw rows: lists by field, None where a value is missing, times as text.
+    events
+        Where windows look at what happened: all clean rows, as lists by field in order of arrival; else None.
     inputs
         Rows of model inputs, for what no raw row can reach.
     explained
@@ -41,6 +46,7 @@ class Subject(NamedTuple):
     params: dict | None
     folder: Path
     columns: dict[str, list]
+    events: dict[str, list] | None
     inputs: list[list[float]]
     explained: list[int]
     texts: list[str]
@@ -100,9 +106,16 @@ def load(
     holdout = clean[clean["split"] == "holdout"]
     texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
     made = edge_rows.columns(schema, texts, plan["inputs"], forest, rows, seed)
-    columns = {
-        name: [*(edge_rows.plain(value) for value in holdout[name]), *values] for name, values in made.items()
-    }
+    columns = {name: [*events.plain(holdout[name]), *values] for name, values in made.items()}
+    if plan["events"]:
+        # Made rows are asked about at some moment and entity of the holdout.
+        real = np.random.default_rng(seed).integers(0, len(holdout), rows)
+        columns |= {
+            name: [*given, *(given[number] for number in real)]
+            for name in plan["events"]["fields"]
+            for given in [events.plain(holdout[name])]
+            if name not in made
+        }
     inputs = edge_rows.inputs(forest, rows, seed).tolist()
     total = len(holdout) + rows + len(inputs)
     explained = max(20, min(EXPLAINED, EXPLAINED_TREES // forest.trees))
@@ -112,6 +125,7 @@ def load(
         params=session.get("params"),
         folder=folder,
         columns=columns,
+        events=events.observed(clean, plan),
         inputs=inputs,
         explained=list(range(0, total, max(1, total // explained))),
         texts=texts,

@@ -30,6 +30,6 @@ def left_out(wheel: bytes) -> dict[str, str]:
 
 
 def _answer(subject: Subject, way: str, *requirements: str) -> dict:
-    rows = {name: getattr(subject, name) for name in ("columns", "texts", "inputs", "explained")}
+    rows = {name: getattr(subject, name) for name in ("columns", "events", "texts", "inputs", "explained")}
     python = isolated_env.install(subject.wheel, subject.folder, *requirements)
     return isolated_env.answers(python, subject.wheel, json.dumps(rows), way, subject.folder)

@@ -89,16 +89,28 @@ def _here(source: dict[str, bytes]) -> Compiled:
     tag = (
         sysconfig.get_platform().replace("universal2", platform.machine()).replace("-", "_").replace(".", "_")
     )
-    file = "kernel" + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+    path = library("kernel", source)
+    return Compiled(path, tag, path.name)
+
+
+def library(name: str, source: dict[str, bytes]) -> Path:
+    """Return a shared library for this machine, compiled from C, of which the first file includes the others.
+
+    Raises
+    ------
+    ReleaseError
+        When no compiler can make it.
+    """
+    file = name + {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
     own = own_compiler()
     if own:
         try:
-            return Compiled(_compiled([own], file, source), tag, file)
+            return _compiled([own], file, source)
         except ReleaseError:
             # Some compilers know other flags, or lack the headers.
             pass
-    # Zig would compile for this very processor; the wheel is for all of its kind.
-    return Compiled(_compiled([*zig(), "-mcpu=baseline"], file, source), tag, file)
+    # Zig would compile for this very processor; a wheel is for all of its kind.
+    return _compiled([*zig(), "-mcpu=baseline"], file, source)
 
 
 def own_compiler() -> str | None:
@@ -129,7 +141,7 @@ def _compiled(command: list[str], file: str, source: dict[str, bytes]) -> Path:
             )
             if done.returncode:
                 raise ReleaseError(
-                    f"cannot compile the kernel: {done.stderr.strip()[-500:]}",
+                    f"cannot compile the {Path(file).stem}: {done.stderr.strip()[-500:]}",
                     " ".join(command[:4]),
                     "Install a C compiler, or the package ziglang.",
                 )

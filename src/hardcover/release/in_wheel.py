@@ -5,7 +5,9 @@ Python. Reads ``rows.json`` from the working directory and writes ``answers.json
 """
 
 import json
+import random
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +27,8 @@ def main(package: str, way: str) -> None:
     if way == "without kernel":
         model = released.Model(model._folder, released.features, plain=True)
     rows = json.loads(Path("rows.json").read_text())
+    if rows["events"] and way != "without numpy":
+        observe_shuffled(model, rows["events"])
     record = {name: column[0] for name, column in rows["columns"].items()}
     model.predict(record, explain=model.explains, validate=False)
     loaded = FORBIDDEN & (set(sys.modules) - before)
@@ -64,10 +68,11 @@ def together(model, rows: dict, _: str) -> tuple:
     """Answer with arrays."""
     import numpy as np
 
+    numeric = model._fields.properties.keys() - set(rows["texts"])
     arrays = {
-        name: np.array(column)
-        if name in rows["texts"]
-        else np.array([np.nan if value is None else value for value in column])
+        name: np.array([np.nan if value is None else value for value in column])
+        if name in numeric
+        else np.array(column, dtype=object if None in column else None)
         for name, column in rows["columns"].items()
     }
     table = model.inputs_of(arrays, validate=False)
@@ -83,11 +88,12 @@ def together(model, rows: dict, _: str) -> tuple:
 
 def one_by_one(model, rows: dict, way: str) -> tuple:
     """Answer as ``predict`` does: the code made at release where it is sure, else what works for any schema."""
-    table = []
-    for row in zip(*rows["columns"].values(), strict=True):
-        record = dict(zip(rows["columns"], row, strict=True))
+    table: list = [None] * len(next(iter(rows["columns"].values())))
+    for number, record in (
+        replayed(model, rows) if way == "without numpy" else enumerate(records(rows["columns"]))
+    ):
         inputs = None if way == "without kernel" else model._row_of(record)
-        table.append(memoryview(inputs or model._row(record, False)).cast("d").tolist())
+        table[number] = memoryview(inputs or model._row(record, False)).cast("d").tolist()
     every = [*table, *rows["inputs"]]
     raw = [model.evaluator.raw(row) for row in every]
     if way == "without kernel":
@@ -97,6 +103,49 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
     explained = rows["explained"] if model.explains else []
     contributions = [model._explain(every[number]) for number in explained]
     return list(map(list, zip(*table, strict=True))), raw, score, contributions
+
+
+def records(columns: dict) -> Iterator[dict]:
+    """Yield the rows of lists by field."""
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def observe_shuffled(model, events: dict) -> None:
+    """Observe all events in another order than they arrived in; what a row may see is told by its time alone."""
+    every = list(records(events))
+    random.Random(1).shuffle(every)
+    model.histories.keep = None
+    for event in every:
+        model.observe(event)
+
+
+def replayed(model, rows: dict) -> Iterator[tuple[int, dict]]:
+    """Yield each row when it was asked, after all that had arrived by then was observed, labels when they were known."""
+    asked = list(enumerate(records(rows["columns"])))
+    if not rows["events"]:
+        yield from asked
+        return
+    model.histories.keep = None
+    plan = model._online.plan
+
+    def arrival(record: dict) -> str:
+        return (plan.received and record[plan.received]) or record[plan.time]
+
+    messages = []
+    for event in records(rows["events"]):
+        if plan.known and event[plan.known] and event[plan.known] > arrival(event):
+            told = {plan.known, *plan.labels}
+            messages.append((event[plan.known], 1, {name: event[name] for name in (plan.key, *told)}))
+            event = {name: value for name, value in event.items() if name not in told}
+        messages.append((arrival(event), 0, event))
+    messages.sort(key=lambda message: message[:2])
+    asked.sort(key=lambda row: arrival(row[1]))
+    number = 0
+    for row in asked:
+        while number < len(messages) and messages[number][0] <= arrival(row[1]):
+            model.observe(messages[number][2])
+            number += 1
+        yield row
 
 
 if __name__ == "__main__":

@@ -18,9 +18,10 @@ from hardcover.errors import ReleaseError
 from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.incremental import fingerprint, stages
 from hardcover.incremental.stages import Step
-from hardcover.release import isolated_env, wheel, wheel_file
+from hardcover.release import events, isolated_env, wheel, wheel_file
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.runtime import features as features_runtime
+from hardcover.runtime import windows
 from hardcover.runtime.files import MODEL
 from hardcover.tasks.base import scores_of
 
@@ -44,6 +45,8 @@ def exported_features(features_module: str, feature_plan: dict) -> ModuleType:
     functions = features_runtime.discover(module)
     ours = {name: fingerprint.code_of(function).hash for name, function in functions.items()}
     trained = {name: facts["code"] for name, facts in feature_plan["functions"].items()}
+    ours |= {name: str(window) for name, window in windows.discover(module).items()}
+    trained |= feature_plan["windows"]
     differing = sorted(name for name in ours.keys() | trained.keys() if ours.get(name) != trained.get(name))
     if differing:
         raise ReleaseError(
@@ -54,17 +57,35 @@ def exported_features(features_module: str, feature_plan: dict) -> ModuleType:
     return module
 
 
-def golden_rows(clean: pd.DataFrame, schema: dict, predictions: pd.DataFrame, count: int) -> list[dict]:
-    """Return raw records of the holdout, evenly spread over the scores, with their scores as hexadecimal floats."""
-    raw = clean[clean["split"] == "holdout"].reset_index(drop=True)[list(schema["properties"])]
+def golden_rows(
+    clean: pd.DataFrame,
+    schema: dict,
+    predictions: pd.DataFrame,
+    count: int,
+    plan: dict,
+    module: ModuleType,
+) -> list[dict]:
+    """Return raw records of the holdout, evenly spread over the scores, with their scores as hexadecimal floats.
+
+    Where the features have windows, also with what these hold.
+    """
+    raw = clean[clean["split"] == "holdout"].reset_index(drop=True)
     scores = scores_of(predictions).reshape(len(raw), -1)
     order = scores[:, -1].argsort(kind="stable")
     chosen = order[np.unique(np.linspace(0, len(order) - 1, min(count, len(order))).astype(int))]
-    records = raw.iloc[chosen].astype(object).where(raw.iloc[chosen].notna(), None).to_dict("records")
-    return [
+    fields = events.schema_with_fields(schema, plan)["properties"]
+    records = events.records({name: events.plain(raw[name].iloc[chosen]) for name in fields})
+    found = [
         {"record": record, "scores": [float(score).hex() for score in row]}
         for record, row in zip(records, scores[chosen], strict=True)
     ]
+    past = events.past_of(raw.iloc[chosen], clean, module, schema, plan)
+    for row, held in zip(found, past or [], strict=False):
+        row["windows"] = {
+            name: [each.hex() for each in value] if isinstance(value, tuple) else value.hex()
+            for name, value in held.items()
+        }
+    return found
 
 
 def release_manifest(name: str, source: dict, feature_plan: dict, metrics: dict, compression: dict) -> dict:
@@ -102,14 +123,14 @@ def build_wheel(
     ReleaseError
         When the exported features are not those of the training, or the build fails.
     """
-    golden = golden_rows(clean, schema, predictions, release["golden"])
+    module = exported_features(features_module, feature_plan)
+    golden = golden_rows(clean, schema, predictions, release["golden"], feature_plan, module)
     files = {
         MODEL: flatten.to_bytes(lightgbm_text.parse(model)),
-        "schema.json": json.dumps(schema, indent=1).encode(),
+        "schema.json": json.dumps(events.schema_with_fields(schema, feature_plan), indent=1).encode(),
         "golden.json": json.dumps({"rows": golden}, indent=1).encode(),
     }
     manifest = release_manifest(name, source, feature_plan, metrics, compression_report)
-    module = exported_features(features_module, feature_plan)
     return wheel.build(package_name(name), name, release["version"], module, files, manifest)
 
 
@@ -120,7 +141,7 @@ def differing_bits(ours: list, theirs: np.ndarray) -> int:
 
 
 def check_wheel(
-    wheel: bytes, clean: pd.DataFrame, schema: dict, predictions: pd.DataFrame, model: str
+    wheel: bytes, clean: pd.DataFrame, schema: dict, feature_plan: dict, predictions: pd.DataFrame, model: str
 ) -> dict:
     """Check the wheel in an environment of its own, on the holdout and on edge rows, and some contributions.
 
@@ -138,8 +159,10 @@ def check_wheel(
     explained = list(range(holdout, holdout + min(EXPLAINED, len(inputs))))
     rows = {
         "columns": {
-            field: [edge_rows.plain(value) for value in raw[field]] for field in schema["properties"]
+            field: events.plain(raw[field])
+            for field in events.schema_with_fields(schema, feature_plan)["properties"]
         },
+        "events": events.observed(clean, feature_plan),
         "texts": [field for field, rule in schema["properties"].items() if "enum" in rule],
         "inputs": inputs.tolist(),
         "explained": explained,

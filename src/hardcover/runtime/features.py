@@ -149,13 +149,17 @@ def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[S
 def compute(
     steps: list[Step], values: dict[str, float], levels: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-    """Add each feature to ``values`` for one row of floats; NaN stands for missing.
+    """Add each feature to ``values`` for one row of floats, or tuples of them; NaN stands for missing.
 
     ``levels`` has the names of those columns that are categories. A feature that raises an ``ArithmeticError`` or a
     ``ValueError`` is missing.
     """
     given = {
-        name: Level(value, levels[name]) if name in levels else Number(value)
+        name: Level(value, levels[name])
+        if name in levels
+        else tuple(map(Number, value))
+        if type(value) is tuple
+        else Number(value)
         for name, value in values.items()
     }
     for name, function, parameters in steps:
@@ -180,18 +184,24 @@ def _one(function: Callable, arguments: Sequence[Number]) -> Number:
 
 
 def compute_many(steps: list[Step], values: dict, rows: int, levels: Mapping[str, Sequence[str]]) -> dict:
-    """Add each feature to ``values`` for float64 arrays of shape (rows,), to the same bits as ``compute``."""
+    """Add each feature to ``values`` for float64 arrays of shape (rows,), to the same bits as ``compute``.
+
+    What is a tuple for one row has the shape (rows, length).
+    """
     import numpy as np
 
     from .columns import Column, NeedsRows
 
+    def _columns(array, names):
+        return Column(array, names) if array.ndim == 1 else tuple(map(Column, array.T))
+
     with np.errstate(all="ignore"):
         for name, function, parameters in steps:
-            given = [Column(values[parameter], levels.get(parameter)) for parameter in parameters]
+            given = [_columns(values[parameter], levels.get(parameter)) for parameter in parameters]
             try:
                 result = function(*given)
             except (NeedsRows, ArithmeticError, ValueError):
-                table = zip(*(column.rows() for column in given), strict=True)
+                table = zip(*map(_rows, given), strict=True)
                 found = (_one(function, row) for row in table)
                 values[name] = np.fromiter(found, np.float64, rows)
                 continue
@@ -204,3 +214,17 @@ def compute_many(steps: list[Step], values: dict, rows: int, levels: Mapping[str
             )
             values[name] = np.ascontiguousarray(np.broadcast_to(array, (rows,)))
     return values
+
+
+def _rows(given) -> Iterable:
+    return zip(*(column.rows() for column in given), strict=True) if type(given) is tuple else given.rows()
+
+
+def needed_by(names: Iterable[str], steps: list[Step]) -> list[Step]:
+    """Return those of the steps, in order, that the features among ``names`` need, and themselves."""
+    wanted, found = set(names), []
+    for step in reversed(steps):
+        if step.name in wanted:
+            wanted.update(step.parameters)
+            found.insert(0, step)
+    return found

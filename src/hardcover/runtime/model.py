@@ -1,25 +1,23 @@
 """A released model: raw records in, predictions and what contributed to them out."""
 
-import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, lru_cache
-from pathlib import Path
-from types import ModuleType
-from typing import Any
+import sys
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from . import arrays, features
-from .decision import Decision
-from .files import KERNELS, MODEL, ReleaseFiles
+from . import features
 from .forest import Forest
+from .loaded import Loaded
 from .prediction import Prediction, explained, predicted
-from .records import Fields
-from .shapley import Explainer, Unexplainable
+
+if TYPE_CHECKING:
+    from .online import Online
 
 _made = tuple.__new__
 
 
-class Model:
+class Model(Loaded):
     """The model in a release's folder; files are read at first use and checked against the manifest.
 
     Safe to call from many threads. A service that forks its workers should ask for one prediction before, with contributions
@@ -42,102 +40,68 @@ class Model:
         At first use, when a file is missing or is not the one that was released.
     """
 
-    def __init__(self, folder: Path, module: ModuleType, row_of: Callable | None = None, plain: bool = False):
-        self._folder, self._module, self._plain = Path(folder), module, plain
-        self._files = ReleaseFiles(self._folder)
-        self._row_of = row_of or (lambda _: None)
-
     @cached_property
-    def about(self) -> dict:
-        """The release's manifest: version, task, source of the data, metrics, decision, digests, dataset versions."""
-        return self._files.manifest()
+    def _past(self) -> dict:
+        """The windows of the features. Where nobody declares any, what they are made of is not imported."""
+        if f"{__package__}.windows" not in sys.modules:
+            return {}
+        from .windows import discover
 
-    @cached_property
-    def proof(self) -> dict | None:
-        """How notebook, module, pipeline and this wheel compared, to the bit; None where it was not proven."""
-        return self._files.proof()
-
-    @cached_property
-    def schema(self) -> dict:
-        """The JSON Schema of one raw record."""
-        return json.loads(self._files.read("schema.json"))
-
-    @property
-    def golden(self) -> list[dict]:
-        """Records with the scores, in hexadecimal, that they had at release."""
-        return json.loads(self._files.read("golden.json"))["rows"]
-
-    @cached_property
-    def _fields(self) -> Fields:
-        return Fields(self.schema)
-
-    @cached_property
-    def evaluator(self) -> Any:
-        """What scores rows of inputs: the compiled ``Kernel``, or where it cannot be loaded the ``Forest``, to the same bits."""
-        file = next((name for name in KERNELS if name in self.about["files"]), None)
-        if file and not self._plain:
-            from .kernel import Kernel, NoKernel
-
-            self._files.read(file)
-            try:
-                return Kernel(self._forest(check=False), str(self._folder / file))
-            except NoKernel:
-                pass
-        return self._forest(check=True)
-
-    def _forest(self, check: bool) -> Forest:
-        content: Any = self._files.map(MODEL)
-        parts, metadata = arrays.parse(content, MODEL)
-        return Forest(dict(parts), metadata, check)
-
-    @cached_property
-    def explains(self) -> bool:
-        """Whether there are contributions: not for linear trees or very deep ones."""
-        try:
-            self._explain(bytes(8 * len(self.inputs)))
-        except Unexplainable:
-            return False
-        return True
-
-    @cached_property
-    def _explain(self) -> Callable[[bytes], list[float]]:
-        if isinstance(self.evaluator, Forest):
-            return Explainer(self.evaluator).explain
-        return self.evaluator.explain
-
-    @cached_property
-    def _score(self) -> Callable[[bytes], list[float]]:
-        return self.evaluator.predict
-
-    def remember(self, count: int) -> None:
-        """Keep the scores of up to ``count`` different records, the least recently used dropped; 0 keeps none.
-
-        Raises
-        ------
-        ValueError
-            When ``count`` is no whole number, or negative.
-        """
-        if type(count) is not int or count < 0:
-            raise ValueError(f"remember({count!r}): give a number of records, 0 or more")
-        self._score = lru_cache(count)(self.evaluator.predict) if count else self.evaluator.predict
+        return discover(self._module)
 
     @cached_property
     def _steps(self) -> list[features.Step]:
-        return features.resolve(features.discover(self._module), self._fields.properties)
+        columns = [*self._fields.properties]
+        if self._past:
+            from .windows import columns_beside
+
+            columns += columns_beside(self._past, self.schema["x-columns"])
+        return features.resolve(features.discover(self._module), columns)
 
     @cached_property
-    def inputs(self) -> list[str]:
-        """The names of the model's inputs, in order: raw columns and features."""
-        return self.about["inputs"]
+    def _online(self) -> "Online | None":
+        if not self._past:
+            return None
+        from .online import Online
+        from .windows import resolve
 
-    @cached_property
-    def decision(self) -> Decision:
-        """What follows from scores."""
-        return Decision(self.about["decision"], self.evaluator.outputs)
+        parameters = {step.name: step.parameters for step in self._steps}
+        return Online(resolve(self._past, self.schema["x-columns"], parameters), self._fields, self._steps)
 
-    @cached_property
-    def _facts(self) -> tuple[float | None, str]:
-        return self.decision.threshold, self.about["version"]
+    @property
+    def histories(self) -> Any:
+        """What entities did, for the windows of the features: ``Histories`` in memory, unless another store was put here.
+
+        Raises
+        ------
+        TypeError
+            When the features have no windows.
+        """
+        return self._with_windows().histories
+
+    @histories.setter
+    def histories(self, store: Any) -> None:
+        self._with_windows().histories = store
+
+    def _with_windows(self) -> "Online":
+        if self._online is None:
+            raise TypeError(f"the features of {self.about['name']} have no windows, so no event is kept")
+        return self._online
+
+    def observe(self, event: Mapping[str, object]) -> bool:
+        """Keep an event for the windows of later records, or what is known of one now; see ``online.Online.observe``.
+
+        Returns
+        -------
+        bool
+            Whether that was new; an event that comes again is kept once.
+
+        Raises
+        ------
+        InvalidRecord, ConflictingEvent, TypeError
+            When it lacks what windows need, differs from one with its key, or the features have no windows.
+        """
+        return self._with_windows().observe(event)
 
     def predict(
         self,
@@ -198,8 +162,12 @@ class Model:
         found = [(number, self.predict({**query, **given})) for number, given in enumerate(candidates)]
         return sorted(found, key=lambda each: -each[1].score)[:top]
 
-    def _row(self, record: Mapping[str, object], validate: bool) -> bytes:
-        values = features.compute(self._steps, self._fields.encode(record, validate), self._fields.levels)
+    def _row(self, record: Mapping[str, object], validate: bool, past: Mapping | None = None) -> bytes:
+        values = self._fields.encode(record, validate)
+        if self._online is None:
+            features.compute(self._steps, values, self._fields.levels)
+        else:
+            self._online.inputs(record, values, past)
         return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
     def predict_many(self, columns: Any, *, validate: bool = True) -> Any:
@@ -238,6 +206,8 @@ class Model:
         np = _numpy()
 
         values, rows = self._fields.encode_many(columns, validate)
+        if self._online is not None:
+            return self._online.inputs_of(columns, values, rows, self.inputs)
         values = features.compute_many(self._steps, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in self.inputs])
 
@@ -277,9 +247,9 @@ class Model:
 
         return compare(self, Model(self._folder, self._module, plain=True))
 
-    def scores_of(self, record: Mapping[str, object]) -> list[float]:
-        """Score one raw record as ``predict`` does, without what follows from the scores: a float for each output."""
-        return self._score(self._row_of(record) or self._row(record, True))
+    def scores_of(self, record: Mapping[str, object], past: Mapping | None = None) -> list[float]:
+        """Score one raw record as ``predict`` does: a float for each output. ``past``: what its windows hold, if not the histories say."""
+        return self._score(self._row_of(record) or self._row(record, True, past))
 
 
 def _numpy() -> Any:

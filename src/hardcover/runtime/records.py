@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 MAX_SHOWN = 10
+# Roles of fields that features read.
+NUMERIC = (None, "ingredient")
 UNSEEN = -1.0
 
 
@@ -49,10 +51,20 @@ class InvalidRecord(ValueError):
 
 
 class Fields:
-    """The fields of a record, from its JSON Schema."""
+    """The fields of a record, from its JSON Schema.
+
+    Attributes
+    ----------
+    properties
+        The rules of the fields that are numbers or categories, by name.
+    others
+        The rules of those that say when it was and about what, for windows; their ``x-role`` tells them apart.
+    """
 
     def __init__(self, schema: dict):
-        self.properties: dict[str, dict] = schema["properties"]
+        whole: dict[str, dict] = schema["properties"]
+        self.properties = {name: rule for name, rule in whole.items() if rule.get("x-role") in NUMERIC}
+        self.others = {name: rule for name, rule in whole.items() if name not in self.properties}
         self.required: set[str] = set(schema.get("required", ()))
         self.rules: list[dict] = schema.get("x-rules", [])
         self.levels = {name: rule["enum"] for name, rule in self.properties.items() if "enum" in rule}
@@ -84,8 +96,12 @@ class Fields:
             if complaint:
                 problems.append(Problem(name, complaint))
         if validate:
+            known = {**self.properties, **self.others}
+            problems += [Problem(str(name), _unknown(name, known)) for name in record if name not in known]
             problems += [
-                Problem(str(name), _unknown(name, self.properties)) for name in record if name not in values
+                Problem(name, "is missing")
+                for name in self.others
+                if name in self.required and record.get(name) is None
             ]
             if not problems:
                 problems = [
@@ -127,9 +143,8 @@ class Fields:
         if len(lengths) > 1:
             raise InvalidRecord([Problem("columns", f"have different lengths: {sorted(lengths)}")])
         rows = lengths.pop() if lengths else 0
-        problems = [
-            Problem(str(name), _unknown(name, self.properties)) for name in names if name not in columns
-        ]
+        known = {**self.properties, **self.others}
+        problems = [Problem(str(name), _unknown(name, known)) for name in names if name not in known]
         problems = problems if validate else []
         values = {}
         for name, _rule in self.properties.items():

@@ -19,10 +19,10 @@ from hardcover.template.plan import Proposal
 
 # Files of up to so many bytes in all come along; larger ones stay where they are.
 MAX_COPIED, DELIVERED = 500_000_000, Path("data", "01_raw", "delivered")
-_RESERVED = {cases.SHARED, "test", "tests", "conf", "data", "src"}
+_RESERVED = {cases.SHARED, cases.ALL, "test", "tests", "conf", "data", "src"}
 _SMALL = """# Small and fast: few trees, few resamples.
 {case}:
-  training: {{rounds: 50, early_stopping: 10}}
+  training: {{rounds: 50, early_stopping: 10, stopping: validation}}
   evaluation: {{folds: 3, bootstrap: 50}}
   explanation: {{dependence: 1}}
 """

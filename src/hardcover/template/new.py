@@ -105,6 +105,7 @@ def texts(name: str, example: bool, proposals: dict[str, Proposal]) -> dict[str,
         path.replace(theirs, name): (FILES / path).read_text(encoding="utf-8").replace(theirs, name)
         for path in copied
     }
+    made["settings.ini"] = made["settings.ini"].replace(f"cases = {case}", f"cases = {cases.ALL}")
     first = case if example else next(iter(proposals), name)
     for path in _notebooks(MODEL):
         # The shared notebooks open on the project's own case.

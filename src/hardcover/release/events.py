@@ -1,0 +1,113 @@
+"""A case's rows as the records that a wheel with windows takes: asked about, and observed."""
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardcover.runtime import features, windows
+from hardcover.runtime.online import Online
+from hardcover.runtime.records import Fields
+
+ROLES = {"time": "when it happened", "received": "when it arrived", "key": "number of the event"}
+
+
+def schema_with_fields(schema: dict, plan: dict) -> dict:
+    """Return the JSON Schema of a record with the fields that windows need: when it was, and about what.
+
+    Parameters
+    ----------
+    schema
+        As ``ingest.schema.to_json_schema`` returns it.
+    plan
+        The feature plan.
+    """
+    if not plan["events"]:
+        return schema
+    added, required = {}, []
+    for name in plan["events"]["fields"]:
+        facts = schema["x-columns"][name]
+        # An input that windows go by is a field already.
+        if name in schema["properties"]:
+            continue
+        optional = facts["nullable"] or facts["role"] in ("received", "key")
+        kind = ["string", "null"] if optional else "string"
+        form = {"format": "date-time"} if facts["kind"] == "time" else {}
+        added[name] = {"type": kind, **form, "x-role": facts["role"]}
+        required += [] if optional else [name]
+    return {
+        **schema,
+        "properties": {**schema["properties"], **added},
+        "required": [*schema["required"], *required],
+    }
+
+
+def observed(rows: pd.DataFrame, plan: dict) -> dict[str, list] | None:
+    """Return rows as events, as lists by field that JSON can hold, in order of arrival; None where nothing has windows."""
+    facts = plan["events"]
+    if not facts:
+        return None
+    names = dict.fromkeys(
+        [*facts["fields"], *facts["columns"], *([facts["known"]] if facts["known"] else [])]
+    )
+    roles = plan["roles"]
+    arrival = rows[roles.get("received") or roles["time"]].fillna(rows[roles["time"]])
+    ordered = rows.loc[arrival.sort_values(kind="stable").index]
+    return {name: plain(ordered[name]) for name in names}
+
+
+def plain(column: pd.Series) -> list:
+    """Return a column as JSON can hold it: times by ISO 8601, what is missing as None."""
+    if column.dtype.kind == "M":
+        texts = np.datetime_as_string(column.to_numpy().astype("datetime64[us]"), unit="us")
+        return [None if text == "NaT" else text for text in texts.tolist()]
+    values = column.astype(object).where(column.notna(), None)
+    return [value.item() if hasattr(value, "item") else value for value in values]
+
+
+def past_of(
+    rows: pd.DataFrame, clean: pd.DataFrame, module: ModuleType, schema: dict, plan: dict
+) -> list[dict] | None:
+    """Return what the windows of some rows hold, as the runtime answers it; None where nothing has windows.
+
+    Parameters
+    ----------
+    rows
+        Some of ``clean``.
+    clean
+        All events.
+    module
+        The features module.
+    schema, plan
+        The JSON Schema and the feature plan.
+    """
+    found = windows.discover(module)
+    if not found:
+        return None
+    fields = Fields(schema)
+    beside = windows.columns_beside(found, schema["x-columns"])
+    steps = features.resolve(features.discover(module), [*fields.properties, *beside])
+    looks = windows.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
+    online = Online(looks, fields, steps)
+    online.histories.keep = None
+    related = np.zeros(len(clean), dtype=bool)
+    for by in looks.entities:
+        mine = pd.MultiIndex.from_frame(rows[list(by)])
+        related |= pd.MultiIndex.from_frame(clean[list(by)]).isin(mine)
+    for record in records(observed(clean[related], plan) or {}):
+        online.observe(record)
+    names = [*fields.properties, *plan["events"]["fields"], *plan["events"]["columns"]]
+    asked = {name: plain(rows[name]) for name in dict.fromkeys(names) if name not in looks.labels}
+    answers = []
+    for record in records(asked):
+        values = online.inputs(
+            record, fields.encode({k: record[k] for k in fields.properties}, validate=False)
+        )
+        answers.append({name: values[name] for name in looks.windows})
+    return answers
+
+
+def records(columns: dict[str, list]) -> list[dict[str, Any]]:
+    """Return the rows of lists by field."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,112 @@
+"""The parts of a release, each read at first use: what it says of itself, its schema, its evaluator."""
+
+import json
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import arrays
+from .decision import Decision
+from .files import KERNELS, MODEL, ReleaseFiles
+from .forest import Forest
+from .records import Fields
+from .shapley import Explainer, Unexplainable
+
+
+class Loaded:
+    """A release's folder; ``Model`` answers with it, and says what its parameters are."""
+
+    def __init__(self, folder: Path, module: ModuleType, row_of: Callable | None = None, plain: bool = False):
+        self._folder, self._module, self._plain = Path(folder), module, plain
+        self._files = ReleaseFiles(self._folder)
+        self._row_of = row_of or (lambda _: None)
+
+    @cached_property
+    def about(self) -> dict:
+        """The release's manifest: version, task, source of the data, metrics, decision, digests, dataset versions."""
+        return self._files.manifest()
+
+    @cached_property
+    def proof(self) -> dict | None:
+        """How notebook, module, pipeline and this wheel compared, to the bit; None where it was not proven."""
+        return self._files.proof()
+
+    @cached_property
+    def schema(self) -> dict:
+        """The JSON Schema of one raw record."""
+        return json.loads(self._files.read("schema.json"))
+
+    @property
+    def golden(self) -> list[dict]:
+        """Records with the scores, in hexadecimal, that they had at release."""
+        return json.loads(self._files.read("golden.json"))["rows"]
+
+    @cached_property
+    def _fields(self) -> Fields:
+        return Fields(self.schema)
+
+    @cached_property
+    def evaluator(self) -> Any:
+        """What scores rows of inputs: the compiled ``Kernel``, or where it cannot be loaded the ``Forest``, to the same bits."""
+        file = next((name for name in KERNELS if name in self.about["files"]), None)
+        if file and not self._plain:
+            from .kernel import Kernel, NoKernel
+
+            self._files.read(file)
+            try:
+                return Kernel(self._forest(check=False), str(self._folder / file))
+            except NoKernel:
+                pass
+        return self._forest(check=True)
+
+    def _forest(self, check: bool) -> Forest:
+        content: Any = self._files.map(MODEL)
+        parts, metadata = arrays.parse(content, MODEL)
+        return Forest(dict(parts), metadata, check)
+
+    @cached_property
+    def explains(self) -> bool:
+        """Whether there are contributions: not for linear trees or very deep ones."""
+        try:
+            self._explain(bytes(8 * len(self.inputs)))
+        except Unexplainable:
+            return False
+        return True
+
+    @cached_property
+    def _explain(self) -> Callable[[bytes], list[float]]:
+        if isinstance(self.evaluator, Forest):
+            return Explainer(self.evaluator).explain
+        return self.evaluator.explain
+
+    @cached_property
+    def _score(self) -> Callable[[bytes], list[float]]:
+        return self.evaluator.predict
+
+    def remember(self, count: int) -> None:
+        """Keep the scores of up to ``count`` different records, the least recently used dropped; 0 keeps none.
+
+        Raises
+        ------
+        ValueError
+            When ``count`` is no whole number, or negative.
+        """
+        if type(count) is not int or count < 0:
+            raise ValueError(f"remember({count!r}): give a number of records, 0 or more")
+        self._score = lru_cache(count)(self.evaluator.predict) if count else self.evaluator.predict
+
+    @cached_property
+    def inputs(self) -> list[str]:
+        """The names of the model's inputs, in order: raw columns and features."""
+        return self.about["inputs"]
+
+    @cached_property
+    def decision(self) -> Decision:
+        """What follows from scores."""
+        return Decision(self.about["decision"], self.evaluator.outputs)
+
+    @cached_property
+    def _facts(self) -> tuple[float | None, str]:
+        return self.decision.threshold, self.about["version"]
