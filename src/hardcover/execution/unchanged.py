@@ -17,6 +17,7 @@ from typing import Any
 
 from hardcover import settings
 from hardcover.execution.request import Request
+from hardcover.project import cases
 from hardcover.store import disk
 
 FORMAT = "hardcover.unchanged/1"
@@ -29,7 +30,13 @@ _ENVIRONMENT = re.compile(r"oc\.env:\s*([A-Za-z_]\w*)")
 
 
 def _path(request: Request) -> Path:
-    asked = [list(request.cases), list(request.stages), list(request.data), request.env, dict(request.params)]
+    asked = [
+        cases.chosen(request.cases),
+        list(request.stages),
+        list(request.data),
+        request.env,
+        dict(request.params),
+    ]
     name = disk.digest_of(json.dumps([*asked, request.prove], sort_keys=True, default=str))[:16]
     return Path(settings.read("data.root")) / FOLDER / f"{name}.json"
 

@@ -3,13 +3,14 @@
 The files are this repository's; a wheel of the library carries copies that were made when it was built.
 """
 
+import configparser
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from hardcover import __version__
 from hardcover.errors import HardcoverError, StorageError
-from hardcover.project import exported
+from hardcover.project import cases, exported
 from hardcover.store import disk
 from hardcover.template import add, stamped
 from hardcover.template.plan import Proposal
@@ -127,10 +128,11 @@ def texts(name: str, example: bool, proposals: dict[str, Proposal]) -> dict[str,
 
 
 def _example() -> tuple[str, str]:
-    """Return the example's package and its case."""
+    """Return the example's package, and its case, which is the one that it runs unless told."""
     package = next((FILES / "src").glob("*/pipeline_registry.py")).parent.name
-    case = next(path.parent.name for path in (FILES / "notebooks").glob("*/*_data.ipynb"))
-    return package, case
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(FILES / "settings.ini", encoding="utf-8")
+    return package, parser["run"]["cases"]
 
 
 def _notebooks(folder: str) -> list[str]:
@@ -184,7 +186,7 @@ _ATTRIBUTES = """# `make lab` defines the drivers: outputs stay out of commits, 
 _MAKEFILE = """.PHONY: run test lab
 
 run:             ## execute the notebooks: from raw files to a proven wheel
-	hardcover run $(ARGS)
+	hardcover run $(CASE) $(ARGS)
 
 test:            ## notebooks and modules agree, and a small run of every case is proven
 	python -m unittest discover --start-directory tests $(ARGS)
