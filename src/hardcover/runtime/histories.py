@@ -185,8 +185,7 @@ class Histories:
         return True
 
     def _again(self, there: Event, event: Event) -> bool:
-        labels = [self.plan.columns.index(name) for name in self.plan.labels]
-        if not same(there, event, labels):
+        if not same(there, event, label_places(self.plan)):
             raise ConflictingEvent(
                 f"event {event.key!r} is kept with other content; an event never changes, give it another key"
             )
@@ -327,6 +326,11 @@ def kept_by_default(plan: Plan) -> int | None:
             return None
         spans.append(window.span + window.delay // MICROSECOND)
     return 2 * max(spans, default=0)
+
+
+def label_places(plan: Plan) -> list[int]:
+    """Return which of the plan's columns are labels."""
+    return [plan.columns.index(name) for name in plan.labels]
 
 
 def same(one: Event, other: Event, labels: list[int]) -> bool:

@@ -7,6 +7,7 @@ rounds it correctly (Python divides whole numbers so: https://docs.python.org/3/
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
+from itertools import accumulate
 from typing import NamedTuple
 
 from .windows import MICROSECOND, Plan
@@ -74,6 +75,30 @@ class Values:
                 self.squares.append(self.squares[-1] + whole * whole)
         if "truths" in self.needs:
             self.truths.append(self.truths[-1] + (value != 0))
+
+    def fill(self, values: list) -> None:
+        """Take all values at once, in order; None or NaN is missing."""
+        there = [value is not None and value == value for value in values]
+        self.values = values
+        if not all(there):
+            self.values = [value if mine else math.nan for value, mine in zip(values, there, strict=True)]
+            self.counts = [0, *accumulate(there)]
+        if "totals" in self.needs:
+            ratios = [
+                value.as_integer_ratio() if mine else (0, 1)
+                for value, mine in zip(values, there, strict=True)
+            ]
+            self.unit = max((below for _, below in ratios), default=1)
+            self.bits = self.unit.bit_length() - 1
+            wholes = [above * (self.unit // below) for above, below in ratios]
+            self.totals = [0, *accumulate(wholes)]
+            if "squares" in self.needs:
+                self.squares = [0, *accumulate(whole * whole for whole in wholes)]
+        if "truths" in self.needs:
+            self.truths = [
+                0,
+                *accumulate(mine and value != 0 for value, mine in zip(values, there, strict=True)),
+            ]
 
     def replace(self, place: int, value: float | str | None) -> None:
         """Change a value, such as a label that is known now."""
@@ -287,6 +312,19 @@ class Track:
         self.columns = {column: Values(needs) for column, needs in layout.columns.items()}
         # The time of the latest event that was dropped.
         self.dropped: int | None = None
+
+    @classmethod
+    def of(cls, layout: Layout, rows: list[tuple], dropped: int | None = None) -> "Track":
+        """Return the track of events that are in order: ``time, received, known, key`` and the values of each."""
+        track = cls(layout)
+        track.dropped = dropped
+        if rows:
+            times, received, known, keys, *values = map(list, zip(*rows, strict=True))
+            track.times, track.received, track.known, track.keys = times, received, known, keys
+            track.received_by, track.known_by = list(accumulate(received, max)), list(accumulate(known, max))
+            for number, column in track.columns.items():
+                column.fill(values[number])
+        return track
 
     def __len__(self) -> int:
         return len(self.times)
