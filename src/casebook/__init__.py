@@ -2,6 +2,9 @@
 
 Modules:
 
+- `casebook.alerts.compare`: Measure incidents announced, time gained and false alarms a week, beside the detectors that teams have.
+- `casebook.alerts.simulator`: Make hourly metrics as TimeEval's generator composes them: a base oscillation, noise, and labelled anomalies of four kinds.
+- `casebook.fraud.compare`: Measure the model beside the handbook's own features and models on the same test week, by transactions and by cards.
 - `casebook.fraud.data`: Read card transactions, refuse what cannot be, say when each fraud became known, and split as the field does: a week to learn, a week of waiting, a week to be tested.
 - `casebook.fraud.features`: Compare a payment with its customer's and its terminal's past, as it was known at that moment.
 - `casebook.fraud.simulator`: Make card transactions by the recipe of the fraud detection handbook, with late and broken rows and drift, for any number of customers and days.

@@ -110,5 +110,9 @@ def test_an_error_as_json_carries_its_facts(place):
     assert done.returncode == 1
     assert found["kind"] == "UnknownName"
     assert found["what"] == "unknown case 'maintenence'"
-    assert found["facts"] == {"kind": "case", "name": "maintenence", "known": ["maintenance"]}
+    assert found["facts"] == {
+        "kind": "case",
+        "name": "maintenence",
+        "known": ["alerts", "fraud", "maintenance"],
+    }
     assert "Did you mean 'maintenance'?" in found["fix"]

@@ -48,4 +48,4 @@ def test_a_project_with_another_package_and_other_columns_is_proven(checkout, pl
     assert f"{said['metrics']['holdout']['average_precision']:.3f}" in Path(said["page"]).read_text()
     assert "proof_page.html" in Path(said["page"]).read_text()
     # The run that `make run` is.
-    assert "$(BIN)/hardcover run $(ARGS)" in (ROOT / "Makefile").read_text()
+    assert "$(BIN)/hardcover run $(CASE) $(ARGS)" in (ROOT / "Makefile").read_text()

@@ -14,7 +14,9 @@ def part(needs: str | None, gives: str):
 def test_stages_are_found_in_reading_order_with_their_modules(here):
     found = cases.stages("maintenance")
 
-    assert cases.names() == ["maintenance"]
+    assert cases.names() == ["alerts", "fraud", "maintenance"]
+    assert cases.chosen([]) == ["maintenance"]
+    assert cases.chosen(["all"]) == cases.names()
     assert [stage.name for stage in found] == ["data", "features", "train", "explain", "release"]
     assert found[2].module == "casebook.model.train"
 
@@ -38,9 +40,9 @@ def test_every_pipeline_is_registered_by_case_and_stage(here):
     found = pipelines.register_pipelines()
 
     assert {"__default__", "maintenance", "maintenance.data", "maintenance.release"} <= set(found)
-    assert found["__default__"].nodes == found["maintenance"].nodes
-    made = {name for pipe in found.values() for name in pipe.all_outputs()}
-    assert all(name.startswith("maintenance.") for name in made)
+    assert {*found["__default__"].nodes} == {node for case in cases.names() for node in found[case].nodes}
+    for case in cases.names():
+        assert all(name.startswith(f"{case}.") for name in found[case].all_outputs())
 
 
 def test_no_node_changes_what_it_is_given(here):

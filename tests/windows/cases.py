@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from hardcover.modelling import windows as offline
 from hardcover.modelling.events import Table
-from hardcover.runtime import windows
-from hardcover.runtime.track import NEVER, Event
+from hardcover.runtime import window_plan, windows
+from hardcover.runtime.events import NEVER, Event
 
 COLUMNS = {
     "id": {"kind": "text", "role": "key", "nullable": False},
@@ -31,11 +31,11 @@ wild = st.builds(math.ldexp, st.floats(-1, 1), st.integers(-1000, 900))
 
 
 @st.composite
-def plans(draw) -> windows.Plan:
+def plans(draw) -> window_plan.Plan:
     """Draw what windows there are."""
     names = draw(st.lists(st.sampled_from(windows.AGGREGATES), min_size=1, max_size=6))
     made = {f"_w{number}": draw(one_window(name)) for number, name in enumerate(names)}
-    return windows.resolve(made, COLUMNS, {})
+    return window_plan.resolve(made, COLUMNS, {})
 
 
 @st.composite
@@ -87,7 +87,7 @@ def tables(draw, size: int = 25) -> list[dict]:
     return rows
 
 
-def events_of(plan: windows.Plan, rows: list[dict]) -> list[Event]:
+def events_of(plan: window_plan.Plan, rows: list[dict]) -> list[Event]:
     """Return rows as events."""
     return [
         Event(
@@ -99,7 +99,7 @@ def events_of(plan: windows.Plan, rows: list[dict]) -> list[Event]:
     ]  # fmt: skip
 
 
-def table_of(plan: windows.Plan, rows: list[dict]) -> Table:
+def table_of(plan: window_plan.Plan, rows: list[dict]) -> Table:
     """Return rows as the offline engine takes them."""
     frame = pd.DataFrame(rows)
     for name in ("at", "got", "known"):
@@ -111,13 +111,13 @@ def table_of(plan: windows.Plan, rows: list[dict]) -> Table:
     return found
 
 
-def answers_offline(plan: windows.Plan, rows: list[dict]) -> list[dict]:
+def answers_offline(plan: window_plan.Plan, rows: list[dict]) -> list[dict]:
     """Return what the offline engine says of each row."""
     found = offline.compute(table_of(plan, rows))
     return [{name: values[row] for name, values in found.items()} for row in range(len(rows))]
 
 
-def answers_online(plan: windows.Plan, histories, rows: list[Event]) -> list[dict]:
+def answers_online(plan: window_plan.Plan, histories, rows: list[Event]) -> list[dict]:
     """Return what histories say of each row."""
     return [
         dict(

@@ -3,8 +3,9 @@
 import math
 from fractions import Fraction
 
-from hardcover.runtime.track import Event
-from hardcover.runtime.windows import MICROSECOND, Plan, Window
+from hardcover.runtime.events import Event
+from hardcover.runtime.window_plan import Plan
+from hardcover.runtime.windows import MICROSECOND, Window
 
 
 def answer(plan: Plan, events: list[Event], row: Event) -> dict:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardcover.modelling import windows as offline
+from hardcover.runtime import window_plan
+from hardcover.runtime.events import NEVER
 from hardcover.runtime.histories import Histories
 from hardcover.runtime.histories_sqlite import SqliteHistories
 from hardcover.runtime.histories_valkey import ValkeyHistories
-from hardcover.runtime.track import NEVER
 from tests.windows import cases, referee
 
 # Longer than all that happens here.
@@ -115,7 +116,7 @@ def test_a_long_history_with_late_events_is_answered_as_the_referee_does(seed):
     chance = random.Random(seed)
     columns = cases.COLUMNS
     declared = {f"_{name}": window for name, window in long_windows().items()}
-    plan = cases.windows.resolve(declared, columns, {})
+    plan = window_plan.resolve(declared, columns, {})
     rows = []
     for number in range(400):
         at = chance.randrange(0, 3_000) * cases.SECOND

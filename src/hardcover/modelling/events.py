@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from hardcover.errors import FeatureError
-from hardcover.runtime.histories import FIRST, LAST
-from hardcover.runtime.track import NEVER
-from hardcover.runtime.windows import Plan
+from hardcover.runtime.events import FIRST, LAST, NEVER
+from hardcover.runtime.window_plan import Plan
 
 WHERE = "node compute_features"
 

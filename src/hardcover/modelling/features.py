@@ -14,7 +14,7 @@ from hardcover.incremental import fingerprint
 from hardcover.modelling import windows as offline
 from hardcover.modelling.events import Table
 from hardcover.runtime import features as runtime
-from hardcover.runtime import windows
+from hardcover.runtime import window_plan, windows
 from hardcover.runtime.records import Fields
 from hardcover.runtime.scalars import NotElementwise
 
@@ -99,9 +99,9 @@ def table_of(
     parameters = {name: list(inspect.signature(function).parameters) for name, function in functions.items()}
     try:
         columns = schema.get("x-columns", {})
-        looks = windows.resolve(past, columns, parameters)
-        steps = runtime.resolve(functions, [*fields.properties, *windows.columns_beside(past, columns)])
-    except (runtime.UnresolvedFeature, windows.UnresolvedWindow) as error:
+        looks = window_plan.resolve(past, columns, parameters)
+        steps = runtime.resolve(functions, [*fields.properties, *window_plan.columns_beside(past, columns)])
+    except (runtime.UnresolvedFeature, window_plan.UnresolvedWindow) as error:
         raise FeatureError(str(error), "", "Mend its names in the features notebook.") from error
     if past:
         values |= _windows_of(clean, fields, steps, looks, events, values)
@@ -157,7 +157,7 @@ def _windows_of(
     rows: pd.DataFrame,
     fields: Fields,
     steps: list[runtime.Step],
-    looks: windows.Plan,
+    looks: window_plan.Plan,
     events: pd.DataFrame | None,
     values: dict[str, np.ndarray],
 ) -> dict[str, np.ndarray]:
@@ -168,7 +168,7 @@ def _windows_of(
         which = np.arange(len(every)) < len(events)
         values, count = fields.encode_many(every[list(fields.properties)], validate=False)
     table = Table(looks, every.reset_index(drop=True), which)
-    found = {looks.time: table.times / windows.DAY_IN_MICROSECONDS}
+    found = {looks.time: table.times / window_plan.DAY_IN_MICROSECONDS}
     first = runtime.needed_by(looks.columns, steps)
     table.read(runtime.compute_many(first, {**values, **found}, count, fields.levels))
     found |= offline.compute(table)

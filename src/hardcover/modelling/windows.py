@@ -12,7 +12,8 @@ import pandas as pd
 from hardcover.errors import ReleaseError
 from hardcover.modelling.events import Table
 from hardcover.release import compiler
-from hardcover.runtime.track import Event, Track, layouts
+from hardcover.runtime.events import Event
+from hardcover.runtime.track import Track, layouts
 from hardcover.runtime.windows import AGGREGATES, MICROSECOND, Window
 
 SOURCE = "windows.c"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardcover.runtime import features, windows
+from hardcover.runtime import features, window_plan, windows
 from hardcover.runtime.online import Online
 from hardcover.runtime.records import Fields
 
@@ -86,9 +86,9 @@ def past_of(
     if not found:
         return None
     fields = Fields(schema)
-    beside = windows.columns_beside(found, schema["x-columns"])
+    beside = window_plan.columns_beside(found, schema["x-columns"])
     steps = features.resolve(features.discover(module), [*fields.properties, *beside])
-    looks = windows.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
+    looks = window_plan.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
     online = Online(looks, fields, steps)
     online.histories.keep = None
     related = np.zeros(len(clean), dtype=bool)

@@ -21,6 +21,10 @@ from hardcover.release.wheel_file import imported, package_of
 from hardcover.runtime.files import FILES, KERNELS, PROOF
 
 FORMAT = "hardcover.release/3"
+# The modules of the runtime that only features with windows need.
+OF_WINDOWS = {
+    "events", "histories", "histories_sqlite", "histories_valkey", "online", "stored", "track", "values", "window_plan", "windows",
+}  # fmt: skip
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""
 
 from pathlib import Path
@@ -116,10 +120,10 @@ def build(
     if foreign:
         fix = "Import them in a cell of the features notebook that is not exported."
         raise ReleaseError(f"the features import {', '.join(sorted(foreign))}", features_module.__name__, fix)
-    code = {
-        f"runtime/{path.name}": path.read_bytes()
-        for path in sorted(Path(runtime.__file__).parent.glob("*.py"))
-    }
+    parts = sorted(Path(runtime.__file__).parent.glob("*.py"))
+    if b"windows" not in features_source:
+        parts = [path for path in parts if path.stem not in OF_WINDOWS]
+    code = {f"runtime/{path.name}": path.read_bytes() for path in parts}
     code |= {f"runtime/{name}": source for name, source in compiler.sources().items()}
     # All that an answer depends on, so that wheels of one version answer alike.
     content = hashlib.sha256(features_source + _as_json([manifest["inputs"], manifest["decision"]]))

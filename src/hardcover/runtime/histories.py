@@ -5,25 +5,21 @@ own event before or after asking, or others late, changes nothing.
 """
 
 import json
-import math
 import os
 import struct
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-from .records import InvalidRecord, Problem
-from .track import NEVER, Event, Layout, Track, layouts
-from .windows import MICROSECOND, Plan
+from .events import NEVER, Event, fingerprint, label_places, packed, same, unpacked
+from .track import Layout, Track, layouts
+from .window_plan import Plan
+from .windows import MICROSECOND
 
 FORMAT = b"hardcover.histories/1\n"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Times beyond these are a wrong clock or a wrong unit.
-FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class ConflictingEvent(ValueError):
@@ -32,89 +28,6 @@ class ConflictingEvent(ValueError):
 
 class DamagedHistories(ValueError):
     """A snapshot that was cut off, was changed, or is of other windows."""
-
-
-def microseconds(value: object) -> int:
-    """Return a moment as microseconds since 1970-01-01 UTC.
-
-    Parameters
-    ----------
-    value
-        A ``datetime``, or a text by ISO 8601. Without an offset it is UTC; with one, it is brought to UTC.
-
-    Raises
-    ------
-    ValueError
-        When it is neither, or lies before 1900 or after 2200.
-
-    Examples
-    --------
-    >>> microseconds("2024-03-31T02:30:00+02:00") == microseconds("2024-03-31T00:30:00")
-    True
-    """
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError(f"{value[:60]!r} is no time by ISO 8601") from error
-    if not isinstance(value, datetime):
-        raise ValueError(
-            f"{value!r:.60} is a {type(value).__name__}, not a time; give a datetime, or a text by ISO 8601"
-        )
-    moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value
-    if not FIRST <= moment <= LAST:
-        raise ValueError(f"{value} is not between {FIRST.year} and {LAST.year}; is its unit wrong?")
-    return (moment - EPOCH) // MICROSECOND
-
-
-class Moment:
-    """Reads from a record when it happened, and about what, for the windows of a plan."""
-
-    def __init__(self, plan: Plan):
-        self.plan = plan
-        self._times = [name for name in (plan.time, plan.received) if name]
-
-    def read(self, record: Mapping[str, Any]) -> tuple[int, int, tuple[str | None, ...]]:
-        """Return its time, when it was received, and the name of each of the plan's entities.
-
-        A record without ``received`` arrived when it happened.
-
-        Raises
-        ------
-        InvalidRecord
-            Lists what is missing, or no time or name.
-        """
-        problems, moments = [], []
-        for name in self._times:
-            value = record.get(name)
-            if value is None:
-                if name == self.plan.time:
-                    problems.append(Problem(name, "is missing; windows need it"))
-                continue
-            try:
-                moments.append(microseconds(value))
-            except ValueError as error:
-                problems.append(Problem(name, str(error)))
-        entities = []
-        for by in self.plan.entities:
-            names = [record.get(name) for name in by]
-            problems += [
-                Problem(name, f"{value!r:.60} is a {type(value).__name__}, not the name of an entity")
-                for name, value in zip(by, names, strict=True)
-                if value is not None and not isinstance(value, str)
-            ]
-            entities.append(entity_of(names))
-        if problems:
-            raise InvalidRecord(list(dict.fromkeys(problems)))
-        return moments[0], moments[-1], tuple(entities)
-
-
-def entity_of(names: list[str | None]) -> str | None:
-    """Return the names of an entity as one text; None where one is missing."""
-    if None in names:
-        return None
-    # The separator of units in ASCII, which no sensible name has.
-    return "\x1f".join(map(str, names))
 
 
 class Histories:
@@ -326,43 +239,6 @@ def kept_by_default(plan: Plan) -> int | None:
             return None
         spans.append(window.span + window.delay // MICROSECOND)
     return 2 * max(spans, default=0)
-
-
-def label_places(plan: Plan) -> list[int]:
-    """Return which of the plan's columns are labels."""
-    return [plan.columns.index(name) for name in plan.labels]
-
-
-def same(one: Event, other: Event, labels: list[int]) -> bool:
-    """Check whether two events of one key have one content; a label that is not known yet differs from none."""
-    if (one.time, one.received, one.entities) != (other.time, other.received, other.entities):
-        return False
-    if NEVER not in (one.known, other.known) and one.known != other.known:
-        return False
-    open_labels = labels if NEVER in (one.known, other.known) else []
-    return all(
-        mine == theirs or (mine != mine and theirs != theirs) or number in open_labels
-        for number, (mine, theirs) in enumerate(zip(one.values, other.values, strict=True))
-    )
-
-
-def packed(event: Event) -> list:
-    """Return an event as JSON can hold it; floats read back to the same bits."""
-    values = [None if value is None or value != value else value for value in event.values]
-    return [event.time, event.received, event.known, event.key, list(event.entities), values]
-
-
-def unpacked(found: list) -> Event:
-    """Return the event that ``packed`` packed."""
-    time, received, known, key, entities, values = found
-    return Event(
-        time, received, known, key, tuple(entities), tuple(math.nan if v is None else v for v in values)
-    )
-
-
-def fingerprint(plan: Plan) -> str:
-    """Return what two plans share if one can take the other's events."""
-    return json.dumps([plan.entities, plan.columns, sorted(plan.labels)])
 
 
 def _bytes_of(track: Track) -> int:

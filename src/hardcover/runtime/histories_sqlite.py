@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from .histories import DamagedHistories, fingerprint
+from .events import Event, fingerprint, packed, unpacked
+from .histories import DamagedHistories
 from .stored import HistoriesUnavailable, StoredHistories, TooLate
-from .track import Event, Layout, Track
-from .windows import Plan
+from .track import Layout, Track
+from .window_plan import Plan
 
 WAIT = 30.0  # seconds for another writer
 
@@ -190,12 +191,8 @@ class SqliteHistories(StoredHistories):
 
 
 def _written(event: Event) -> str:
-    from .histories import packed
-
     return json.dumps(packed(event), separators=(",", ":"))
 
 
 def _read(text: str) -> Event:
-    from .histories import unpacked
-
     return unpacked(json.loads(text))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from .histories import DamagedHistories, fingerprint, packed, unpacked
+from .events import Event, fingerprint, packed, unpacked
+from .histories import DamagedHistories
 from .stored import HistoriesUnavailable, StoredHistories, TooLate
-from .track import Event, Layout, Track
-from .windows import Plan
+from .track import Layout, Track
+from .window_plan import Plan
 
 # An event and its places are kept in one step, so that no reader and no crash sees a part of it. A place is a sorted set by time.
 # KEYS: the event, then for each entity its place and where it says what it dropped. ARGV: the event, its time, how long to keep, then 1.

@@ -53,7 +53,7 @@ class Model(Loaded):
     def _steps(self) -> list[features.Step]:
         columns = [*self._fields.properties]
         if self._past:
-            from .windows import columns_beside
+            from .window_plan import columns_beside
 
             columns += columns_beside(self._past, self.schema["x-columns"])
         return features.resolve(features.discover(self._module), columns)
@@ -63,7 +63,7 @@ class Model(Loaded):
         if not self._past:
             return None
         from .online import Online
-        from .windows import resolve
+        from .window_plan import resolve
 
         parameters = {step.name: step.parameters for step in self._steps}
         return Online(resolve(self._past, self.schema["x-columns"], parameters), self._fields, self._steps)

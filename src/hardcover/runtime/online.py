@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from . import features
-from .histories import Histories, Moment, microseconds
+from .events import NEVER, Event, Moment, microseconds
+from .histories import Histories
 from .records import Fields, InvalidRecord, Problem
-from .track import NEVER, Event
-from .windows import DAY_IN_MICROSECONDS, Plan
+from .window_plan import DAY_IN_MICROSECONDS, Plan
 
 
 class Online:

@@ -4,9 +4,11 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 from typing import Any
 
-from .histories import ConflictingEvent, kept_by_default, label_places, same
-from .track import NEVER, Event, Layout, Track, layouts
-from .windows import MICROSECOND, Plan
+from .events import NEVER, Event, label_places, same
+from .histories import ConflictingEvent, kept_by_default
+from .track import Layout, Track, layouts
+from .window_plan import Plan
+from .windows import MICROSECOND
 
 
 class HistoriesUnavailable(RuntimeError):

@@ -1,0 +1,198 @@
+"""One column of an entity's events, with exact prefix sums, and the aggregates that need nothing but values.
+
+Totals are kept as whole numbers of a power of two, of any size, so that the difference of two prefix sums is exact and one division
+rounds it correctly (Python's division of whole numbers is: https://docs.python.org/3/whatsnew/2.7.html, issue 1811).
+"""
+
+import math
+from collections.abc import Callable
+from itertools import accumulate
+
+
+class Values:
+    """One column's values in order, with their exact prefix sums as far as windows ask for them."""
+
+    __slots__ = ("bits", "counts", "needs", "squares", "totals", "truths", "unit", "values")
+
+    def __init__(self, needs: frozenset[str]):
+        self.needs = needs
+        self.values: list = []
+        # Prefix sums, one longer than the values: of values in 2**-bits, of their squares in 2**(-2 * bits), of what is not 0,
+        # and of what is not missing, None while nothing is.
+        self.bits, self.unit = 0, 1
+        self.totals, self.squares, self.truths = [0], [0], [0]
+        self.counts: list[int] | None = None
+
+    def insert(self, place: int, value: float | str | None) -> None:
+        """Put a value in; at the end in the time of one, elsewhere in that of all later ones."""
+        if place < len(self.values):
+            self.values.insert(place, value)
+            self._count_again(place)
+            return
+        self.values.append(value)
+        if value is None or value != value:
+            if self.counts is None:
+                self.counts = list(range(len(self.values)))
+            self._repeat_last()
+            return
+        if self.counts is not None:
+            self.counts.append(self.counts[-1] + 1)
+        if "totals" in self.needs:
+            whole = self.whole(value)
+            self.totals.append(self.totals[-1] + whole)
+            if "squares" in self.needs:
+                self.squares.append(self.squares[-1] + whole * whole)
+        if "truths" in self.needs:
+            self.truths.append(self.truths[-1] + (value != 0))
+
+    def fill(self, values: list) -> None:
+        """Take all values at once, in order; None or NaN is missing."""
+        there = [value is not None and value == value for value in values]
+        self.values = values
+        if not all(there):
+            self.values = [value if mine else math.nan for value, mine in zip(values, there, strict=True)]
+            self.counts = [0, *accumulate(there)]
+        if "totals" in self.needs:
+            ratios = [
+                value.as_integer_ratio() if mine else (0, 1)
+                for value, mine in zip(values, there, strict=True)
+            ]
+            self.unit = max((below for _, below in ratios), default=1)
+            self.bits = self.unit.bit_length() - 1
+            wholes = [above * (self.unit // below) for above, below in ratios]
+            self.totals = [0, *accumulate(wholes)]
+            if "squares" in self.needs:
+                self.squares = [0, *accumulate(whole * whole for whole in wholes)]
+        if "truths" in self.needs:
+            self.truths = [
+                0,
+                *accumulate(mine and value != 0 for value, mine in zip(values, there, strict=True)),
+            ]
+
+    def replace(self, place: int, value: float | str | None) -> None:
+        """Change a value, such as a label that is known now."""
+        self.values[place] = value
+        self._count_again(place)
+
+    def drop(self, count: int) -> None:
+        """Forget the first values."""
+        for name in ("values", "totals", "squares", "truths", "counts"):
+            kept = getattr(self, name)
+            if kept:
+                del kept[:count]
+
+    def whole(self, value: float) -> int:
+        """Return a value as a whole number of 2**-bits; where it has finer ones, all sums are brought to these."""
+        numerator, denominator = value.as_integer_ratio()
+        bits = denominator.bit_length() - 1
+        if bits > self.bits:
+            more = bits - self.bits
+            self.totals = [each << more for each in self.totals]
+            self.squares = [each << 2 * more for each in self.squares]
+            self.bits, self.unit = bits, 1 << bits
+        return numerator << (self.bits - bits)
+
+    def _repeat_last(self) -> None:
+        if self.counts is not None:
+            self.counts.append(self.counts[-1])
+        for name in ("totals", "squares", "truths"):
+            if name in self.needs:
+                kept = getattr(self, name)
+                kept.append(kept[-1])
+
+    def _count_again(self, place: int) -> None:
+        later = self.values[place:]
+        del self.values[place:]
+        for name in ("totals", "squares", "truths", "counts"):
+            kept = getattr(self, name)
+            if kept is not None and len(kept) > place + 1:
+                del kept[place + 1 :]
+        for value in later:
+            self.insert(len(self.values), value)
+
+
+def _sums(column: Values, low: int, high: int, more: list) -> tuple[int, list[int]]:
+    """Return the exact total of values, in the column's unit, and ``more`` in it."""
+    if not more:
+        return column.totals[high] - column.totals[low], more
+    for value in more:
+        # The finest sets the unit of all.
+        column.whole(value)
+    wholes = [column.whole(value) for value in more]
+    return column.totals[high] - column.totals[low] + sum(wholes), wholes
+
+
+def _divided(numerator: int, denominator: int) -> float:
+    try:
+        return numerator / denominator
+    except OverflowError:
+        return math.inf if numerator > 0 else -math.inf
+
+
+def _size(column: Values | None, low: int, high: int, more: list) -> int:
+    counts = column.counts if column is not None else None
+    return (high - low if counts is None else counts[high] - counts[low]) + len(more)
+
+
+def _there(column: Values, low: int, high: int, more: list) -> list:
+    """List the values that are not missing, in order."""
+    found = column.values[low:high]
+    if column.counts is not None:
+        found = [value for value in found if value is not None and value == value]
+    return found + more if more else found
+
+
+def _count(column: Values | None, low: int, high: int, more: list) -> float:
+    return float(_size(column, low, high, more))
+
+
+def _total(column: Values, low: int, high: int, more: list) -> float:
+    return _divided(_sums(column, low, high, more)[0], column.unit)
+
+
+def _mean(column: Values, low: int, high: int, more: list) -> float:
+    size = _size(column, low, high, more)
+    return _divided(_sums(column, low, high, more)[0], size * column.unit) if size else math.nan
+
+
+def _deviation(column: Values, low: int, high: int, more: list) -> float:
+    size = _size(column, low, high, more)
+    if size < 2:
+        return math.nan
+    total, wholes = _sums(column, low, high, more)
+    squares = column.squares[high] - column.squares[low] + sum(each * each for each in wholes)
+    spread = size * squares - total * total
+    return math.sqrt(_divided(spread, size * (size - 1) * column.unit * column.unit))
+
+
+def _minimum(column: Values, low: int, high: int, more: list) -> float:
+    return min(_there(column, low, high, more), default=math.nan)
+
+
+def _maximum(column: Values, low: int, high: int, more: list) -> float:
+    return max(_there(column, low, high, more), default=math.nan)
+
+
+def _distinct(column: Values, low: int, high: int, more: list) -> float:
+    return float(len(set(_there(column, low, high, more))))
+
+
+def _share(column: Values, low: int, high: int, more: list) -> float:
+    size = _size(column, low, high, more)
+    if not size:
+        return math.nan
+    return (column.truths[high] - column.truths[low] + sum(value != 0 for value in more)) / size
+
+
+# What is found by the values alone; the others look at places.
+OF_VALUES: dict[str, Callable[..., float]] = {
+    "count": _count,
+    "total": _total,
+    "mean": _mean,
+    "minimum": _minimum,
+    "maximum": _maximum,
+    "deviation": _deviation,
+    "distinct": _distinct,
+    "share": _share,
+}
+NEEDS = {"total": {"totals"}, "mean": {"totals"}, "deviation": {"totals", "squares"}, "share": {"truths"}}
