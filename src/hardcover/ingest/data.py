@@ -103,10 +103,26 @@ def days(moments: pd.Series) -> pd.Series:
     return (moments - pd.Timestamp(0)) / pd.Timedelta(days=1)
 
 
+def moments(column: pd.Series) -> pd.Series:
+    """Return times as datetime64[us] in UTC, what is none as missing: an offset is applied, a time without one is UTC.
+
+    Examples
+    --------
+    >>> moments(pd.Series(["2026-03-29T03:30:00+02:00", "2026-03-29 01:30:00.5", "never"])).astype(str).tolist()
+    ['2026-03-29 01:30:00.000000', '2026-03-29 01:30:00.500000', 'NaT']
+    """
+    found = pd.to_datetime(column, errors="coerce", utc=True, format="ISO8601")
+    if found.isna().sum() > column.isna().sum():
+        # Some other way of writing times, of which the first cell is the example.
+        other = pd.to_datetime(column, errors="coerce", utc=True)
+        found = other if other.notna().sum() > found.notna().sum() else found
+    return found.dt.tz_localize(None).astype("datetime64[us]")
+
+
 def _typed(rows: pd.DataFrame, table: dict) -> pd.DataFrame:
     for name, facts in table["columns"].items():
         if facts["kind"] == "time":
-            rows[name] = pd.to_datetime(rows[name], errors="coerce").astype("datetime64[us]")
+            rows[name] = moments(rows[name])
         else:
             rows[name] = rows[name].astype("float64" if facts["kind"] == "number" else "str")
     return rows

@@ -123,8 +123,7 @@ class Track:
         self.keys.insert(place, event.key)
         self.received.insert(place, event.received)
         self.known.insert(place, event.known)
-        _raise(self.received_by, self.received, place)
-        _raise(self.known_by, self.known, place)
+        del self.received_by[place:], self.known_by[place:]
         for number, column in self.columns.items():
             column.insert(place, event.values[number])
 
@@ -132,7 +131,7 @@ class Track:
         """Put in what is known now of an event that is there."""
         place = self._place(event)
         self.known[place] = event.known
-        _raise(self.known_by, self.known, place)
+        del self.known_by[place:]
         for number, column in self.columns.items():
             if column.values[place] is not event.values[number]:
                 column.replace(place, event.values[number])
@@ -146,10 +145,17 @@ class Track:
             first += 1
         return first
 
+    def _settle(self) -> None:
+        _raise(self.received_by, self.received)
+        _raise(self.known_by, self.known)
+        for column in self.columns.values():
+            column.settle()
+
     def drop_before(self, time: int) -> int:
         """Forget the events before a time; returns how many those were."""
         count = bisect_left(self.times, time)
         if count:
+            self._settle()
             self.dropped = self.times[count - 1]
             for kept in (self.times, self.keys, self.received, self.known, self.received_by, self.known_by):
                 del kept[:count]
@@ -174,6 +180,8 @@ class Track:
         ValueError
             When a window begins before events that were dropped.
         """
+        if len(self.received_by) < len(self.times) or len(self.known_by) < len(self.times):
+            self._settle()
         for (is_label, delay), windows in self.layout.asked.items():
             until = bisect_right(self.times, time - delay)
             visible, latest = (self.known, self.known_by) if is_label else (self.received, self.received_by)
@@ -222,11 +230,10 @@ class Track:
         )
 
 
-def _raise(latest: list[int], visible: list[int], place: int) -> None:
-    """Bring the running maximum up to date from a place on."""
-    del latest[place:]
+def _raise(latest: list[int], visible: list[int]) -> None:
+    """Bring a running maximum up to date with the events that were put in."""
     highest = latest[-1] if latest else -NEVER
-    for each in visible[place:]:
+    for each in visible[len(latest) :]:
         highest = max(highest, each)
         latest.append(highest)
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 class Values:
     """One column's values in order, with their exact prefix sums as far as windows ask for them."""
 
-    __slots__ = ("bits", "counts", "needs", "squares", "totals", "truths", "unit", "values")
+    __slots__ = ("bits", "counts", "needs", "settled", "squares", "totals", "truths", "unit", "values")
 
     def __init__(self, needs: frozenset[str]):
         self.needs = needs
@@ -22,33 +22,18 @@ class Values:
         self.bits, self.unit = 0, 1
         self.totals, self.squares, self.truths = [0], [0], [0]
         self.counts: list[int] | None = None
+        # How many values they are of.
+        self.settled = 0
 
     def insert(self, place: int, value: float | str | None) -> None:
-        """Put a value in; at the end in the time of one, elsewhere in that of all later ones."""
-        if place < len(self.values):
-            self.values.insert(place, value)
-            self._count_again(place)
-            return
-        self.values.append(value)
-        if value is None or value != value:
-            if self.counts is None:
-                self.counts = list(range(len(self.values)))
-            self._repeat_last()
-            return
-        if self.counts is not None:
-            self.counts.append(self.counts[-1] + 1)
-        if "totals" in self.needs:
-            whole = self.whole(value)
-            self.totals.append(self.totals[-1] + whole)
-            if "squares" in self.needs:
-                self.squares.append(self.squares[-1] + whole * whole)
-        if "truths" in self.needs:
-            self.truths.append(self.truths[-1] + (value != 0))
+        """Put a value in; sums behind it are made again when they are asked for."""
+        self.values.insert(place, value)
+        self._forget(place)
 
     def fill(self, values: list) -> None:
         """Take all values at once, in order; None or NaN is missing."""
         there = [value is not None and value == value for value in values]
-        self.values = values
+        self.values, self.settled = values, len(values)
         if not all(there):
             self.values = [value if mine else math.nan for value, mine in zip(values, there, strict=True)]
             self.counts = [0, *accumulate(there)]
@@ -72,7 +57,33 @@ class Values:
     def replace(self, place: int, value: float | str | None) -> None:
         """Change a value, such as a label that is known now."""
         self.values[place] = value
-        self._count_again(place)
+        self._forget(place)
+
+    def _forget(self, place: int) -> None:
+        for kept in (self.totals, self.squares, self.truths, self.counts):
+            if kept is not None and len(kept) > place + 1:
+                del kept[place + 1 :]
+        self.settled = min(self.settled, place)
+
+    def settle(self) -> None:
+        """Make the prefix sums of all values."""
+        for place in range(self.settled, len(self.values)):
+            self._sum_up(place, self.values[place])
+        self.settled = len(self.values)
+
+    def _sum_up(self, place: int, value: float | str | None) -> None:
+        missing = value is None or value != value
+        if missing and self.counts is None:
+            self.counts = list(range(place + 1))
+        if self.counts is not None:
+            self.counts.append(self.counts[-1] + (not missing))
+        if "totals" in self.needs:
+            whole = 0 if missing else self.whole(value)
+            self.totals.append(self.totals[-1] + whole)
+            if "squares" in self.needs:
+                self.squares.append(self.squares[-1] + whole * whole)
+        if "truths" in self.needs:
+            self.truths.append(self.truths[-1] + (not missing and value != 0))
 
     def drop(self, count: int) -> None:
         """Forget the first values."""
@@ -80,6 +91,7 @@ class Values:
             kept = getattr(self, name)
             if kept:
                 del kept[:count]
+        self.settled -= count
 
     def whole(self, value: float) -> int:
         """Return a value as a whole number of 2**-bits; where it has finer ones, all sums are brought to these."""
@@ -91,24 +103,6 @@ class Values:
             self.squares = [each << 2 * more for each in self.squares]
             self.bits, self.unit = bits, 1 << bits
         return numerator << (self.bits - bits)
-
-    def _repeat_last(self) -> None:
-        if self.counts is not None:
-            self.counts.append(self.counts[-1])
-        for name in ("totals", "squares", "truths"):
-            if name in self.needs:
-                kept = getattr(self, name)
-                kept.append(kept[-1])
-
-    def _count_again(self, place: int) -> None:
-        later = self.values[place:]
-        del self.values[place:]
-        for name in ("totals", "squares", "truths", "counts"):
-            kept = getattr(self, name)
-            if kept is not None and len(kept) > place + 1:
-                del kept[place + 1 :]
-        for value in later:
-            self.insert(len(self.values), value)
 
 
 def _sums(column: Values, low: int, high: int, more: list) -> tuple[int, list[int]]:
