@@ -1,4 +1,4 @@
-"""Read metrics of services, one series a file, say of each moment whether an incident comes within the next hours, and keep whole series apart.
+"""Read metrics of services, one series a file, say of each moment whether an incident is there or near, and keep whole series apart.
 
 A series may have any step, from a minute to an hour; the horizon is a number of steps. Where no file is given, rows come from `simulator`."""
 
@@ -24,7 +24,7 @@ ORIGIN = {
 METRIC = {"value": ingest.number("1", "the metric, in a unit of its own", role="ingredient", nullable=False)}
 OUTCOME = {
     "anomalous": ingest.flag("leak", "whether experts call this moment anomalous"),
-    "alert": ingest.flag("target", "whether one of the next moments is"),
+    "alert": ingest.flag("target", "whether it or one of the next moments is"),
 }
 SCHEMA = pa.DataFrameSchema(ORIGIN | METRIC | OUTCOME, name="alerts")
 
@@ -47,8 +47,8 @@ def read(files: list[str], simulator: dict) -> tuple[pd.DataFrame, dict]:
 
 # %% ../../../notebooks/alerts/01_data.ipynb #next
 def looks_ahead(label: pd.Series, horizon: int) -> pd.Series:
-    """Return 1.0 where one of the next `horizon` labels of a series is 1; labels come in the order of time."""
-    later = [label.shift(-step) for step in range(1, horizon + 1)]
+    """Return 1.0 where this or one of the next `horizon` labels of a series is 1; labels come in the order of time."""
+    later = [label.shift(-step) for step in range(horizon + 1)]
     return pd.concat(later, axis=1).max(axis=1).fillna(0.0)
 
 # %% ../../../notebooks/alerts/01_data.ipynb #unify
