@@ -10,9 +10,9 @@ from .records import InvalidRecord, Problem
 from .window_plan import Plan
 from .windows import MICROSECOND
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Times beyond these are a wrong clock or a wrong unit.
-FIRST, LAST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+EPOCH, EPOCH_UTC = datetime(1970, 1, 1), datetime(1970, 1, 1, tzinfo=UTC)
+# Times beyond 1900 and 2200 are a wrong clock or a wrong unit.
+FIRST, LAST = ((datetime(year, 1, 1) - EPOCH) // MICROSECOND for year in (1900, 2200))
 # Later than any time: of a label that is not known yet.
 NEVER = 2**63 - 1
 
@@ -67,10 +67,11 @@ def microseconds(value: object) -> int:
         raise ValueError(
             f"{value!r:.60} is a {type(value).__name__}, not a time; give a datetime, or a text by ISO 8601"
         )
-    moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value
-    if not FIRST <= moment <= LAST:
-        raise ValueError(f"{value} is not between {FIRST.year} and {LAST.year}; is its unit wrong?")
-    return (moment - EPOCH) // MICROSECOND
+    past = value - (EPOCH if value.tzinfo is None else EPOCH_UTC)
+    found = (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+    if not FIRST <= found <= LAST:
+        raise ValueError(f"{value} is not between 1900 and 2200; is its unit wrong?")
+    return found
 
 
 class Moment:
@@ -79,6 +80,8 @@ class Moment:
     def __init__(self, plan: Plan):
         self.plan = plan
         self._times = [name for name in (plan.time, plan.received) if name]
+        # Entities of one column, which are most.
+        self._alone = [by[0] for by in plan.entities] if all(len(by) == 1 for by in plan.entities) else None
 
     def read(self, record: Mapping[str, Any]) -> tuple[int, int, tuple[str | None, ...]]:
         """Return its time, when it was received, and the name of each of the plan's entities.
@@ -90,6 +93,19 @@ class Moment:
         InvalidRecord
             Lists what is missing, or no time or name.
         """
+        try:
+            time = asked = microseconds(record[self.plan.time])
+            if self.plan.received and record.get(self.plan.received) is not None:
+                asked = microseconds(record[self.plan.received])
+            if self._alone is not None:
+                names = tuple(map(record.get, self._alone))
+                if all(type(name) is str for name in names):
+                    return time, asked, names
+        except (KeyError, ValueError):
+            pass
+        return self._read_any(record)
+
+    def _read_any(self, record: Mapping[str, Any]) -> tuple[int, int, tuple[str | None, ...]]:
         problems, moments = [], []
         for name in self._times:
             value = record.get(name)
@@ -103,13 +119,13 @@ class Moment:
                 problems.append(Problem(name, str(error)))
         entities = []
         for by in self.plan.entities:
-            names = [record.get(name) for name in by]
+            mine = [record.get(name) for name in by]
             problems += [
                 Problem(name, f"{value!r:.60} is a {type(value).__name__}, not the name of an entity")
-                for name, value in zip(by, names, strict=True)
+                for name, value in zip(by, mine, strict=True)
                 if value is not None and not isinstance(value, str)
             ]
-            entities.append(entity_of(names))
+            entities.append(entity_of(mine))
         if problems:
             raise InvalidRecord(list(dict.fromkeys(problems)))
         return moments[0], moments[-1], tuple(entities)

@@ -73,7 +73,8 @@ class Online:
         time, received, entities = self._moment.read(record)
         values = self._fields.encode({name: record.get(name) for name in self._read}, validate=False)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
-        features.compute(self._first, values, self._fields.levels)
+        if self._first:
+            features.compute(self._first, values, self._fields.levels)
         own, known = self._own(record, values), self._known_at(record)
         for name, value in zip(self.plan.columns, own, strict=True):
             if isinstance(value, float) and math.isinf(value):
@@ -134,7 +135,8 @@ class Online:
         """
         time, asked, entities = self._moment.read(record)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
-        features.compute(self._first, values, self._fields.levels)
+        if self._first:
+            features.compute(self._first, values, self._fields.levels)
         if past is None:
             unknown = (
                 record
@@ -144,7 +146,7 @@ class Online:
             found = self.histories.answer(time, asked, entities, _finite(self._own(unknown, values)))
             past = dict(zip(self.plan.windows, found, strict=True))
         values.update(past)
-        return features.compute(self._later, values, self._fields.levels)
+        return features.compute(self._later, values, self._fields.levels) if self._later else values
 
     def inputs_of(self, columns: Any, values: dict, rows: int, inputs: list[str]) -> Any:
         """Return the model's inputs of raw columns, shape (rows, inputs): windows row by row, features for all at once."""

@@ -15,15 +15,23 @@ SECOND = 1_000_000
 
 
 class Asked(NamedTuple):
-    """One window as a track answers it: its place in the answer, its ``aggregate`` and column, how it is cut, and the row's own part."""
+    """One window as a track answers it: its place in the answer, its ``aggregate`` and column, how many values it returns, and whether
+    the row is in it."""
 
     slot: int
     aggregate: str
     function: Callable[..., float] | None
     column: int | None
+    size: int
+    itself: bool
+
+
+class Cut(NamedTuple):
+    """Windows that begin at one place: ``span`` microseconds before their end, or ``rows`` rows; both None: at the beginning."""
+
     span: int | None
     rows: int | None
-    itself: bool
+    windows: list[Asked]
 
 
 class Layout(NamedTuple):
@@ -36,12 +44,12 @@ class Layout(NamedTuple):
     columns
         Which of ``Plan.columns`` are kept, with the prefix sums that they need.
     asked
-        The windows by what they wait for, ``(is it a label, delay in microseconds)``.
+        The windows by what they wait for, ``(is it a label, delay in microseconds)``, and by where they begin.
     """
 
     place: int
     columns: dict[int, frozenset[str]]
-    asked: dict[tuple[bool, int], list[Asked]]
+    asked: list[tuple[bool, int, list[Cut]]]
 
 
 def layouts(plan: Plan) -> list[Layout]:
@@ -49,7 +57,7 @@ def layouts(plan: Plan) -> list[Layout]:
     found = []
     for place, by in enumerate(plan.entities):
         columns: dict[int, set[str]] = {}
-        asked: dict[tuple[bool, int], list[Asked]] = {}
+        asked: dict[tuple[bool, int], dict[tuple, list[Asked]]] = {}
         for slot, window in enumerate(plan.windows.values()):
             if window.by != by:
                 continue
@@ -57,10 +65,14 @@ def layouts(plan: Plan) -> list[Layout]:
             if column is not None:
                 columns.setdefault(column, set()).update(NEEDS.get(window.aggregate, set()))
             waits = window.column in plan.labels, window.delay // MICROSECOND
-            function = OF_VALUES.get(window.aggregate)
-            each = Asked(slot, window.aggregate, function, column, window.span, window.rows, window.itself)
-            asked.setdefault(waits, []).append(each)
-        found.append(Layout(place, {column: frozenset(needs) for column, needs in columns.items()}, asked))
+            function, size = OF_VALUES.get(window.aggregate), window.rows or 0
+            each = Asked(slot, window.aggregate, function, column, size, window.itself)
+            cut = window.span, None if window.rows is None else window.rows - window.itself
+            asked.setdefault(waits, {}).setdefault(cut, []).append(each)
+        cuts = [
+            (*waits, [Cut(*cut, windows) for cut, windows in mine.items()]) for waits, mine in asked.items()
+        ]
+        found.append(Layout(place, {column: frozenset(needs) for column, needs in columns.items()}, cuts))
     return found
 
 
@@ -182,47 +194,51 @@ class Track:
         """
         if len(self.received_by) < len(self.times) or len(self.known_by) < len(self.times):
             self._settle()
-        for (is_label, delay), windows in self.layout.asked.items():
-            until = bisect_right(self.times, time - delay)
+        for is_label, delay, cuts in self.layout.asked:
+            end = time - delay
+            until = bisect_right(self.times, end)
             visible, latest = (self.known, self.known_by) if is_label else (self.received, self.received_by)
             others: list[int] = []
             if until and latest[until - 1] >= asked:
                 sure = bisect_left(latest, asked, 0, until)
                 others = [place for place in range(sure, until) if visible[place] < asked]
                 until = sure
-            for window in windows:
-                found[window.slot] = self._one(window, time - delay, time, until, others, own)
+            for cut in cuts:
+                low, more = self._cut(cut, end, until, others)
+                for window in cut.windows:
+                    column = None if window.column is None else self.columns[window.column]
+                    if window.function is None:
+                        placed = _PLACED[window.aggregate]
+                        found[window.slot] = placed(self, window, column, time, low, until, more, own)
+                    elif column is None:
+                        found[window.slot] = float(until - low + len(more) + window.itself)
+                    elif more or window.itself:
+                        there = [column.values[place] for place in more]
+                        if window.itself:
+                            there.append(own[window.column])
+                        there = [value for value in there if value is not None and value == value]
+                        found[window.slot] = window.function(column, low, until, there)
+                    else:
+                        found[window.slot] = window.function(column, low, until, ())
 
-    def _one(self, window: Asked, end: int, time: int, until: int, others: list[int], own: tuple):
-        low = 0
-        if window.span is not None:
-            start = end - window.span
+    def _cut(self, cut: Cut, end: int, until: int, others: list[int]) -> tuple[int, list[int]]:
+        """Return where windows begin, and which of the others are in them."""
+        if cut.span is not None:
+            start = end - cut.span
             if self.dropped is not None and start < self.dropped:
                 self._refuse(start)
-            low = bisect_right(self.times, start, 0, until)
             if others and self.times[others[0]] <= start:
                 others = [place for place in others if self.times[place] > start]
-        elif window.rows is not None:
-            wanted = window.rows - window.itself
-            low = max(0, until - max(0, wanted - len(others)))
-            others = others[max(0, len(others) - wanted) :] if wanted else []
-            if self.dropped is not None and until - low + len(others) < wanted:
+            return bisect_right(self.times, start, 0, until), others
+        if cut.rows is None:
+            if self.dropped is not None:
                 self._refuse(end)
-        elif self.dropped is not None:
+            return 0, others
+        low = max(0, until - max(0, cut.rows - len(others)))
+        others = others[max(0, len(others) - cut.rows) :] if cut.rows else []
+        if self.dropped is not None and until - low + len(others) < cut.rows:
             self._refuse(end)
-        column = None if window.column is None else self.columns[window.column]
-        if window.function is None:
-            return _PLACED[window.aggregate](self, window, column, time, low, until, others, own)
-        if not others and not window.itself:
-            return window.function(column, low, until, ())
-        if column is None:
-            return float(until - low + len(others) + window.itself)
-        more = [column.values[place] for place in others]
-        if window.itself:
-            more.append(own[window.column])
-        return window.function(
-            column, low, until, [value for value in more if value is not None and value == value]
-        )
+        return low, others
 
     def _refuse(self, start: int) -> None:
         raise ValueError(
@@ -272,8 +288,7 @@ def _recent(
     found = [column.values[place] for place in places]
     if window.itself:
         found.append(own[window.column])
-    size = window.rows or 0
-    return (*reversed(found), *(math.nan for _ in range(size - len(found))))
+    return (*reversed(found), *(math.nan for _ in range(window.size - len(found))))
 
 
 _PLACED: dict[str, Callable] = {"last": _last, "since": _since, "recent": _recent}
