@@ -84,10 +84,8 @@ def with_duckdb(file: str):
     database.execute(f"CREATE TABLE rows AS SELECT * FROM '{file}'")
     parts = []
     for days in DAYS:
-        mine = (
-            f"(PARTITION BY customer ORDER BY at RANGE BETWEEN INTERVAL {days} DAY PRECEDING AND CURRENT ROW)"
-        )
-        theirs = f"(PARTITION BY terminal ORDER BY at RANGE BETWEEN INTERVAL {7 + days} DAY PRECEDING AND INTERVAL 7 DAY PRECEDING)"
+        mine = f"(PARTITION BY customer ORDER BY rows.at RANGE BETWEEN INTERVAL {days} DAY PRECEDING AND CURRENT ROW)"
+        theirs = f"(PARTITION BY terminal ORDER BY rows.at RANGE BETWEEN INTERVAL {7 + days} DAY PRECEDING AND INTERVAL 7 DAY PRECEDING)"
         parts += [
             f"count(*) OVER {mine} AS customer_count_{days}d",
             f"avg(amount) OVER {mine} AS customer_mean_{days}d",

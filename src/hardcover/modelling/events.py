@@ -2,12 +2,15 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from hardcover.errors import FeatureError
 from hardcover.runtime.events import FIRST, LAST, NEVER
 from hardcover.runtime.window_plan import Plan
 
 WHERE = "node compute_features"
+# From so many rows on, a hash table of all keys no longer fits into caches.
+MANY = 1_000_000
 
 
 class Table:
@@ -46,7 +49,7 @@ class Table:
         )
         self.keys = rows[plan.key]
         keys = self.keys if events is None else self.keys[events]
-        if keys.isna().any() or keys.duplicated().any():
+        if keys.isna().any() or not _all_different(keys):
             first = keys[keys.isna() | keys.duplicated()].iloc[0]
             raise _refused(
                 f"the key {plan.key!r} does not name one row each, such as {first!r}", "Make it unique."
@@ -100,6 +103,18 @@ class Table:
             ranks[in_ties] = np.argsort(np.argsort(self.keys[in_ties].astype("str").to_numpy(dtype=object)))
             order = np.lexsort((ranks, received, times))
         return np.ascontiguousarray(order, dtype=np.int64)
+
+
+def _all_different(keys: pd.Series) -> bool:
+    if len(keys) > MANY:
+        # By hashes, in parts that fit into caches; of two equal ones, pandas says whether the keys are.
+        import duckdb
+
+        named = pa.table({"key": pa.array(keys)})  # noqa: F841  (DuckDB finds it by its name)
+        ((found,),) = duckdb.connect().execute("SELECT count(DISTINCT hash(key)) FROM named").fetchall()
+        if found == len(keys):
+            return True
+    return not keys.duplicated().any()
 
 
 def _moments(column: pd.Series, missing: np.ndarray | int | None = None) -> np.ndarray:

@@ -122,11 +122,12 @@ def _in_c(table: Table, place: int, windows: dict[str, Window], threads: int) ->
         mine = [window.aggregate for window in windows.values() if window.column == name]
         columns[number], arrays = _column(table, name, mine)
         held.append(arrays)
-    specs, found = (_WindowOfC * len(windows))(), {}
+    specs, found, nobody = (_WindowOfC * len(windows))(), {}, codes < 0
     for number, (name, window) in enumerate(windows.items()):
         shape = [table.size, window.rows or 0] if window.aggregate == "recent" else [table.size]
-        empty = 0.0 if window.aggregate in ("count", "total", "distinct") else math.nan
-        found[name] = out = np.full(shape, empty)
+        found[name] = out = np.empty(shape)
+        if nobody.any():
+            out[nobody] = 0.0 if window.aggregate in ("count", "total", "distinct") else math.nan
         specs[number] = _WindowOfC(
             AGGREGATES.index(window.aggregate),
             -1 if window.column is None else used.index(window.column),

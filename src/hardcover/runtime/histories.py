@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .events import NEVER, Event, fingerprint, label_places, packed, same, unpacked
-from .track import Layout, Track, layouts
+from .track import Track, layouts
 from .window_plan import Plan
 from .windows import MICROSECOND
 
@@ -137,13 +137,12 @@ class Histories:
         """Return what each window of the plan holds for a row, in order; see ``Track.answer``."""
         found: list = [None] * len(self.plan.windows)
         with self._lock:
-            for layout, entity in zip(self.layouts, entities, strict=True):
-                self._track(layout, entity).answer(found, time, asked, own)
+            for layout, tracks, entity in zip(self.layouts, self._tracks, entities, strict=True):
+                track = tracks.get(entity)  # type: ignore[arg-type]
+                if track is None:
+                    track = Track(layout)
+                track.answer(found, time, asked, own)
         return found
-
-    def _track(self, layout: Layout, entity: str | None) -> Track:
-        track = self._tracks[layout.place].get(entity) if entity is not None else None
-        return track if track is not None else Track(layout)
 
     def events(self) -> Iterator[Event]:
         """Yield all events that are kept, in the order in which they were observed."""

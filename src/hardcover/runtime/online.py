@@ -39,6 +39,8 @@ class Online:
             name for name in plan.columns if name not in functions and name not in fields.properties
         ]
         self._read = {*fields.properties}
+        # Windows look at numbers of the record alone.
+        self._is_plain = not self._first and not {*plan.columns} & (plan.texts | fields.levels.keys())
         self.histories: Any = Histories(plan)
 
     def observe(self, record: Mapping[str, Any]) -> bool:
@@ -71,6 +73,9 @@ class Online:
                 [Problem(str(self.plan.key), f"{key!r:.60} does not name the event; give a text")]
             )
         time, received, entities = self._moment.read(record)
+        own = self._plain(record) if self._is_plain else None
+        if own is not None:
+            return Event(time, received, self._known_at(record), key, entities, own)
         values = self._fields.encode({name: record.get(name) for name in self._read}, validate=False)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
         if self._first:
@@ -80,6 +85,20 @@ class Online:
             if isinstance(value, float) and math.isinf(value):
                 raise InvalidRecord([Problem(name, "is not finite; windows take numbers that are")])
         return Event(time, received, known, key, entities, own)
+
+    def _plain(self, record: Mapping[str, Any]) -> tuple | None:
+        """Return what windows look at of an event that is plainly right; None for any other."""
+        found = []
+        for name in self.plan.columns:
+            value = record.get(name)
+            if type(value) is float and value - value == 0.0:
+                # Of two zeros, one is kept, so that no order decides which.
+                found.append(value + 0.0)
+            elif value is None and name in self.plan.labels:
+                found.append(math.nan)
+            else:
+                return None
+        return tuple(found)
 
     def _known_at(self, record: Mapping[str, Any]) -> int:
         moment = record.get(self.plan.known) if self.plan.known is not None else None
@@ -137,6 +156,13 @@ class Online:
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
         if self._first:
             features.compute(self._first, values, self._fields.levels)
+        if past is None and self._is_plain and self.plan.labels.isdisjoint(record):
+            own = self._plain(record)
+            if own is not None:
+                values.update(
+                    zip(self.plan.windows, self.histories.answer(time, asked, entities, own), strict=True)
+                )
+                return features.compute(self._later, values, self._fields.levels) if self._later else values
         if past is None:
             unknown = (
                 record

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from .events import NEVER, Event
+from .track_code import written
 from .values import NEEDS, OF_VALUES, Values
 from .window_plan import Plan
 from .windows import MICROSECOND
@@ -45,11 +46,18 @@ class Layout(NamedTuple):
         Which of ``Plan.columns`` are kept, with the prefix sums that they need.
     asked
         The windows by what they wait for, ``(is it a label, delay in microseconds)``, and by where they begin.
+    quick
+        All of them where what is visible is a stretch, as ``track_code.written`` writes it.
     """
 
     place: int
     columns: dict[int, frozenset[str]]
     asked: list[tuple[bool, int, list[Cut]]]
+    quick: Callable[..., bool]
+
+
+def _never(*_: object) -> bool:
+    return False
 
 
 def layouts(plan: Plan) -> list[Layout]:
@@ -72,7 +80,9 @@ def layouts(plan: Plan) -> list[Layout]:
         cuts = [
             (*waits, [Cut(*cut, windows) for cut, windows in mine.items()]) for waits, mine in asked.items()
         ]
-        found.append(Layout(place, {column: frozenset(needs) for column, needs in columns.items()}, cuts))
+        kept = {column: frozenset(needs) for column, needs in columns.items()}
+        layout = Layout(place, kept, cuts, _never)
+        found.append(layout._replace(quick=written(layout)))
     return found
 
 
@@ -128,9 +138,17 @@ class Track:
 
     def insert(self, event: Event) -> None:
         """Add an event at its place."""
-        place = len(self.times)
-        if place and event[:2] <= (self.times[-1], self.received[-1]):
-            place = self._place(event)
+        time, received, known, key, _, values = event
+        times = self.times
+        if not times or time > times[-1] or (time == times[-1] and received > self.received[-1]):
+            times.append(time)
+            self.keys.append(key)
+            self.received.append(received)
+            self.known.append(known)
+            for number, column in self.columns.items():
+                column.values.append(values[number])
+            return
+        place = self._place(event)
         self.times.insert(place, event.time)
         self.keys.insert(place, event.key)
         self.received.insert(place, event.received)
@@ -194,6 +212,12 @@ class Track:
         """
         if len(self.received_by) < len(self.times) or len(self.known_by) < len(self.times):
             self._settle()
+        try:
+            if self.dropped is None and self.layout.quick(self, found, time, asked, own):
+                return
+        except OverflowError:
+            # A total beyond the largest float.
+            pass
         for is_label, delay, cuts in self.layout.asked:
             end = time - delay
             until = bisect_right(self.times, end)
@@ -208,7 +232,7 @@ class Track:
                 for window in cut.windows:
                     column = None if window.column is None else self.columns[window.column]
                     if window.function is None:
-                        placed = _PLACED[window.aggregate]
+                        placed = PLACED[window.aggregate]
                         found[window.slot] = placed(self, window, column, time, low, until, more, own)
                     elif column is None:
                         found[window.slot] = float(until - low + len(more) + window.itself)
@@ -291,4 +315,4 @@ def _recent(
     return (*reversed(found), *(math.nan for _ in range(window.size - len(found))))
 
 
-_PLACED: dict[str, Callable] = {"last": _last, "since": _since, "recent": _recent}
+PLACED: dict[str, Callable] = {"last": _last, "since": _since, "recent": _recent}
