@@ -31,9 +31,7 @@ def main(kind: str, connection: str, calls: str) -> None:
             f"project: bench\nregistry: {folder}/registry.db\nprovider: local\nentity_key_serialization_version: 3\n"
             f"offline_store:\n    type: file\nonline_store:\n    {online}\n"
         )
-        rows = pd.DataFrame(
-            {"customer": [str(number) for number in range(100)], **dict.fromkeys(NAMES, 1.5)}
-        )
+        rows = pd.DataFrame({"customer": [str(number) for number in range(100)], **dict.fromkeys(NAMES, 1.5)})
         rows["at"] = pd.Timestamp.now(tz="UTC")
         rows.to_parquet(f"{folder}/rows.parquet")
         customer = Entity(name="customer", join_keys=["customer"], value_type=ValueType.STRING)

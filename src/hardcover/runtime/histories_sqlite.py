@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .events import Event, fingerprint, packed, unpacked
 from .histories import DamagedHistories
-from .stored import HistoriesUnavailable, StoredHistories, TooLate
+from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
 from .track import Layout, Track
 from .window_plan import Plan
 
@@ -59,7 +59,9 @@ class SqliteHistories(StoredHistories):
             raise DamagedHistories(
                 f"{self.path} is of other windows; replay the events into a file of this release"
             )
-        database.execute("CREATE TABLE IF NOT EXISTS events (key TEXT PRIMARY KEY, event TEXT) WITHOUT ROWID")
+        database.execute(
+            "CREATE TABLE IF NOT EXISTS events (number INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT UNIQUE, event TEXT)"
+        )
         # The events of an entity lie together and in order.
         database.execute(
             f"CREATE TABLE IF NOT EXISTS places (place INTEGER, entity TEXT, time INTEGER, received INTEGER, known INTEGER, key TEXT{values}, "
@@ -76,6 +78,9 @@ class SqliteHistories(StoredHistories):
         try:
             if not hasattr(self._own, "database"):
                 self._own.database = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
+                self._own.cache, self._own.seen = Cache(self.layouts), 0
+                # Of the file, as another connection last changed it; and whether this one did since it looked.
+                self._own.version, self._own.wrote = -1, False
                 self._own.database.execute("PRAGMA journal_mode = WAL")
                 self._own.database.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             yield self._own.database
@@ -111,10 +116,16 @@ class SqliteHistories(StoredHistories):
             if there is None and self._is_late(database, event):
                 database.execute("ROLLBACK")
                 raise TooLate
+            number = 0
             if there is None:
-                database.execute("INSERT INTO events VALUES (?, ?)", [event.key, _written(event)])
+                made = database.execute(
+                    "INSERT INTO events (key, event) VALUES (?, ?)", [event.key, _written(event)]
+                )
+                number = made.lastrowid or 0
                 self._put(database, event)
             database.execute("COMMIT")
+            if there is None:
+                self._wrote(event, number)
         return there
 
     def _is_late(self, database: sqlite3.Connection, event: Event) -> bool:
@@ -128,14 +139,27 @@ class SqliteHistories(StoredHistories):
     def _change(self, there: Event, event: Event) -> bool:
         with self._using() as database:
             database.execute("BEGIN IMMEDIATE")
+            # Under a new number, so that other readers see it.
             changed = database.execute(
-                "UPDATE events SET event = ? WHERE key = ? AND event = ?",
+                "UPDATE events SET event = ?, number = (SELECT max(number) FROM events) + 1 WHERE key = ? AND event = ?",
                 [_written(event), event.key, _written(there)],
             )
             if changed.rowcount:
                 self._put(database, event)
+            ((number,),) = database.execute("SELECT max(number) FROM events").fetchall()
             database.execute("COMMIT")
+            if changed.rowcount:
+                self._wrote(event, number)
             return bool(changed.rowcount)
+
+    def _wrote(self, event: Event, number: int) -> None:
+        """Put what this reader wrote into its own tracks, unless another came before it, which is read first."""
+        own = self._own
+        if number == own.seen + 1:
+            own.cache.take(event)
+            own.seen = number
+        else:
+            own.wrote = True
 
     def _put(self, database: sqlite3.Connection, event: Event) -> None:
         marks = ", ".join("?" * (6 + len(event.values)))
@@ -173,20 +197,45 @@ class SqliteHistories(StoredHistories):
         ):
             database.execute("DELETE FROM events WHERE key = ?", [key])
 
-    def _tracks(self, wanted: list[tuple[Layout, str]], start: int | None, end: int) -> list[Track]:
+    def _tracks(self, wanted: list[tuple[Layout, str]]) -> dict[tuple[int, str], Track]:
         with self._using() as database:
-            return [self._track(database, layout, entity, start, end) for layout, entity in wanted]
+            own = self._own
+            (version,) = database.execute("PRAGMA data_version").fetchone()
+            known = own.cache.tracks
+            missing = [(layout, entity) for layout, entity in wanted if (layout.place, entity) not in known]
+            if missing or version != own.version or own.wrote:
+                # What is read below is of one moment.
+                database.execute("BEGIN")
+                self._catch_up(database)
+                own.cache.keep(
+                    {
+                        (layout.place, entity): self._track(database, layout, entity)
+                        for layout, entity in missing
+                    }
+                )
+                database.execute("COMMIT")
+                own.version, own.wrote = version, False
+            return {
+                (layout.place, entity): own.cache.tracks[layout.place, entity] for layout, entity in wanted
+            }
 
-    def _track(
-        self, database: sqlite3.Connection, layout: Layout, entity: str, start: int | None, end: int
-    ) -> Track:
+    def _catch_up(self, database: sqlite3.Connection) -> None:
+        """Put what came since the last look into the tracks that are kept."""
+        own = self._own
+        if own.cache.tracks:
+            came = "SELECT number, event FROM events WHERE number > ? ORDER BY number"
+            for number, event in database.execute(came, [own.seen]).fetchall():
+                own.cache.take(_read(event))
+                own.seen = number
+        else:
+            (own.seen,) = database.execute("SELECT coalesce(max(number), 0) FROM events").fetchone()
+
+    def _track(self, database: sqlite3.Connection, layout: Layout, entity: str) -> Track:
+        which = "WHERE place = ? AND entity = ?"
         rows = database.execute(
-            f"SELECT {self._names} FROM places WHERE place = ? AND entity = ? AND time > ? AND time <= ? ORDER BY time, received, key",
-            [layout.place, entity, -(2**62) if start is None else start, end],
+            f"SELECT {self._names} FROM places {which} ORDER BY time, received, key", [layout.place, entity]
         ).fetchall()
-        dropped = database.execute(
-            "SELECT time FROM dropped WHERE place = ? AND entity = ?", [layout.place, entity]
-        ).fetchone()
+        dropped = database.execute(f"SELECT time FROM dropped {which}", [layout.place, entity]).fetchone()
         return Track.of(layout, rows, dropped and dropped[0])
 
 

@@ -1,16 +1,19 @@
 """Histories in Valkey or Redis, for many machines."""
 
 import json
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from .events import Event, fingerprint, packed, unpacked
 from .histories import DamagedHistories
-from .stored import HistoriesUnavailable, StoredHistories, TooLate
+from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
 from .track import Layout, Track
 from .window_plan import Plan
 
+# What came, for readers that keep tracks; who was away for longer reads them anew.
+LOG = 10_000
 # An event and its places are kept in one step, so that no reader and no crash sees a part of it. A place is a sorted set by time.
 # KEYS: the event, then for each entity its place and where it says what it dropped. ARGV: the event, its time, how long to keep, then 1.
 _ADD = """
@@ -21,6 +24,8 @@ for at = 2, #KEYS, 2 do
   if dropped and tonumber(dropped) >= tonumber(ARGV[2]) then return 0 end
 end
 redis.call('SET', KEYS[1], ARGV[1])
+local number = redis.call('INCR', ARGV[4] .. ':number')
+redis.call('XADD', ARGV[4] .. ':log', 'MAXLEN', '~', ARGV[5], number .. '-1', 'event', ARGV[1])
 for at = 2, #KEYS, 2 do
   redis.call('ZADD', KEYS[at], ARGV[2], ARGV[1])
   local keep = tonumber(ARGV[3])
@@ -40,6 +45,8 @@ return 1
 _CHANGE = """
 if redis.call('GET', KEYS[1]) ~= ARGV[2] then return 0 end
 redis.call('SET', KEYS[1], ARGV[1])
+local number = redis.call('INCR', ARGV[4] .. ':number')
+redis.call('XADD', ARGV[4] .. ':log', 'MAXLEN', '~', ARGV[5], number .. '-1', 'event', ARGV[1])
 for at = 2, #KEYS do
   if redis.call('ZREM', KEYS[at], ARGV[2]) == 1 then redis.call('ZADD', KEYS[at], ARGV[3], ARGV[1]) end
 end
@@ -73,6 +80,7 @@ class ValkeyHistories(StoredHistories):
     def __init__(self, plan: Plan, client: Any, prefix: str, keep: timedelta | None = None):
         super().__init__(plan, keep)
         self._client, self._prefix = client, prefix
+        self._cache, self._seen, self._lock = Cache(self.layouts), 0, threading.Lock()
         self._add_script, self._change_script = (client.register_script(each) for each in (_ADD, _CHANGE))
         mine = fingerprint(plan)
         found = self._asked(
@@ -115,7 +123,7 @@ class ValkeyHistories(StoredHistories):
         keys = [self._key(event.key)]
         for place in self._places(event):
             keys += [place, f"{place}:dropped"]
-        given = [_written(event), event.time, -1 if self.keep is None else self.keep]
+        given = [_written(event), event.time, -1 if self.keep is None else self.keep, self._prefix, LOG]
         found = self._asked(lambda: self._add_script(keys=keys, args=given))
         if found == 0:
             raise TooLate
@@ -124,25 +132,65 @@ class ValkeyHistories(StoredHistories):
     def _change(self, there: Event, event: Event) -> bool:
         keys, given = (
             [self._key(event.key), *self._places(event)],
-            [_written(event), _written(there), event.time],
+            [_written(event), _written(there), event.time, self._prefix, LOG],
         )
         return bool(self._asked(lambda: self._change_script(keys=keys, args=given)))
 
-    def _tracks(self, wanted: list[tuple[Layout, str]], start: int | None, end: int) -> list[Track]:
+    def _tracks(self, wanted: list[tuple[Layout, str]]) -> dict[tuple[int, str], Track]:
+        with self._lock:
+            missing = [each for each in wanted if (each[0].place, each[1]) not in self._cache.tracks]
+            log = (f"{self._prefix}:log", f"({self._seen}-1", "+")
+            if missing:
+                asking = self._client.pipeline(transaction=False)
+                asking.xrange(*log)
+                for layout, entity in missing:
+                    asking.zrange(self._place(layout, entity), 0, -1)
+                    asking.get(f"{self._place(layout, entity)}:dropped")
+                came, *answers = self._asked(asking.execute)
+            else:
+                came, answers = self._asked(lambda: self._client.xrange(*log)), []
+            numbers = [int(_text(name).partition("-")[0]) for name, _ in came]
+            if numbers and numbers[0] != self._seen + 1 and self._cache.tracks:
+                # More came than the log holds.
+                self._cache.tracks.clear()
+                self._seen = numbers[-1]
+                return self._tracks_anew(wanted)
+            for number, (_, fields) in zip(numbers, came, strict=True):
+                self._cache.take(_read(next(iter(fields.values()))))
+                self._seen = number
+            # Those read after the log may have what the log tells next time; a track takes it once.
+            self._cache.keep(
+                {
+                    (layout.place, entity): _track(layout, members, dropped)
+                    for (layout, entity), members, dropped in zip(
+                        missing, answers[::2], answers[1::2], strict=True
+                    )
+                }
+            )
+            return {
+                (layout.place, entity): self._cache.tracks[layout.place, entity] for layout, entity in wanted
+            }
+
+    def _tracks_anew(self, wanted: list[tuple[Layout, str]]) -> dict[tuple[int, str], Track]:
         asking = self._client.pipeline(transaction=False)
         for layout, entity in wanted:
-            place = self._place(layout, entity)
-            asking.zrangebyscore(place, "-inf" if start is None else f"({start}", end)
-            asking.get(f"{place}:dropped")
+            asking.zrange(self._place(layout, entity), 0, -1)
+            asking.get(f"{self._place(layout, entity)}:dropped")
         answers = self._asked(asking.execute)
-        tracks = []
-        for (layout, _), members, dropped in zip(wanted, answers[::2], answers[1::2], strict=True):
-            # One text for all, which is read faster than many.
-            events = json.loads("[" + ",".join(map(_text, members)) + "]")
-            rows = [(time, received, known, key, *values) for time, received, known, key, _, values in events]
-            rows.sort(key=lambda row: row[:2] + row[3:4])
-            tracks.append(Track.of(layout, rows, None if dropped is None else int(dropped)))
-        return tracks
+        found = {
+            (layout.place, entity): _track(layout, members, dropped)
+            for (layout, entity), members, dropped in zip(wanted, answers[::2], answers[1::2], strict=True)
+        }
+        self._cache.keep(found)
+        return found
+
+
+def _track(layout: Layout, members: list, dropped: str | bytes | None) -> Track:
+    # One text for all, which is read faster than many.
+    events = json.loads("[" + ",".join(map(_text, members)) + "]")
+    rows = [(time, received, known, key, *values) for time, received, known, key, _, values in events]
+    rows.sort(key=lambda row: row[:2] + row[3:4])
+    return Track.of(layout, rows, None if dropped is None else int(dropped))
 
 
 def _text(value: str | bytes) -> str:

@@ -1,6 +1,7 @@
 """Histories that are kept outside of the process: what stores have in common."""
 
 from abc import ABC, abstractmethod
+from collections import OrderedDict
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,9 @@ from .histories import ConflictingEvent, kept_by_default
 from .track import Layout, Track, layouts
 from .window_plan import Plan
 from .windows import MICROSECOND
+
+# Tracks that each reader keeps.
+MOST = 10_000
 
 
 class HistoriesUnavailable(RuntimeError):
@@ -20,7 +24,7 @@ class TooLate(Exception):
 
 
 class StoredHistories(ABC):
-    """Histories in a store that several processes share; each answer reads what the store holds at that moment.
+    """Histories in a store that several processes share; each answer has what the store holds at that moment.
 
     Parameters
     ----------
@@ -34,12 +38,6 @@ class StoredHistories(ABC):
         self.plan, self.layouts = plan, layouts(plan)
         self.keep = keep // MICROSECOND if keep is not None else kept_by_default(plan)
         self.counts = dict.fromkeys(("observed", "repeated", "late", "learned"), 0)
-        spans = [window.span for window in plan.windows.values()]
-        longest = max(
-            (window.delay // MICROSECOND + (window.span or 0) for window in plan.windows.values()), default=0
-        )
-        # How far back an answer looks; None: to the beginning.
-        self._reach = None if None in spans else longest
 
     def observe(self, event: Event) -> bool:
         """Keep an event; returns whether it is new, or what is known of it is.
@@ -80,17 +78,15 @@ class StoredHistories(ABC):
             When the store cannot be read.
         """
         found: list[Any] = [None] * len(self.plan.windows)
-        start = None if self._reach is None else time - self._reach
         wanted = [
             (layout, entity)
             for layout, entity in zip(self.layouts, entities, strict=True)
             if entity is not None
         ]
-        tracks = dict(
-            zip((layout.place for layout, _ in wanted), self._tracks(wanted, start, time), strict=True)
-        )
-        for layout in self.layouts:
-            tracks.get(layout.place, Track(layout)).answer(found, time, asked, own)
+        tracks = self._tracks(wanted)
+        for layout, entity in zip(self.layouts, entities, strict=True):
+            track = Track(layout) if entity is None else tracks[layout.place, entity]
+            track.answer(found, time, asked, own)
         return found
 
     @abstractmethod
@@ -106,5 +102,31 @@ class StoredHistories(ABC):
         """Put an event in another's place; returns False when it is not there any more."""
 
     @abstractmethod
-    def _tracks(self, wanted: list[tuple[Layout, str]], start: int | None, end: int) -> list[Track]:
-        """Return the tracks of entities, with the events after ``start`` up to and with ``end``."""
+    def _tracks(self, wanted: list[tuple[Layout, str]]) -> dict[tuple[int, str], Track]:
+        """Return the tracks of entities, as the store has them now, by ``(place, entity)``."""
+
+
+class Cache:
+    """Tracks that were read lately, brought up to date by the events that came since.
+
+    Safe to give an event that is there already.
+    """
+
+    def __init__(self, layouts: list[Layout], most: int = MOST):
+        self._layouts, self._most = layouts, most
+        self.tracks: OrderedDict[tuple[int, str], Track] = OrderedDict()
+
+    def take(self, event: Event) -> None:
+        """Put a new event, or a new label, into those of its entities' tracks that are here."""
+        for layout, entity in zip(self._layouts, event.entities, strict=True):
+            track = self.tracks.get((layout.place, entity)) if entity is not None else None
+            if track is not None:
+                track.put(event)
+
+    def keep(self, found: dict[tuple[int, str], Track]) -> None:
+        """Keep tracks that were read, and let go of those that nobody asked for in a long time."""
+        for which, track in found.items():
+            self.tracks[which] = track
+            self.tracks.move_to_end(which)
+        while len(self.tracks) > self._most:
+            self.tracks.popitem(last=False)

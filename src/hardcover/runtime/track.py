@@ -157,6 +157,16 @@ class Track:
         for number, column in self.columns.items():
             column.insert(place, event.values[number])
 
+    def put(self, event: Event) -> None:
+        """Add an event, or what is known of it now if it is there."""
+        place = self._place(event)
+        if place < len(self.times) and (self.times[place], self.received[place], self.keys[place]) == (
+            event.time, event.received, event.key,
+        ):  # fmt: skip
+            self.learn(event)
+        else:
+            self.insert(event)
+
     def learn(self, event: Event) -> None:
         """Put in what is known now of an event that is there."""
         place = self._place(event)
