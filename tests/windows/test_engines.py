@@ -1,10 +1,11 @@
 """Both engines say what the referee says, to the bit, whatever the windows, the events and their arrival."""
 
+import os
 import random
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardcover.modelling import windows as offline
@@ -17,12 +18,15 @@ from tests.windows import cases, referee
 
 # Longer than all that happens here.
 KEEP = timedelta(days=1)
+# A hundred thousand in `make soak`.
+MANY = settings(max_examples=50_000) if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else settings()
 
 
 def expected(plan, events):
     return cases.bits([referee.answer(plan, events, event) for event in events])
 
 
+@MANY
 @given(cases.plans(), cases.tables())
 def test_the_offline_engine_answers_as_the_referee(plan, rows):
     assert cases.bits(cases.answers_offline(plan, rows)) == expected(plan, cases.events_of(plan, rows))
@@ -38,6 +42,7 @@ def test_the_offline_engine_in_python_answers_as_the_one_in_c(plan, rows):
             assert cases.bits([{"": found[name]}]) == cases.bits([{"": alone[name]}])
 
 
+@MANY
 @given(cases.plans(), cases.tables(), st.randoms(use_true_random=False))
 def test_histories_answer_as_the_referee_in_any_order_of_arrival(plan, rows, chance):
     events, histories = cases.events_of(plan, rows), Histories(plan, KEEP)
