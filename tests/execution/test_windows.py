@@ -1,5 +1,6 @@
 """Cases whose features look at the past: proven by replay, and without a look at what was not known."""
 
+import importlib
 import json
 
 import lightgbm as lgb
@@ -9,6 +10,7 @@ import pytest
 from hardcover import tasks
 from hardcover.modelling import training
 from hardcover.project.case import Case
+from hardcover.release import events
 from tests.conftest import Place, once
 
 CASES = ["alerts", "fraud"]
@@ -34,9 +36,7 @@ def test_every_face_and_the_replay_give_the_same_bits(run, case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_shuffled_labels_score_as_chance(run, case, monkeypatch):
-    for name, value in run[0].environment.items():
-        monkeypatch.setenv(name, value)
-    here = Case(case, env="ci")
+    here = _entered(run, monkeypatch, case)
     features, plan = here.load("features"), here.load("feature_plan")
     target, part = plan["roles"]["target"], features["split"]
     learned = part.isin(["train", "validation"])
@@ -53,3 +53,66 @@ def test_shuffled_labels_score_as_chance(run, case, monkeypatch):
     score = lgb.Booster(model_str=model).predict(rows.inputs)
     precision = task.metrics(rows, score, task.decision({}, task.classes(None)), {})["average_precision"]
     assert precision < 4 * rows.target.mean()
+
+
+def _entered(run, monkeypatch, case):
+    for name, value in run[0].environment.items():
+        monkeypatch.setenv(name, value)
+    return Case(case, env="ci")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_store_filled_as_of_a_moment_answers_as_the_offline_table(run, monkeypatch, case):
+    here = _entered(run, monkeypatch, case)
+    clean, plan, schema = here.load("clean"), here.load("feature_plan"), here.load("schema")
+    features, module = here.load("features"), importlib.import_module(here.parameter("features_module"))
+    roles = plan["roles"]
+    received = clean[roles.get("received") or roles["time"]]
+    chosen = clean[clean["split"] == "holdout"].sample(5, random_state=1)
+    for row, moment in received.loc[chosen.index].items():
+        online = events.online_of(module, schema)
+        online.histories.keep = None
+        seen = events.fill(online, clean, plan, moment)
+        assert seen == (received < moment).sum()
+
+        names = [*schema["properties"], *plan["events"]["fields"]]
+        (record,) = events.records({name: events.plain(clean.loc[[row], name]) for name in names})
+        values = online.inputs(record, {name: float(record[name]) for name in schema["properties"]})
+
+        expected = features.loc[row, plan["inputs"]].astype(float)
+        assert [values[name].hex() for name in plan["inputs"]] == [each.hex() for each in expected]
+
+
+def test_materialize_fills_a_store_once(run, tmp_path):
+    place = tmp_path / "fraud.db"
+    command = ("hardcover", "materialize", "fraud", "--env", "ci", "--into", place, "--json")
+    some = json.loads(run[0].call(*command, "--at", "2026-02-01T00:00:00").stdout)
+    assert some["new"] == some["observed"] > 1000
+    rest = json.loads(run[0].call(*command).stdout)
+    assert rest["repeated"] + rest["learned"] == some["observed"]
+    assert json.loads(run[0].call(*command).stdout)["new"] == 0
+
+
+def test_features_are_listed_with_what_uses_them(run):
+    found = json.loads(run[0].call("hardcover", "features", "--env", "ci", "--json").stdout)
+    named = {each["feature"]: each for each in found}
+    assert named["terminal_risk_30d"]["kind"] == "window"
+    assert named["terminal_risk_30d"]["meaning"].startswith("share of fraud by terminal")
+    assert named["amount"]["unit"] == "EUR"
+    assert named["night"]["cases"] == ["fraud"]
+    assert named["night"]["wheels"][0].startswith("casebook_fraud")
+    assert len(named["hour"]["quantiles"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("maintenance",), "have no windows"),
+        (("fraud", "--at", "yesterday"), "no time by ISO 8601"),
+        (("frauds",), "did you mean 'fraud'"),
+    ],
+)
+def test_materialize_says_what_is_wrong(run, arguments, said):
+    done = run[0].call("hardcover", "materialize", *arguments, "--env", "ci", check=False)
+    assert done.returncode == 1
+    assert said in done.stderr

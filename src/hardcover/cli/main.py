@@ -26,11 +26,13 @@ COMMANDS = {
     "release": "release",
     "reproduce": "reproduce",
     "list": "listing",
+    "features": "features",
+    "materialize": "materialize",
     "verify": "verify",
     "clean": "clean",
 }
 # Packages that the extra "project" does not bring.
-EXTRAS = {"openlineage": "openlineage", "ziglang": "cross", "jupyterlab": "lab"}
+EXTRAS = {"openlineage": "openlineage", "valkey": "valkey", "ziglang": "cross", "jupyterlab": "lab"}
 
 
 def main(arguments: list[str] | None = None) -> int:

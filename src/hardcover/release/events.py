@@ -66,6 +66,51 @@ def plain(column: pd.Series) -> list:
     return [value.item() if hasattr(value, "item") else value for value in values]
 
 
+def online_of(module: ModuleType, schema: dict) -> Online | None:
+    """Return the windows of a features module with histories in memory; None where there are none.
+
+    Parameters
+    ----------
+    module
+        The features module.
+    schema
+        The case's JSON Schema.
+    """
+    found = windows.discover(module)
+    if not found:
+        return None
+    fields = Fields(schema)
+    beside = window_plan.columns_beside(found, schema["x-columns"])
+    steps = features.resolve(features.discover(module), [*fields.properties, *beside])
+    looks = window_plan.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
+    return Online(looks, fields, steps)
+
+
+def fill(online: Online, clean: pd.DataFrame, plan: dict, until: pd.Timestamp | None) -> int:
+    """Observe what had arrived before a moment, with the labels that were known by then; returns how many events that were.
+
+    Parameters
+    ----------
+    online
+        As ``online_of`` returns it, with the histories to fill; events that they have already are passed over.
+    clean, plan
+        The case's clean rows and its feature plan.
+    until
+        The moment, UTC; None: all.
+    """
+    roles, facts = plan["roles"], plan["events"]
+    arrival = clean[roles.get("received") or roles["time"]].fillna(clean[roles["time"]])
+    rows = clean if until is None else clean[arrival < until]
+    labels = [name for name in online.plan.labels if name in rows]
+    if until is not None and facts["known"]:
+        unknown = ~(rows[facts["known"]] < until)
+        rows = rows.assign(**{name: rows[name].mask(unknown) for name in [facts["known"], *labels]})
+    count = 0
+    for record in records(observed(rows, plan) or {}):
+        count += online.observe(record)
+    return count
+
+
 def past_of(
     rows: pd.DataFrame, clean: pd.DataFrame, module: ModuleType, schema: dict, plan: dict
 ) -> list[dict] | None:
@@ -82,14 +127,10 @@ def past_of(
     schema, plan
         The JSON Schema and the feature plan.
     """
-    found = windows.discover(module)
-    if not found:
+    online = online_of(module, schema)
+    if online is None:
         return None
-    fields = Fields(schema)
-    beside = window_plan.columns_beside(found, schema["x-columns"])
-    steps = features.resolve(features.discover(module), [*fields.properties, *beside])
-    looks = window_plan.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
-    online = Online(looks, fields, steps)
+    fields, looks = Fields(schema), online.plan
     online.histories.keep = None
     related = np.zeros(len(clean), dtype=bool)
     for by in looks.entities:
