@@ -13,7 +13,8 @@ from hardcover.errors import ReleaseError
 from hardcover.modelling.events import Table
 from hardcover.release import compiler
 from hardcover.runtime.events import Event
-from hardcover.runtime.track import Track, layouts
+from hardcover.runtime.track import Track
+from hardcover.runtime.track_layout import layouts
 from hardcover.runtime.windows import AGGREGATES, MICROSECOND, Window
 
 SOURCE = "windows.c"

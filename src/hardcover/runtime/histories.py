@@ -15,7 +15,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from .events import NEVER, Event, fingerprint, label_places, packed, same, unpacked
-from .track import Track, layouts
+from .track import Track
+from .track_layout import layouts
 from .window_plan import Plan
 from .windows import MICROSECOND
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from .events import Event, fingerprint, packed, unpacked
 from .histories import DamagedHistories
 from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
-from .track import Layout, Track
+from .track import Track
+from .track_layout import Layout
 from .window_plan import Plan
 
 WAIT = 30.0  # seconds for another writer

@@ -9,7 +9,8 @@ from typing import Any
 from .events import Event, fingerprint, packed, unpacked
 from .histories import DamagedHistories
 from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
-from .track import Layout, Track
+from .track import Track
+from .track_layout import Layout
 from .window_plan import Plan
 
 # What came, for readers that keep tracks; who was away for longer reads them anew.

@@ -7,7 +7,8 @@ from typing import Any
 
 from .events import NEVER, Event, label_places, same
 from .histories import ConflictingEvent, kept_by_default
-from .track import Layout, Track, layouts
+from .track import Track
+from .track_layout import Layout, layouts
 from .window_plan import Plan
 from .windows import MICROSECOND
 

@@ -1,89 +1,11 @@
 """The history of one entity: its events in order, and what windows say of them at any moment."""
 
-import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable
 from itertools import accumulate
-from typing import NamedTuple
 
 from .events import NEVER, Event
-from .track_code import written
-from .values import NEEDS, OF_VALUES, Values
-from .window_plan import Plan
-from .windows import MICROSECOND
-
-SECOND = 1_000_000
-
-
-class Asked(NamedTuple):
-    """One window as a track answers it: its place in the answer, its ``aggregate`` and column, how many values it returns, and whether
-    the row is in it."""
-
-    slot: int
-    aggregate: str
-    function: Callable[..., float] | None
-    column: int | None
-    size: int
-    itself: bool
-
-
-class Cut(NamedTuple):
-    """Windows that begin at one place: ``span`` microseconds before their end, or ``rows`` rows; both None: at the beginning."""
-
-    span: int | None
-    rows: int | None
-    windows: list[Asked]
-
-
-class Layout(NamedTuple):
-    """How the tracks of one kind of entity are kept and asked.
-
-    Attributes
-    ----------
-    place
-        Which of ``Plan.entities`` it is.
-    columns
-        Which of ``Plan.columns`` are kept, with the prefix sums that they need.
-    asked
-        The windows by what they wait for, ``(is it a label, delay in microseconds)``, and by where they begin.
-    quick
-        All of them where what is visible is a stretch, as ``track_code.written`` writes it.
-    """
-
-    place: int
-    columns: dict[int, frozenset[str]]
-    asked: list[tuple[bool, int, list[Cut]]]
-    quick: Callable[..., bool]
-
-
-def _never(*_: object) -> bool:
-    return False
-
-
-def layouts(plan: Plan) -> list[Layout]:
-    """Return how the tracks of each of ``Plan.entities`` are kept."""
-    found = []
-    for place, by in enumerate(plan.entities):
-        columns: dict[int, set[str]] = {}
-        asked: dict[tuple[bool, int], dict[tuple, list[Asked]]] = {}
-        for slot, window in enumerate(plan.windows.values()):
-            if window.by != by:
-                continue
-            column = None if window.column is None else plan.columns.index(window.column)
-            if column is not None:
-                columns.setdefault(column, set()).update(NEEDS.get(window.aggregate, set()))
-            waits = window.column in plan.labels, window.delay // MICROSECOND
-            function, size = OF_VALUES.get(window.aggregate), window.rows or 0
-            each = Asked(slot, window.aggregate, function, column, size, window.itself)
-            cut = window.span, None if window.rows is None else window.rows - window.itself
-            asked.setdefault(waits, {}).setdefault(cut, []).append(each)
-        cuts = [
-            (*waits, [Cut(*cut, windows) for cut, windows in mine.items()]) for waits, mine in asked.items()
-        ]
-        kept = {column: frozenset(needs) for column, needs in columns.items()}
-        layout = Layout(place, kept, cuts, _never)
-        found.append(layout._replace(quick=written(layout)))
-    return found
+from .track_layout import Cut, Layout
+from .values import PLACED, Values
 
 
 class Track:
@@ -286,43 +208,3 @@ def _raise(latest: list[int], visible: list[int]) -> None:
     for each in visible[len(latest) :]:
         highest = max(highest, each)
         latest.append(highest)
-
-
-def _last(
-    _, window: Asked, column: Values, time: int, low: int, until: int, others: list[int], own: tuple
-) -> float:
-    for place in (*reversed(others), *range(until - 1, low - 1, -1)):
-        if column.values[place] == column.values[place]:
-            return column.values[place]
-    return math.nan
-
-
-def _since(
-    track: Track,
-    window: Asked,
-    column: Values | None,
-    time: int,
-    low: int,
-    until: int,
-    others: list[int],
-    own: tuple,
-) -> float:
-    for places in (reversed(others), range(until - 1, low - 1, -1)):
-        for place in places:
-            value = 1.0 if column is None else column.values[place]
-            if value == value and value != 0:
-                return (time - track.times[place]) / SECOND
-    return math.nan
-
-
-def _recent(
-    _, window: Asked, column: Values, time: int, low: int, until: int, others: list[int], own: tuple
-) -> tuple:
-    places = [*range(low, until), *others]
-    found = [column.values[place] for place in places]
-    if window.itself:
-        found.append(own[window.column])
-    return (*reversed(found), *(math.nan for _ in range(window.size - len(found))))
-
-
-PLACED: dict[str, Callable] = {"last": _last, "since": _since, "recent": _recent}

@@ -9,8 +9,10 @@ from collections.abc import Callable
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+from .values import PLACED
+
 if TYPE_CHECKING:
-    from .track import Layout
+    from .track_layout import Layout
 
 _WRITTEN = {"count", "total", "mean", "share"}
 _HEAD = """
@@ -98,8 +100,6 @@ def _line(window: Any, functions: dict[str, Any]) -> str:
         functions[name] = window.function
         given = f"[o{number}] if m{number} else none" if itself else "none"
         return f"{into}{name}(c{number}, low, until, {given})\n"
-    from .track import PLACED
-
     functions[name], functions[f"a{window.slot}"] = PLACED[window.aggregate], window
     column = "None" if number is None else f"c{number}"
     return f"{into}{name}(track, a{window.slot}, {column}, time, low, until, none, own)\n"

@@ -1,4 +1,4 @@
-"""One column of an entity's events, with exact prefix sums, and the aggregates that need nothing but values.
+"""One column of an entity's events, with exact prefix sums, and the aggregates of it.
 
 Totals are kept as whole numbers of a power of two, of any size, so that the difference of two prefix sums is exact and one division
 rounds it correctly (Python's division of whole numbers is: https://docs.python.org/3/whatsnew/2.7.html, issue 1811).
@@ -7,6 +7,9 @@ rounds it correctly (Python's division of whole numbers is: https://docs.python.
 import math
 from collections.abc import Callable
 from itertools import accumulate
+from typing import Any
+
+SECOND = 1_000_000  # in microseconds
 
 
 class Values:
@@ -193,3 +196,44 @@ OF_VALUES: dict[str, Callable[..., float]] = {
     "share": _share,
 }
 NEEDS = {"total": {"totals"}, "mean": {"totals"}, "deviation": {"totals", "squares"}, "share": {"truths"}}
+
+
+def _last(
+    _, window: Any, column: Values, time: int, low: int, until: int, others: list[int], own: tuple
+) -> float:
+    for place in (*reversed(others), *range(until - 1, low - 1, -1)):
+        if column.values[place] == column.values[place]:
+            return column.values[place]
+    return math.nan
+
+
+def _since(
+    track: Any,
+    window: Asked,
+    column: Values | None,
+    time: int,
+    low: int,
+    until: int,
+    others: list[int],
+    own: tuple,
+) -> float:
+    for places in (reversed(others), range(until - 1, low - 1, -1)):
+        for place in places:
+            value = 1.0 if column is None else column.values[place]
+            if value == value and value != 0:
+                return (time - track.times[place]) / SECOND
+    return math.nan
+
+
+def _recent(
+    _, window: Any, column: Values, time: int, low: int, until: int, others: list[int], own: tuple
+) -> tuple:
+    places = [*range(low, until), *others]
+    found = [column.values[place] for place in places]
+    if window.itself:
+        found.append(own[window.column])
+    return (*reversed(found), *(math.nan for _ in range(window.size - len(found))))
+
+
+# What looks at places, so that the order of events counts.
+PLACED: dict[str, Callable] = {"last": _last, "since": _since, "recent": _recent}
