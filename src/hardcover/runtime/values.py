@@ -209,7 +209,7 @@ def _last(
 
 def _since(
     track: Any,
-    window: Asked,
+    window: Any,
     column: Values | None,
     time: int,
     low: int,
