@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -176,7 +176,7 @@ class Run(NamedTuple):
     """A finished run: where it left things, and what it said as JSON."""
 
     place: Place
-    said: dict
+    said: Any
 
 
 @pytest.fixture
@@ -240,6 +240,18 @@ def pipeline_run(tmp_path_factory) -> Place:
         Place(folder).call("hardcover", "run", "--pipeline", "--env", "ci")
 
     return Place(once(tmp_path_factory, "pipeline", make)[0])
+
+
+@pytest.fixture(scope="session")
+def windows_run(tmp_path_factory) -> Run:
+    """The cases whose features look at the past, proven, once for all tests that look at them."""
+
+    def make(folder: Path) -> list:
+        command = ("hardcover", "run", "alerts", "fraud", "--env", "ci", "--pipeline", "--json")
+        return json.loads(Place(folder).call(*command, env={"HARDCOVER_RUN_PROVE": "yes"}).stdout)
+
+    folder, said = once(tmp_path_factory, "windows", make)
+    return Run(Place(folder), said)
 
 
 @pytest.fixture

@@ -11,20 +11,13 @@ from hardcover import tasks
 from hardcover.modelling import training
 from hardcover.project.case import Case
 from hardcover.release import events
-from tests.conftest import Place, once
 
 CASES = ["alerts", "fraud"]
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    def make(folder):
-        command = ("hardcover", "run", *CASES, "--env", "ci", "--pipeline", "--json")
-        done = Place(folder).call(*command, env={"HARDCOVER_RUN_PROVE": "yes"})
-        return json.loads(done.stdout)
-
-    folder, said = once(tmp_path_factory, "windows", make)
-    return Place(folder), {facts["case"]: facts for facts in said}
+@pytest.fixture
+def run(windows_run):
+    return windows_run.place, {facts["case"]: facts for facts in windows_run.said}
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -109,7 +102,7 @@ def test_features_are_listed_with_what_uses_them(run):
     [
         (("maintenance",), "have no windows"),
         (("fraud", "--at", "yesterday"), "no time by ISO 8601"),
-        (("frauds",), "did you mean 'fraud'"),
+        (("frauds",), "Did you mean 'fraud'"),
     ],
 )
 def test_materialize_says_what_is_wrong(run, arguments, said):

@@ -90,9 +90,12 @@ def test_has_small_cells_with_readable_ids(path):
 
 
 @every_notebook
-def test_runs_whole_in_jupyter_from_its_own_folder(path, notebook_run):
+def test_runs_whole_in_jupyter_from_its_own_folder(path, request):
     notebook = nbformat.read(path, as_version=4)
-    environment = {**os.environ, **notebook_run.place.environment, "KEDRO_ENV": "ci"}
+    run = request.getfixturevalue(
+        "windows_run" if path.parent.name in ("alerts", "fraud") else "notebook_run"
+    )
+    environment = {**os.environ, **run.place.environment, "KEDRO_ENV": "ci"}
     environment.pop("HARDCOVER_PROJECT")
 
     client = NotebookClient(

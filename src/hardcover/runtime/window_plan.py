@@ -90,6 +90,7 @@ def resolve(
 
     Examples
     --------
+    >>> from hardcover.runtime.windows import count
     >>> columns = {"card": {"kind": "text", "role": "entity"}, "at": {"kind": "time", "role": "time"}}
     >>> resolve({"seen": count(by="card", over=timedelta(hours=1))}, columns, {}).entities
     [('card',)]
