@@ -85,13 +85,13 @@ def _of_case(plan: dict, fields: dict, table: Path) -> list[dict[str, Any]]:
     import pandas as pd
 
     values = pd.read_parquet(table, columns=plan["inputs"])
-    names = dict.fromkeys([*plan["inputs"], *plan["functions"], *plan["windows"]])
+    names = dict.fromkeys([*plan["inputs"], *plan["functions"], *plan.get("windows", {})])
     return [_one(name, plan, fields, values) for name in names]
 
 
 def _one(name: str, plan: dict, fields: dict, values: Any) -> dict[str, Any]:
     function, field = plan["functions"].get(name), fields.get(name, {})
-    if name in plan["windows"]:
+    if name in plan.get("windows", {}):
         kind, meaning, code = "window", plan["windows"][name], plan["windows"][name]
     elif function:
         kind, meaning, code = "function", function["description"].split("\n")[0], function["code"]

@@ -107,7 +107,7 @@ def load(
     texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
     made = edge_rows.columns(schema, texts, plan["inputs"], forest, rows, seed)
     columns = {name: [*events.plain(holdout[name]), *values] for name, values in made.items()}
-    if plan["events"]:
+    if plan.get("events"):
         # Made rows are asked about at some moment and entity of the holdout.
         real = np.random.default_rng(seed).integers(0, len(holdout), rows)
         columns |= {

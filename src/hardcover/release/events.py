@@ -23,7 +23,7 @@ def schema_with_fields(schema: dict, plan: dict) -> dict:
     plan
         The feature plan.
     """
-    if not plan["events"]:
+    if not plan.get("events"):
         return schema
     added, required = {}, []
     for name in plan["events"]["fields"]:
@@ -45,7 +45,7 @@ def schema_with_fields(schema: dict, plan: dict) -> dict:
 
 def observed(rows: pd.DataFrame, plan: dict) -> dict[str, list] | None:
     """Return rows as events, as lists by field that JSON can hold, in order of arrival; None where nothing has windows."""
-    facts = plan["events"]
+    facts = plan.get("events")
     if not facts:
         return None
     names = dict.fromkeys(

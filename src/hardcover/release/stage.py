@@ -46,7 +46,7 @@ def exported_features(features_module: str, feature_plan: dict) -> ModuleType:
     ours = {name: fingerprint.code_of(function).hash for name, function in functions.items()}
     trained = {name: facts["code"] for name, facts in feature_plan["functions"].items()}
     ours |= {name: str(window) for name, window in windows.discover(module).items()}
-    trained |= feature_plan["windows"]
+    trained |= feature_plan.get("windows", {})
     differing = sorted(name for name in ours.keys() | trained.keys() if ours.get(name) != trained.get(name))
     if differing:
         raise ReleaseError(
