@@ -123,12 +123,12 @@ def _in_c(table: Table, place: int, windows: dict[str, Window], threads: int) ->
         mine = [window.aggregate for window in windows.values() if window.column == name]
         columns[number], arrays = _column(table, name, mine)
         held.append(arrays)
-    specs, found, nobody = (_WindowOfC * len(windows))(), {}, codes < 0
+    specs, found, alone = (_WindowOfC * len(windows))(), {}, codes < 0
     for number, (name, window) in enumerate(windows.items()):
         shape = [table.size, window.rows or 0] if window.aggregate == "recent" else [table.size]
         found[name] = out = np.empty(shape)
-        if nobody.any():
-            out[nobody] = 0.0 if window.aggregate in ("count", "total", "distinct") else math.nan
+        if alone.any():
+            out[alone] = 0.0 if window.aggregate in ("count", "total", "distinct") else math.nan
         specs[number] = _WindowOfC(
             AGGREGATES.index(window.aggregate),
             -1 if window.column is None else used.index(window.column),
@@ -154,7 +154,7 @@ def _in_c(table: Table, place: int, windows: dict[str, Window], threads: int) ->
     with ThreadPoolExecutor(threads) as pool:
         if any(pool.map(part, bounds[:-1].tolist(), bounds[1:].tolist())):
             raise MemoryError(f"windows by {', '.join(plan.entities[place])} of {table.size} rows")
-    _answer_nobody(table, windows, codes, found)
+    _answer_rows_alone(table, windows, codes, found)
     return found
 
 
@@ -183,7 +183,7 @@ def _column(table: Table, name: str, aggregates: list[str]) -> tuple[_ColumnOfC,
     return _ColumnOfC(values.ctypes.data, codes.ctypes.data, needs, unit, distinct), [values, codes]
 
 
-def _answer_nobody(
+def _answer_rows_alone(
     table: Table, windows: dict[str, Window], codes: np.ndarray, found: dict[str, np.ndarray]
 ) -> None:
     """Rows without an entity have no past, but they have themselves."""

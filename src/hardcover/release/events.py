@@ -10,8 +10,6 @@ from hardcover.runtime import features, window_plan, windows
 from hardcover.runtime.online import Online
 from hardcover.runtime.records import Fields
 
-ROLES = {"time": "when it happened", "received": "when it arrived", "key": "number of the event"}
-
 
 def schema_with_fields(schema: dict, plan: dict) -> dict:
     """Return the JSON Schema of a record with the fields that windows need: when it was, and about what.
@@ -51,10 +49,13 @@ def observed(rows: pd.DataFrame, plan: dict) -> dict[str, list] | None:
     names = dict.fromkeys(
         [*facts["fields"], *facts["columns"], *([facts["known"]] if facts["known"] else [])]
     )
-    roles = plan["roles"]
-    arrival = rows[roles.get("received") or roles["time"]].fillna(rows[roles["time"]])
-    ordered = rows.loc[arrival.sort_values(kind="stable").index]
+    ordered = rows.loc[_arrival(rows, plan["roles"]).sort_values(kind="stable").index]
     return {name: plain(ordered[name]) for name in names}
+
+
+def _arrival(rows: pd.DataFrame, roles: dict[str, str]) -> pd.Series:
+    """Return when each row arrived: when it happened, where nothing else is said."""
+    return rows[roles.get("received") or roles["time"]].fillna(rows[roles["time"]])
 
 
 def plain(column: pd.Series) -> list:
@@ -98,9 +99,8 @@ def fill(online: Online, clean: pd.DataFrame, plan: dict, until: pd.Timestamp | 
     until
         The moment, UTC; None: all.
     """
-    roles, facts = plan["roles"], plan["events"]
-    arrival = clean[roles.get("received") or roles["time"]].fillna(clean[roles["time"]])
-    rows = clean if until is None else clean[arrival < until]
+    facts = plan["events"]
+    rows = clean if until is None else clean[_arrival(clean, plan["roles"]) < until]
     labels = [name for name in online.plan.labels if name in rows]
     if until is not None and facts["known"]:
         unknown = ~(rows[facts["known"]] < until)
@@ -136,8 +136,7 @@ def past_of(
     for by in looks.entities:
         mine = pd.MultiIndex.from_frame(rows[list(by)])
         related |= pd.MultiIndex.from_frame(clean[list(by)]).isin(mine)
-    for record in records(observed(clean[related], plan) or {}):
-        online.observe(record)
+    fill(online, clean[related], plan, None)
     names = [*fields.properties, *plan["events"]["fields"], *plan["events"]["columns"]]
     asked = {name: plain(rows[name]) for name in dict.fromkeys(names) if name not in looks.labels}
     answers = []

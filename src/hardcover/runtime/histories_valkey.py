@@ -58,8 +58,8 @@ return 1
 class ValkeyHistories(StoredHistories):
     """Histories in a server of Valkey, or of Redis, that many machines share.
 
-    How safe they are from a loss of power is the server's ``appendfsync`` (https://valkey.io/topics/persistence/). An event's key is kept as
-    long as ``keep``, in real time, so that it is not counted twice.
+    How safe they are from a loss of power is the server's ``appendfsync`` (https://valkey.io/topics/persistence/). Keys of events stay
+    until they are deleted by hand, so that none counts twice.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ class Model(Loaded):
 
     @cached_property
     def _past(self) -> dict:
-        """The windows of the features. Where nobody declares any, what they are made of is not imported."""
+        """The windows of the features. Without any, what they are made of is not imported."""
         if f"{__package__}.windows" not in sys.modules:
             return {}
         from .windows import discover

@@ -125,7 +125,7 @@ class Cache:
                 track.put(event)
 
     def keep(self, found: dict[tuple[int, str], Track]) -> None:
-        """Keep tracks that were read, and let go of those that nobody asked for in a long time."""
+        """Keep tracks that were read, and let go of those that were read longest ago."""
         for which, track in found.items():
             self.tracks[which] = track
             self.tracks.move_to_end(which)

@@ -35,7 +35,7 @@ class Track:
         self.keys: list[str] = []
         self.received: list[int] = []
         self.known: list[int] = []
-        # The latest of ``received`` and of ``known`` up to each event: all before it are visible to whoever asks later.
+        # The latest of ``received`` and of ``known`` up to each event: all before it are visible to a row that is asked later.
         self.received_by: list[int] = []
         self.known_by: list[int] = []
         self.columns = {column: Values(needs) for column, needs in layout.columns.items()}
