@@ -210,7 +210,7 @@ def test_a_disk_that_is_full_leaves_nothing(small, tmp_path, limit):
 def test_ctrl_c_at_any_moment_leaves_nothing_or_all(small, tmp_path):
     file, project = small
     before = _content(project)
-    moments = [0.2 + 0.07 * number for number in range(60)] if SOAK else [0.4, 1.0, 1.7]
+    moments = [0.04 * number for number in range(110)] if SOAK else [0.2, 0.4, 1.0, 1.7]
     for moment in moments:
         processes = [
             _start(
@@ -225,7 +225,8 @@ def test_ctrl_c_at_any_moment_leaves_nothing_or_all(small, tmp_path):
             # As a terminal does: to the command and what it started.
             os.killpg(process.pid, signal.SIGINT)
         texts = [process.communicate()[0] for process in processes]
-        assert not [text for text in texts if "Traceback" in text], texts
+        # While Python itself starts, no program can keep its traceback back.
+        assert not [text for text in texts if "Traceback" in text and "/hardcover/cli/" in text], texts
         # Between the last word and the end of a process there is a moment, too.
         if "written: " in texts[0]:
             shutil.rmtree(tmp_path / "own")

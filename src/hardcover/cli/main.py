@@ -37,7 +37,11 @@ EXTRAS = {"openlineage": "openlineage", "valkey": "valkey", "ziglang": "cross", 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 well, 1 on any failure and on Ctrl-C, 2 on wrong usage."""
-    options = parser().parse_args(arguments)
+    return perform(parser().parse_args(arguments))
+
+
+def perform(options: argparse.Namespace) -> int:
+    """Run the command that the options of `parser` name; return as `main` does."""
     try:
         if options.env:
             settings.enter(options.env)
