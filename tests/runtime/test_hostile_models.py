@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import time
 
@@ -147,6 +148,14 @@ def test_damaged_texts_are_refused_or_evaluated_alike(sanitized, texts):
         assert time.monotonic() - began < 60
 
     assert min(said.values()) > FILES / 20
+
+
+def test_a_blank_after_the_last_integer_is_refused(texts):
+    # The possessive quantifiers of Python 3.11.2's re, which Debian 12 has, would let it pass.
+    cut = re.sub(r"split_feature=(.* )\d+\n", r"split_feature=\1\n", texts[0], count=1)
+    assert cut != texts[0]
+    with pytest.raises(ModelTextError, match="split_feature holds ''"):
+        lightgbm_text.parse(cut)
 
 
 def damaged_text(text: str, chance: random.Random) -> str:

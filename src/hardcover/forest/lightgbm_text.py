@@ -21,7 +21,7 @@ _INTEGER = "-?[0-9]{1,10}"
 _NUMBER = r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?"
 _THRESHOLD = f"(?:{_NUMBER}|-?inf)"
 _INTEGERS, _NUMBERS, _THRESHOLDS = (
-    re.compile(f"{one}(?: {one})*+") for one in (_INTEGER, _NUMBER, _THRESHOLD)
+    re.compile(f"{one}(?: {one})*") for one in (_INTEGER, _NUMBER, _THRESHOLD)
 )
 AGAIN = "Save the model again with Booster.save_model."
 # What LightGBM's ConvertOutput does for each objective; see src/objective.
