@@ -7,8 +7,8 @@ def main() -> int:
     """Run the command that was typed; return its exit code, as `hardcover.cli.main.main` does."""
     # Python's own handler would show the traceback of whatever import Ctrl-C falls into.
     handler = signal.getsignal(signal.SIGINT)
-    if handler is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    silent = signal.SIG_DFL if handler is signal.default_int_handler else handler
+    signal.signal(signal.SIGINT, silent)
     from hardcover.cli import main
 
     options = main.parser().parse_args()
@@ -18,5 +18,4 @@ def main() -> int:
     except KeyboardInterrupt:
         return 1
     finally:
-        if handler is signal.default_int_handler:
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, silent)
