@@ -79,29 +79,33 @@ def blank(plan, event):
 
 
 @given(cases.plans(), cases.tables(12), st.randoms(use_true_random=False))
-def test_sqlite_answers_as_memory_does(tmp_path_factory, plan, rows, chance):
+def test_sqlite_answers_as_the_referee(tmp_path_factory, plan, rows, chance):
+    events = cases.events_of(plan, rows)
     histories = SqliteHistories(plan, tmp_path_factory.mktemp("sqlite") / "histories.db", KEEP)
-    as_in_memory(plan, rows, chance, histories)
+    observe_repeated_and_labelled_later(histories, events, chance)
+
+    assert cases.bits(cases.answers_online(plan, histories, events)) == expected(plan, events)
+    assert histories.counts["observed"] == len(events)
     histories.close()
 
 
 @given(cases.plans(), cases.tables(12), st.randoms(use_true_random=False))
-def test_valkey_answers_as_memory_does(valkey_server, plan, rows, chance):
+def test_valkey_answers_as_the_referee(valkey_server, plan, rows, chance):
     valkey_server.flushall()
-    as_in_memory(plan, rows, chance, ValkeyHistories(plan, valkey_server, "case", KEEP))
-
-
-def as_in_memory(plan, rows, chance, histories):
-    events = cases.events_of(plan, rows)
-    arriving = [*events, *chance.choices(events, k=2)]
-    chance.shuffle(arriving)
-    for event in arriving:
-        histories.observe(event._replace(known=NEVER, values=blank(plan, event)))
-    for event in arriving:
-        histories.observe(event)
+    events, histories = cases.events_of(plan, rows), ValkeyHistories(plan, valkey_server, "case", KEEP)
+    observe_repeated_and_labelled_later(histories, events, chance)
 
     assert cases.bits(cases.answers_online(plan, histories, events)) == expected(plan, events)
     assert histories.counts["observed"] == len(events)
+
+
+def observe_repeated_and_labelled_later(histories, events, chance):
+    arriving = [*events, *chance.choices(events, k=2)]
+    chance.shuffle(arriving)
+    for event in arriving:
+        histories.observe(event._replace(known=NEVER, values=blank(histories.plan, event)))
+    for event in arriving:
+        histories.observe(event)
 
 
 @given(cases.plans(), cases.tables())
