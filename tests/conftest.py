@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -206,6 +207,20 @@ def once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> tuple[P
             folder.mkdir()
             said.write_text(json.dumps(make(folder)))
     return folder, json.loads(said.read_text())
+
+
+def eventually(ask, seconds: float = 60):
+    """Ask until the answer is true, and return it; an OSError means not yet. Fails, or raises it, after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if found := ask():
+                return found
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+        assert time.monotonic() <= deadline, f"not within {seconds} seconds"
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 
 from hardcover.forest import edge_rows
 from hardcover.runtime.forest import Forest
-from tests.runtime.test_evaluators import METADATA, parts
+from tests.runtime.test_forests_by_hand import METADATA, parts
 
 FOREST = Forest(parts(), METADATA)
 
