@@ -262,7 +262,17 @@ def windows_run(tmp_path_factory) -> Run:
     """The cases whose features look at the past, proven, once for all tests that look at them."""
 
     def make(folder: Path) -> list:
-        command = ("hardcover", "run", "alerts", "fraud", "--env", "ci", "--pipeline", "--json")
+        command = (
+            "hardcover",
+            "run",
+            "alerts",
+            "fraud",
+            "recommendation",
+            "--env",
+            "ci",
+            "--pipeline",
+            "--json",
+        )
         return json.loads(Place(folder).call(*command, env={"HARDCOVER_RUN_PROVE": "yes"}).stdout)
 
     folder, said = once(tmp_path_factory, "windows", make)

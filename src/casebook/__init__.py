@@ -13,4 +13,8 @@ Modules:
 - `casebook.maintenance.simulator`: Make raw files as AI4I's published process would, with machines, clocks, late arrivals, losses and drift, at any number of rows.
 - `casebook.model.explain`: Attribute each score to the inputs by exact Shapley values, check that they add up, and look at the worst errors.
 - `casebook.model.release`: Turn model, features and schema into a wheel that needs nothing else, and check it bit by bit where nothing else is installed.
-- `casebook.model.train`: Fit gradient-boosted trees, decide by costs, measure on rows never seen, and register the model as challenger."""
+- `casebook.model.train`: Fit gradient-boosted trees, decide by costs, measure on rows never seen, and register the model as challenger.
+- `casebook.recommendation.compare`: Measure the order of films beside popularity, item-kNN and PureSVD on the same questions, over the whole catalogue.
+- `casebook.recommendation.data`: Read film ratings and the catalogue, ask at some moments which films a person will like next, split by time, and fit what is known of films beforehand.
+- `casebook.recommendation.features`: Compare a film with what a person rated before, and with what everybody rates now.
+- `casebook.recommendation.simulator`: Make film ratings by tastes, popularity and chance, with new films, late and broken rows and drift, for any number of people and films."""

@@ -11,8 +11,9 @@ from hardcover import tasks
 from hardcover.modelling import training
 from hardcover.project.case import Case
 from hardcover.release import events
+from hardcover.runtime.records import Fields
 
-CASES = ["alerts", "fraud"]
+CASES = ["alerts", "fraud", "recommendation"]
 
 
 @pytest.fixture
@@ -30,22 +31,26 @@ def test_every_face_and_the_replay_give_the_same_bits(run, case):
 @pytest.mark.parametrize("case", CASES)
 def test_shuffled_labels_score_as_chance(run, case, monkeypatch):
     here = _entered(run, monkeypatch, case)
-    features, plan = here.load("features"), here.load("feature_plan")
-    target, part = plan["roles"]["target"], features["split"]
-    learned = part.isin(["train", "validation"])
-    shuffled = features.copy()
-    shuffled.loc[learned, target] = np.random.default_rng(1).permutation(features.loc[learned, target])
+    features, plan, name = here.load("features"), here.load("feature_plan"), here.parameter("task")
+    target, task = plan["roles"]["target"], tasks.of(name)
+    learned = features["split"].isin(["train", "validation"])
     options = {**here.parameter("training"), "rounds": 30, "stopping": "validation"}
-
-    model, _ = training.fit(
-        shuffled, plan, options, here.parameter("costs"), here.parameter("split"), "binary"
-    )
-
-    task = tasks.of("binary")
     rows = training.rows_of(features, plan, task, "holdout")
-    score = lgb.Booster(model_str=model).predict(rows.inputs)
-    precision = task.metrics(rows, score, task.decision({}, task.classes(None)), {})["average_precision"]
-    assert precision < 4 * rows.target.mean()
+
+    def measured(score):
+        decision = task.decision({}, task.classes(None))
+        return task.metrics(rows, score, decision, {})[task.primary.name]
+
+    def of_shuffled(seed):
+        shuffled, rng = features.copy(), np.random.default_rng(seed)
+        shuffled.loc[learned, target] = rng.permutation(features.loc[learned, target])
+        given = here.parameter("costs"), here.parameter("split"), name
+        model, _ = training.fit(shuffled, plan, options, *given)
+        return measured(lgb.Booster(model_str=model).predict(rows.inputs))
+
+    # An order of few rows that learned noise may by chance be that of what is popular, or its reverse.
+    found = np.mean([of_shuffled(seed) for seed in range(6)])
+    assert found < {"binary": 2, "ranking": 1.5}[name] * measured(np.zeros(len(rows)))
 
 
 def _entered(run, monkeypatch, case):
@@ -61,16 +66,18 @@ def test_a_store_filled_as_of_a_moment_answers_as_the_offline_table(run, monkeyp
     features, module = here.load("features"), importlib.import_module(here.parameter("features_module"))
     roles = plan["roles"]
     received = clean[roles.get("received") or roles["time"]]
+    happened = events.happened(clean, roles)
+    arrived = received if happened is None else received[happened]
     chosen = clean[clean["split"] == "holdout"].sample(5, random_state=1)
     for row, moment in received.loc[chosen.index].items():
-        online = events.online_of(module, schema)
+        online = events.online_of(module, schema, plan)
         online.histories.keep = None
         seen = events.fill(online, clean, plan, moment)
-        assert seen == (received < moment).sum()
+        assert seen == (arrived < moment).sum()
 
         names = [*schema["properties"], *plan["events"]["fields"]]
         (record,) = events.records({name: events.plain(clean.loc[[row], name]) for name in names})
-        values = online.inputs(record, {name: float(record[name]) for name in schema["properties"]})
+        values = online.inputs(record, Fields(schema).encode(record, validate=False))
 
         expected = features.loc[row, plan["inputs"]].astype(float)
         assert [values[name].hex() for name in plan["inputs"]] == [each.hex() for each in expected]
@@ -92,6 +99,7 @@ def test_features_are_listed_with_what_uses_them(run):
     assert named["terminal_risk_30d"]["kind"] == "window"
     assert named["terminal_risk_30d"]["meaning"].startswith("share of fraud by terminal")
     assert named["amount"]["unit"] == "EUR"
+    assert named["film_year"]["kind"] == "lookup"
     assert named["night"]["cases"] == ["fraud"]
     assert named["night"]["wheels"][0].startswith("casebook_fraud")
     assert len(named["hour"]["quantiles"]) == 5

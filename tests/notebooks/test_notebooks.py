@@ -93,7 +93,7 @@ def test_has_small_cells_with_readable_ids(path):
 def test_runs_whole_in_jupyter_from_its_own_folder(path, request):
     notebook = nbformat.read(path, as_version=4)
     run = request.getfixturevalue(
-        "windows_run" if path.parent.name in ("alerts", "fraud") else "notebook_run"
+        "windows_run" if path.parent.name in ("alerts", "fraud", "recommendation") else "notebook_run"
     )
     environment = {**os.environ, **run.place.environment, "KEDRO_ENV": "ci"}
     environment.pop("HARDCOVER_PROJECT")

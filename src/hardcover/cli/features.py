@@ -85,7 +85,8 @@ def _of_case(plan: dict, fields: dict, table: Path) -> list[dict[str, Any]]:
     import pandas as pd
 
     values = pd.read_parquet(table, columns=plan["inputs"])
-    names = dict.fromkeys([*plan["inputs"], *plan["functions"], *plan.get("windows", {})])
+    declared = {**plan.get("windows", {}), **plan.get("lookups", {})}
+    names = dict.fromkeys([*plan["inputs"], *plan["functions"], *declared])
     return [_one(name, plan, fields, values) for name in names]
 
 
@@ -93,6 +94,8 @@ def _one(name: str, plan: dict, fields: dict, values: Any) -> dict[str, Any]:
     function, field = plan["functions"].get(name), fields.get(name, {})
     if name in plan.get("windows", {}):
         kind, meaning, code = "window", plan["windows"][name], plan["windows"][name]
+    elif name in plan.get("lookups", {}):
+        kind, meaning, code = "lookup", plan["lookups"][name], plan["lookups"][name]
     elif function:
         kind, meaning, code = "function", function["description"].split("\n")[0], function["code"]
     else:

@@ -54,7 +54,7 @@ def do(options: argparse.Namespace) -> int:
     if not windows.discover(module):
         fix = "Declare windows in its features notebook; docs/windows.md says how."
         raise HardcoverError(f"the features of {options.case!r} have no windows", module.__name__, fix)
-    online = cast(Online, events.online_of(module, case.load("schema")))
+    online = cast(Online, events.online_of(module, case.load("schema"), case.load("feature_plan")))
     place = options.into or str(Path(settings.read("data.root")) / "online" / f"{options.case}.db")
     online.histories = _store(online.plan, place)
     progress.say(f"filling {place}", transient=True)

@@ -94,4 +94,6 @@ def do(options: argparse.Namespace) -> int:
         if options.why:
             print("\n".join(tables.whys(facts["nodes"])))
         print("\n".join(summary.lines(facts)))
+    if len(results) > 1 and not options.json:
+        print("\n".join(["", *tables.aligned(summary.table(results))]))
     return 0 if all(facts.get("proof", {}).get("passed", True) for facts in results) else 1

@@ -38,7 +38,9 @@ def lines(facts: dict) -> list[str]:
 
 def _rows_line(facts: dict) -> str:
     data = facts["data_report"]
-    line = f"{data['rows']} raw = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
+    asked = data["clean"] + data["quarantined"] - data["rows"]
+    raw = f"{data['rows']} raw" + (f" and {asked} that are asked about" if asked else "")
+    line = f"{raw} = {data['clean']} clean + {data['quarantined']} quarantined, split by {data['split_by']}"
     if data["quarantined"] <= MANY_REFUSED * data["rows"] or not data["rejections"]:
         return line
     reason, count = max(data["rejections"].items(), key=lambda item: item[1])
@@ -91,6 +93,11 @@ def _wheel_line(facts: dict) -> str:
     return f"{published['path'] if published else held} ({bits})"
 
 
+def _histories_line(facts: dict) -> str:
+    kept = facts["release_report"]["histories"]
+    return f"{kept['bytes_per_entity']:,} bytes an entity in memory, of {kept['entities']:,} entities and {kept['events']:,} events"
+
+
 def _proof_line(facts: dict) -> str:
     return "\n".join(proof_report.lines(facts["proof"]))
 
@@ -113,11 +120,34 @@ def _lines_of(facts: dict) -> list[tuple]:
         ("  random split", "metrics", _random_line),
         ("registry", "registration_report", registry_line),
         ("wheel", "release_report", _wheel_line),
+        ("histories", "release_report", _histories_line),
         ("proof", "proof", _proof_line),
         ("nodes", None, _nodes_line),
         ("run", None, lambda facts: facts["run"]),
         ("time", None, lambda facts: f"{facts['seconds']:.0f} s"),
         ("report", "page", lambda facts: facts["page"]),
     ]
-    careless = "random_split" in facts.get("metrics", {})
-    return [line for line in lines if careless or line[0] != "  random split"]
+    without = {"histories"} - facts.get("release_report", {}).keys()
+    without |= set() if "random_split" in facts.get("metrics", {}) else {"  random split"}
+    return [line for line in lines if line[0] not in without]
+
+
+def table(results: list[dict]) -> list[list[str]]:
+    """Return one line for each case, below a head: its metric beside the best baseline, its wheel and what the proof said."""
+    head = ["case", "metric", "holdout", "best baseline", "proof", "wheel", "time"]
+    return [head, *(_row(facts) for facts in results)]
+
+
+def _row(facts: dict) -> list[str]:
+    metrics, proof, published = facts.get("metrics"), facts.get("proof"), _published(facts)
+    found = [_primary(facts)["label"], holdout_line(facts), _best_baseline(facts)] if metrics else [""] * 3
+    said = "not asked" if not proof else "passed" if proof["passed"] else "failed"
+    wheel = published["path"].rpartition("/")[2] if published else "not published"
+    return [facts["case"], *found, said, wheel, f"{facts['seconds']:.0f} s"]
+
+
+def _best_baseline(facts: dict) -> str:
+    primary, found = _primary(facts), facts["metrics"]["baseline"]
+    choose = max if primary["greater_is_better"] else min
+    base = choose(found, key=lambda name: found[name][primary["name"]])
+    return f"{found[base][primary['name']]:.3f} {base.replace('_', ' ')}"

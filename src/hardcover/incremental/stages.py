@@ -19,6 +19,7 @@ DATASETS = {
     "explanations",
     "feature_plan",
     "features",
+    "lookups",
     "metrics",
     "model",
     "predictions",

@@ -11,8 +11,8 @@ from hardcover.errors import DataError
 from hardcover.incremental import stages
 from hardcover.incremental.stages import Step
 from hardcover.ingest import column_mapping as mappings
+from hardcover.ingest import lookups, raw_files, splits
 from hardcover.ingest import quarantine as refusal
-from hardcover.ingest import raw_files, splits
 from hardcover.ingest import schema as schemas
 from hardcover.ingest import units as conversions
 from hardcover.ingest.raw_files import FILE, ROW
@@ -190,7 +190,7 @@ def report_rows(
         "quarantined": len(quarantine),
         "rejections": refusal.counts(quarantine["rejections"]),
         "late": late,
-        "target": tasks.of(task).describe_target(clean[roles["target"]]),
+        "target": tasks.of(task).describe_target(clean[roles["target"]].dropna()),
         "split_by": split_report["by"],
         "split": {str(part): int(count) for part, count in clean["split"].value_counts().items()},
         "ignored_columns": {name: columns for name, columns in ignored.items() if columns},
@@ -207,6 +207,7 @@ def create_pipeline(
     validate: Callable = quarantine_rows,
     assign_split: Callable = split_rows,
     report: Callable = report_rows,
+    fit_lookups: Callable | None = None,
 ) -> Pipeline:
     """Return the data stage's pipeline: from raw files to ``clean``.
 
@@ -217,6 +218,10 @@ def create_pipeline(
     read, unify, validate, assign_split, report
         A project may give functions of its own. Their parameters name what they read: datasets, else parameters of the case; one
         called ``table`` gets the schema as plain data.
+    fit_lookups
+        Returns the tables of the features' lookups, each by the column that names its rows: a DataFrame with those names as its index,
+        numbers, and lists of numbers. As ``clean`` it gets the rows of the part ``earlier`` alone, so that no table knows what a model
+        is asked.
 
     Raises
     ------
@@ -242,5 +247,6 @@ def create_pipeline(
             Step("validate", ours["validate"], ["checked", "quarantine"]),
             Step("assign_split", ours["assign_split"], ["clean", "split_report"]),
             Step("report", ours["report"], "data_report"),
+            *([Step("fit_lookups", lookups.fitted(fit_lookups), "lookups")] if fit_lookups else []),
         ],
     )

@@ -17,6 +17,8 @@ A column's ``metadata`` say its role and its unit:
     What the row is about, such as a machine, a card or a patient: splits keep its rows together.
 ``time``, ``received``, ``known``
     When it happened, when it arrived, and when its target and leaks were known; windows see no event earlier.
+``event``
+    Whether it happened, 1 or 0; without one, all rows did. What did not is only asked about, and no window sees it.
 ``query``
     Of a ranking: rows with the same one are ranked against each other.
 ``weight``
@@ -44,6 +46,7 @@ ROLES = (
     "time",
     "received",
     "known",
+    "event",
     "query",
     "weight",
     "context",
@@ -51,7 +54,7 @@ ROLES = (
 # The roles of what a service's record has.
 ASKED = ("input", "ingredient")
 # Of these, a schema has one column or none.
-SINGLE = ("target", "key", "entity", "time", "received", "known", "query", "weight")
+SINGLE = ("target", "key", "entity", "time", "received", "known", "event", "query", "weight")
 # Names that the library gives to columns of its own.
 RESERVED = {FILE, ROW, "split", "unreadable", "rejections", "score"}
 DTYPES = {"number": float, "text": str, "time": "datetime64[us]"}

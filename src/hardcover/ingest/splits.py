@@ -22,6 +22,8 @@ from hardcover.errors import DataError, UnknownName
 
 PARTS = ("train", "validation", "holdout")
 UNUSED = "unused"
+# Rows that tables of lookups are fitted on, and no model.
+EARLIER = "earlier"
 POLICIES = ("auto", "random", "stratified", "entity", "time", "entity_time")
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from hardcover import tasks
 from hardcover.errors import DataError
+from hardcover.ingest import splits
 from hardcover.modelling import folds, portfolio
 from hardcover.modelling.training import JOINT, boost, rows_of, scores, side_by_side
 from hardcover.tasks import Rows, Task
@@ -71,7 +72,7 @@ def cross_validate(
     random
         Whether to ignore entities and time, in one fold: what a careless split would have shown.
     """
-    used = features[features["split"] != "unused"]
+    used = features[features["split"].isin(splits.PARTS)]
     rows = rows_of(used, feature_plan, task)
     decision = task.decision(costs, task.classes(feature_plan["classes"] or None))
     shared = (feature_plan, split, task)

@@ -13,8 +13,9 @@ from hardcover.errors import FeatureError
 from hardcover.incremental import fingerprint
 from hardcover.modelling import windows as offline
 from hardcover.modelling.events import Table
+from hardcover.release.events import happened
 from hardcover.runtime import features as runtime
-from hardcover.runtime import window_plan, windows
+from hardcover.runtime import lookups, window_plan, windows
 from hardcover.runtime.records import Fields
 from hardcover.runtime.scalars import NotElementwise
 
@@ -27,21 +28,26 @@ discover = runtime.discover
 def create_pipeline(module: ModuleType) -> Pipeline:
     """Make the pipeline that computes the features of ``module``, a notebook's ``__main__`` included.
 
-    Its node reads ``clean``, ``schema`` and the parameter ``features`` and returns ``features``, the table of ``table_of``,
-    and ``feature_plan``, which says how it was made.
+    Its node reads ``clean``, ``schema``, the parameter ``features`` and, where the module has lookups, their tables ``lookups``, and returns
+    ``features``, the table of ``table_of``, and ``feature_plan``, which says how it was made.
     """
-    functions, past = discover(module), windows.discover(module)
+    functions, past, looked = discover(module), windows.discover(module), lookups.discover(module)
 
     def compute_features(
-        clean: pd.DataFrame, schema: dict, features: dict, events: pd.DataFrame | None = None
+        clean: pd.DataFrame,
+        schema: dict,
+        features: dict,
+        lookups: dict | None = None,
+        events: pd.DataFrame | None = None,
     ) -> tuple[pd.DataFrame, dict]:
-        return table_of(clean, schema, functions, features["libraries"], past, events)
+        tables = lookups or {}
+        return table_of(clean, schema, functions, features["libraries"], past, events, looked, tables)
 
     return pipeline(
         [
             node(
                 compute_features,
-                ["clean", "schema", "params:features"],
+                ["clean", "schema", "params:features", *(["lookups"] if looked else [])],
                 ["features", "feature_plan"],
                 name="compute_features",
             )
@@ -57,6 +63,8 @@ def table_of(
     libraries: list[str] | None = None,
     past: dict[str, windows.Window] | None = None,
     events: pd.DataFrame | None = None,
+    looked: dict[str, lookups.Lookup] | None = None,
+    tables: dict[str, dict] | None = None,
 ) -> tuple[pd.DataFrame, dict]:
     """Compute the model's inputs for each clean row.
 
@@ -73,7 +81,9 @@ def table_of(
     past
         The windows by name.
     events
-        What windows look at; None: the rows themselves.
+        What windows look at; None: those of the rows themselves that happened.
+    looked, tables
+        The lookups by name, and the tables that they are in, as ``lookups.Tables`` takes them.
 
     Returns
     -------
@@ -81,13 +91,13 @@ def table_of(
         A table with the key, ``split``, entity, query, time, weight and target, as far as there are such, and the inputs as
         float64, a category as its position in the schema's ``enum``. And the plan: the inputs' names in the model's order,
         which of them are categories and their levels, how to label their axes, ``roles`` and ``classes`` as the schema has
-        them, each function's parameters, docstring and code hash, each window in words, and the columns that
-        ``events`` have for them.
+        them, each function's parameters, docstring and code hash, each window and lookup in words, the columns that
+        ``events`` have for them, and the tables of lookups.
 
     Raises
     ------
     FeatureError
-        When a window or a function's parameters name nothing, it uses a library that a wheel will not have, looks at more than its row,
+        When a window, a lookup or a function's parameters name nothing, it uses a library that a wheel will not have, looks at more than its row,
         fails, or returns NaN for every row.
     """
     for name, function in functions.items():
@@ -99,12 +109,15 @@ def table_of(
     parameters = {name: list(inspect.signature(function).parameters) for name, function in functions.items()}
     try:
         columns = schema.get("x-columns", {})
-        looks = window_plan.resolve(past, columns, parameters)
-        steps = runtime.resolve(functions, [*fields.properties, *window_plan.columns_beside(past, columns)])
-    except (runtime.UnresolvedFeature, window_plan.UnresolvedWindow) as error:
+        found = lookups.Tables(looked or {}, tables or {}, columns)
+        looks = window_plan.resolve(past, columns, parameters, found)
+        beside = [*window_plan.columns_beside(past, columns), *found.names]
+        steps = runtime.resolve(functions, [*fields.properties, *beside])
+    except (runtime.UnresolvedFeature, window_plan.UnresolvedWindow, lookups.UnresolvedLookup) as error:
         raise FeatureError(str(error), "", "Mend its names in the features notebook.") from error
+    values |= found.read_many(clean)
     if past:
-        values |= _windows_of(clean, fields, steps, looks, events, values)
+        values |= _windows_of(clean, fields, steps, looks, events, values, found, schema["x-roles"])
     for step in steps:
         try:
             runtime.compute_many([step], values, rows, fields.levels)
@@ -119,19 +132,20 @@ def table_of(
             given = ", ".join(step.parameters)
             raise FeatureError(what, "node compute_features", f"Check its parameters: {given}.")
     direct = [name for name, rule in fields.properties.items() if rule.get("x-role") != "ingredient"]
-    inputs = [*direct, *sorted([*functions, *looks.inputs])]
+    inputs = [*direct, *sorted([*functions, *looks.inputs, *found.inputs])]
     levels = {name: each for name, each in fields.levels.items() if name in direct}
     roles = schema["x-roles"]
     kept = [roles.get("key"), "split", *(roles.get(role) for role in KEPT)]
     keys = [name for name in kept if name in clean and name not in inputs]
     table = clean[keys].assign(**{name: values[name] for name in inputs})
+    said = {name: str(each) for name, each in {**past, **found.lookups}.items()}
     plan = {
         "inputs": inputs,
         "categorical": list(levels),
         "levels": levels,
         "labels": {
-            name: f"{name}: {past[name]}"
-            if name in past
+            name: f"{name}: {said[name]}"
+            if name in said
             else _label(name, fields.properties.get(name), functions.get(name))
             for name in inputs
         },
@@ -146,11 +160,24 @@ def table_of(
             for name, function in sorted(functions.items())
         },
         "windows": {name: str(window) for name, window in past.items()},
-        "events": {"fields": looks.fields, "columns": looks.raw(functions), "known": looks.known}
+        "events": {
+            "fields": looks.fields,
+            "columns": _columns_of_events(looks, steps, fields),
+            "known": looks.known,
+        }
         if past
         else None,
+        "lookups": {name: str(lookup) for name, lookup in found.lookups.items()},
+        "tables": {name: (tables or {})[name] for name in found.fields},
     }
     return table, plan
+
+
+def _columns_of_events(looks: window_plan.Plan, steps: list[runtime.Step], fields: Fields) -> list[str]:
+    """Return the raw columns that windows look at, or functions of the row that they look at."""
+    first = runtime.needed_by(looks.columns, steps)
+    read = [name for step in first for name in step.parameters if name in fields.properties]
+    return list(dict.fromkeys([*looks.raw([step.name for step in steps]), *read]))
 
 
 def _windows_of(
@@ -160,18 +187,22 @@ def _windows_of(
     looks: window_plan.Plan,
     events: pd.DataFrame | None,
     values: dict[str, np.ndarray],
+    tables: lookups.Tables,
+    roles: dict[str, str],
 ) -> dict[str, np.ndarray]:
-    """Compute windows for rows, of these rows or of ``events``, and the rows' time; ``values`` are their encoded fields."""
-    every, which, count = rows, None, len(rows)
+    """Compute windows for rows, of these rows or of ``events``, and the rows' time; ``values`` are their encoded fields and lookups."""
+    every, which, count = rows, happened(rows, roles), len(rows)
     if events is not None:
         every = pd.concat([events, rows], ignore_index=True)
         which = np.arange(len(every)) < len(events)
         values, count = fields.encode_many(every[list(fields.properties)], validate=False)
+        values |= tables.read_many(every)
     table = Table(looks, every.reset_index(drop=True), which)
     found = {looks.time: table.times / window_plan.DAY_IN_MICROSECONDS}
     first = runtime.needed_by(looks.columns, steps)
     table.read(runtime.compute_many(first, {**values, **found}, count, fields.levels))
     found |= offline.compute(table)
+    found |= {name: np.column_stack([found[part] for part in parts]) for name, parts in looks.vectors.items()}
     return {name: column[count - len(rows) :] for name, column in found.items()}
 
 

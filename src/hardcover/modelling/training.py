@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover import tasks
+from hardcover.ingest import splits
 from hardcover.modelling import folds, portfolio, rounding
 from hardcover.tasks import Rows, Task
 
@@ -36,7 +37,7 @@ def rows_of(features: pd.DataFrame, feature_plan: dict, task: Task, part: str | 
     part
         ``train``, ``validation`` or ``holdout``; None: all rows that the split uses.
     """
-    chosen = features[features["split"] == part] if part else features[features["split"] != "unused"]
+    chosen = features[features["split"] == part] if part else features[features["split"].isin(splits.PARTS)]
     roles, classes = feature_plan["roles"], task.classes(feature_plan["classes"] or None)
     weight, query = (
         chosen[roles[role]].to_numpy() if roles.get(role) in chosen else None for role in ("weight", "query")

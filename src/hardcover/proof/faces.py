@@ -28,7 +28,7 @@ from hardcover.project.context import open_context
 from hardcover.proof import subject as subjects
 from hardcover.proof import wheel_faces
 from hardcover.proof.subject import Subject
-from hardcover.runtime import windows
+from hardcover.runtime import lookups, windows
 from hardcover.store import disk, versions
 from hardcover.tasks.base import decided
 from hardcover.tracking import server
@@ -53,6 +53,8 @@ def known() -> dict[str, Callable[[Subject], dict]]:
         "wheel": wheel_faces.wheel,
         "wheel without numpy": wheel_faces.wheel_without_numpy,
         "wheel without kernel": wheel_faces.wheel_without_kernel,
+        "wheel on SQLite": wheel_faces.wheel_on_sqlite,
+        "wheel on Valkey": wheel_faces.wheel_on_valkey,
     }
     return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
 
@@ -124,8 +126,16 @@ def write_features(module: Any, folder: str) -> None:
     """Compute the subject's features with a module's functions and write them; the notebook's last cell calls it."""
     subject = subjects.read(Path(folder))
     rows, events = _rows(subject)
-    functions, past = features.discover(module), windows.discover(module)
-    table, _ = features.table_of(rows, subject.schema, functions, subject.libraries, past, events)
+    table, _ = features.table_of(
+        rows,
+        subject.schema,
+        features.discover(module),
+        subject.libraries,
+        windows.discover(module),
+        events,
+        lookups.discover(module),
+        subject.plan["tables"],
+    )
     table[subject.plan["inputs"]].to_parquet(Path(folder) / FEATURES)
 
 
@@ -198,7 +208,10 @@ def _pipeline(subject: Subject) -> dict:
     nodes = pipelines.of_stage(stage, subject.case).nodes
     (compute,) = (node.func for node in nodes if f"{subject.case}.features" in node.outputs)
     rows, events = _rows(subject)
-    table, _ = compute(rows, _newest(subject, "schema"), {"libraries": subject.libraries}, events)
+    given = {"lookups": _newest(subject, "lookups")} if subject.plan["lookups"] else {}
+    table, _ = compute(
+        rows, _newest(subject, "schema"), {"libraries": subject.libraries}, events=events, **given
+    )
     return answers(table, subject, _newest(subject, "model"))
 
 

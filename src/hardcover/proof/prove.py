@@ -77,11 +77,12 @@ def prove(
         catalog = open_context(env or session.get("env"), session.get("params")).catalog
         with tempfile.TemporaryDirectory(prefix="hardcover-proof-") as scratch:
             subject, saved = subjects.load(case, catalog, session, env, rows, seed, Path(scratch))
-            left_out = wheel_faces.left_out(subject.wheel)
+            left_out = wheel_faces.left_out(subject)
+            without = {*left_out, *(() if subject.events else wheel_faces.STORES)}
             chosen = {
                 name: face
                 for name, face in known.items()
-                if name not in left_out and (not only or name in only)
+                if name not in without and (not only or name in only)
             }
             answers, seconds = _ask(chosen, subject, say)
         found = {

@@ -47,6 +47,8 @@ WHAT_FACES_ARE = {
     "wheel": "the wheel, installed with numpy and nothing else; all rows at once",
     "wheel without numpy": "the wheel, installed alone; row by row",
     "wheel without kernel": "the wheel with its model in plain Python; row by row",
+    "wheel on SQLite": "the wheel with the events of its windows in a file of SQLite; row by row",
+    "wheel on Valkey": "the wheel with the events of its windows in a Valkey server; row by row",
 }
 
 

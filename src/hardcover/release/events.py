@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardcover.runtime import features, window_plan, windows
+from hardcover.runtime import features, lookups, window_plan, windows
 from hardcover.runtime.online import Online
 from hardcover.runtime.records import Fields
 
 
 def schema_with_fields(schema: dict, plan: dict) -> dict:
-    """Return the JSON Schema of a record with the fields that windows need: when it was, and about what.
+    """Return the JSON Schema of a record with the fields that windows and lookups need: when it was, and about what.
 
     Parameters
     ----------
@@ -21,12 +21,10 @@ def schema_with_fields(schema: dict, plan: dict) -> dict:
     plan
         The feature plan.
     """
-    if not plan.get("events"):
-        return schema
     added, required = {}, []
-    for name in plan["events"]["fields"]:
+    for name in fields_beside(plan):
         facts = schema["x-columns"][name]
-        # An input that windows go by is a field already.
+        # An input that they go by is a field already.
         if name in schema["properties"]:
             continue
         optional = facts["nullable"] or facts["role"] in ("received", "key")
@@ -34,6 +32,8 @@ def schema_with_fields(schema: dict, plan: dict) -> dict:
         form = {"format": "date-time"} if facts["kind"] == "time" else {}
         added[name] = {"type": kind, **form, "x-role": facts["role"]}
         required += [] if optional else [name]
+    if not added:
+        return schema
     return {
         **schema,
         "properties": {**schema["properties"], **added},
@@ -41,11 +41,26 @@ def schema_with_fields(schema: dict, plan: dict) -> dict:
     }
 
 
+def fields_beside(plan: dict) -> list[str]:
+    """Return the columns that a record has for the sake of windows and lookups."""
+    return list(dict.fromkeys([*(plan.get("events") or {}).get("fields", []), *plan.get("tables", {})]))
+
+
+def happened(rows: pd.DataFrame, roles: dict[str, str]) -> np.ndarray | None:
+    """Return which rows are events, shape (rows,), bool; None where all are, since no column says otherwise."""
+    return rows[roles["event"]].to_numpy(dtype=np.float64) == 1 if roles.get("event") in rows else None
+
+
 def observed(rows: pd.DataFrame, plan: dict) -> dict[str, list] | None:
-    """Return rows as events, as lists by field that JSON can hold, in order of arrival; None where nothing has windows."""
+    """Return those of the rows that happened as events: lists by field that JSON can hold, in order of arrival.
+
+    None where nothing has windows.
+    """
     facts = plan.get("events")
     if not facts:
         return None
+    which = happened(rows, plan["roles"])
+    rows = rows if which is None else rows[which]
     names = dict.fromkeys(
         [*facts["fields"], *facts["columns"], *([facts["known"]] if facts["known"] else [])]
     )
@@ -67,24 +82,24 @@ def plain(column: pd.Series) -> list:
     return [value.item() if hasattr(value, "item") else value for value in values]
 
 
-def online_of(module: ModuleType, schema: dict) -> Online | None:
+def online_of(module: ModuleType, schema: dict, plan: dict) -> Online | None:
     """Return the windows of a features module with histories in memory; None where there are none.
 
     Parameters
     ----------
     module
         The features module.
-    schema
-        The case's JSON Schema.
+    schema, plan
+        The case's JSON Schema and its feature plan.
     """
-    found = windows.discover(module)
+    found, columns = windows.discover(module), schema["x-columns"]
     if not found:
         return None
-    fields = Fields(schema)
-    beside = window_plan.columns_beside(found, schema["x-columns"])
+    fields, tables = Fields(schema), lookups.Tables(lookups.discover(module), plan.get("tables", {}), columns)
+    beside = [*window_plan.columns_beside(found, columns), *tables.names]
     steps = features.resolve(features.discover(module), [*fields.properties, *beside])
-    looks = window_plan.resolve(found, schema["x-columns"], {step.name: step.parameters for step in steps})
-    return Online(looks, fields, steps)
+    parameters = {step.name: step.parameters for step in steps}
+    return Online(window_plan.resolve(found, columns, parameters, tables), fields, steps, tables)
 
 
 def fill(online: Online, clean: pd.DataFrame, plan: dict, until: pd.Timestamp | None) -> int:
@@ -127,7 +142,7 @@ def past_of(
     schema, plan
         The JSON Schema and the feature plan.
     """
-    online = online_of(module, schema)
+    online = online_of(module, schema, plan)
     if online is None:
         return None
     fields, looks = Fields(schema), online.plan

@@ -1,7 +1,8 @@
 """Answer rows with an installed wheel: ``python in_wheel.py PACKAGE WAY``.
 
-``WAY`` is ``numpy``, all rows at once; ``without numpy``, row by row; or ``without kernel``, row by row with the model in plain
-Python. Reads ``rows.json`` from the working directory and writes ``answers.json``. Needs nothing but the wheel.
+``WAY`` is ``numpy``, all rows at once; ``without numpy``, row by row; ``without kernel``, row by row with the model in plain
+Python; or ``on SQLite`` or ``on Valkey HOST:PORT``, row by row, with the events that windows look at in that store. Events come in order
+without numpy, shuffled otherwise. Reads ``rows.json`` from the working directory and writes ``answers.json``. Needs nothing but the wheel.
 """
 
 import json
@@ -27,6 +28,8 @@ def main(package: str, way: str) -> None:
     if way == "without kernel":
         model = released.Model(model._folder, released.features, plain=True)
     rows = json.loads(Path("rows.json").read_text())
+    if way.startswith("on "):
+        model.histories = store_of(package, model, way)
     if rows["events"] and way != "without numpy":
         observe_shuffled(model, rows["events"])
     record = {name: column[0] for name, column in rows["columns"].items()}
@@ -55,6 +58,7 @@ def main(package: str, way: str) -> None:
         "evaluator": type(model.evaluator).__name__,
         "python": sys.version.split()[0],
         "numpy": numpy and numpy.__version__,
+        "histories": model.histories.sizes() if rows["events"] and way == "numpy" else None,
     }
     Path("answers.json").write_text(json.dumps(answers))
 
@@ -108,6 +112,17 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
 def records(columns: dict) -> Iterator[dict]:
     """Yield the rows of lists by field."""
     return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def store_of(package: str, model, way: str):
+    """Return an empty store of histories; a server's keys begin with the wheel's name, so that none of it meets another's."""
+    plan = model._online.plan
+    if way == "on SQLite":
+        store = import_module(f"{package}.runtime.histories_sqlite")
+        return store.SqliteHistories(plan, "histories.db")
+    store, valkey = import_module(f"{package}.runtime.histories_valkey"), import_module("valkey")
+    host, _, port = way.removeprefix("on Valkey ").partition(":")
+    return store.ValkeyHistories(plan, valkey.Valkey(host, int(port)), package)
 
 
 def observe_shuffled(model, events: dict) -> None:

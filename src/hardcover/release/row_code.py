@@ -9,7 +9,7 @@ import math
 from pathlib import Path
 from types import ModuleType
 
-from hardcover.runtime import features, functions, windows
+from hardcover.runtime import features, functions, lookups, windows
 from hardcover.runtime.records import Fields
 
 _HEAD = '''"""Made at release from schema.json and features.py: a raw record checked and turned into the model's inputs."""
@@ -26,7 +26,7 @@ _names = frozenset({names!r})
 _nan = float("nan")
 _infinity = float("inf")
 '''
-_OF_WINDOWS = '''"""Made at release: what windows hold is read from histories, so every record takes the general path."""
+_GENERAL = '''"""Made at release: what windows and lookups hold is read elsewhere, so every record takes the general path."""
 
 
 def row_of(record):
@@ -63,8 +63,8 @@ def row_code(schema: dict, module: ModuleType, inputs: list[str]) -> str:
     UnresolvedFeature
         As ``features.resolve`` does.
     """
-    if windows.discover(module):
-        return _OF_WINDOWS
+    if windows.discover(module) or lookups.discover(module):
+        return _GENERAL
     fields = Fields(schema)
     steps = features.resolve(features.discover(module), fields.properties)
     names = [*fields.properties, *(step.name for step in steps)]

@@ -21,7 +21,7 @@ from hardcover.incremental.stages import Step
 from hardcover.release import events, isolated_env, wheel, wheel_file
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.runtime import features as features_runtime
-from hardcover.runtime import windows
+from hardcover.runtime import lookups, windows
 from hardcover.runtime.files import MODEL
 from hardcover.tasks.base import scores_of
 
@@ -47,6 +47,8 @@ def exported_features(features_module: str, feature_plan: dict) -> ModuleType:
     trained = {name: facts["code"] for name, facts in feature_plan["functions"].items()}
     ours |= {name: str(window) for name, window in windows.discover(module).items()}
     trained |= feature_plan.get("windows", {})
+    ours |= {name: str(lookup) for name, lookup in lookups.discover(module).items()}
+    trained |= feature_plan.get("lookups", {})
     differing = sorted(name for name in ours.keys() | trained.keys() if ours.get(name) != trained.get(name))
     if differing:
         raise ReleaseError(
@@ -130,6 +132,8 @@ def build_wheel(
         "schema.json": json.dumps(events.schema_with_fields(schema, feature_plan), indent=1).encode(),
         "golden.json": json.dumps({"rows": golden}, indent=1).encode(),
     }
+    if feature_plan.get("tables"):
+        files[lookups.FILE] = json.dumps(feature_plan["tables"]).encode()
     manifest = release_manifest(name, source, feature_plan, metrics, compression_report)
     return wheel.build(package_name(name), name, release["version"], module, files, manifest)
 
@@ -184,6 +188,8 @@ def check_wheel(
         what += f", contributions by {error:.2g}"
         raise ReleaseError(what, name, "Report it with the model file; the wheel was not released.")
     facts = {key: answer[key] for key in ("golden", "python", "numpy", "evaluator")}
+    # What a service needs in memory: of all events of the case.
+    facts |= {"histories": answer["histories"]} if answer["histories"] else {}
     facts |= {"rows": holdout, "differing_bits": wrong, "edge_rows": len(inputs)}
     return {"wheel": name, "bytes": len(wheel), "largest_contribution_error": error, **facts}
 

@@ -18,13 +18,14 @@ from hardcover import processes, runtime
 from hardcover.errors import ReleaseError
 from hardcover.release import compiler, row_code
 from hardcover.release.wheel_file import imported, package_of
-from hardcover.runtime.files import FILES, KERNELS, PROOF
+from hardcover.runtime.files import KERNELS, PROOF
 
 FORMAT = "hardcover.release/3"
 # The modules of the runtime that only features with windows need.
 OF_WINDOWS = {
     "events", "histories", "histories_sqlite", "histories_valkey", "online", "stored", "track", "track_code", "track_layout", "values", "window_plan", "windows",
 }  # fmt: skip
+OF_LOOKUPS = {"lookups"}
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""
 
 from pathlib import Path
@@ -106,7 +107,7 @@ def build(
     features_module
         The features, as exported.
     files
-        The contents of ``runtime.model.FILES``.
+        The contents of ``runtime.files.FILES``, and of ``runtime.lookups.FILE`` where there are lookups.
     manifest
         What ``model.about`` has besides the name, version and digests.
 
@@ -123,11 +124,13 @@ def build(
     parts = sorted(Path(runtime.__file__).parent.glob("*.py"))
     if b"windows" not in features_source:
         parts = [path for path in parts if path.stem not in OF_WINDOWS]
+    if b"lookups" not in features_source:
+        parts = [path for path in parts if path.stem not in OF_LOOKUPS]
     code = {f"runtime/{path.name}": path.read_bytes() for path in parts}
     code |= {f"runtime/{name}": source for name, source in compiler.sources().items()}
     # All that an answer depends on, so that wheels of one version answer alike.
     content = hashlib.sha256(features_source + _as_json([manifest["inputs"], manifest["decision"]]))
-    for part in (*(files[name] for name in FILES), *code.values()):
+    for part in (*files.values(), *code.values()):
         content.update(part)
     version = f"{base_version}+m{content.hexdigest()[:8]}"
     about = {
@@ -135,14 +138,14 @@ def build(
         "name": package,
         "version": version,
         **manifest,
-        "files": {name: hashlib.sha256(files[name]).hexdigest() for name in FILES},
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "features_sha256": hashlib.sha256(features_source).hexdigest(),
     }
     names = {"case": case, "package": package, "version": version}
     row = row_code.row_code(json.loads(files["schema.json"]), features_module, manifest["inputs"])
     members = {
         **code,
-        **{name: files[name] for name in FILES},
+        **files,
         "manifest.json": _as_json(about),
         "features.py": features_source,
         "row.py": row.encode(),

@@ -238,6 +238,22 @@ def clip(x, low=None, high=None, **bounds):
     return x if high is None else minimum(x, high)
 
 
+def dot(x, y):
+    """Return the sum of the products of two vectors' numbers, from the first on; vectors are tuples of one length.
+
+    Raises
+    ------
+    ValueError
+        When their lengths differ.
+    """
+    products = [a * b for a, b in zip(x, y, strict=True)]
+    total = products[0]
+    # Not sum(), which rounds otherwise from Python 3.12 on.
+    for product in products[1:]:
+        total = total + product
+    return total
+
+
 def __getattr__(name: str):
     """Offer the rest of ``math``, which takes floats alone, so that a feature's ``math`` is complete."""
     return getattr(math, name)

@@ -1,6 +1,7 @@
 """The parts of a release, each read at first use: what it says of itself, its schema, its evaluator."""
 
 import json
+import sys
 from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -42,6 +43,18 @@ class Loaded:
     def golden(self) -> list[dict]:
         """Records with the scores, in hexadecimal, that they had at release."""
         return json.loads(self._files.read("golden.json"))["rows"]
+
+    @cached_property
+    def _tables(self) -> Any:
+        """The tables of the features' lookups, or None. Without any, what reads them is not imported."""
+        if f"{__package__}.lookups" not in sys.modules:
+            return None
+        from . import lookups
+
+        found = lookups.discover(self._module)
+        if not found:
+            return None
+        return lookups.Tables(found, json.loads(self._files.read(lookups.FILE)), self.schema["x-columns"])
 
     @cached_property
     def _fields(self) -> Fields:

@@ -10,6 +10,7 @@ from . import features
 from .forest import Forest
 from .loaded import Loaded
 from .prediction import Prediction, explained, predicted
+from .records import names_of
 
 if TYPE_CHECKING:
     from .online import Online
@@ -51,7 +52,7 @@ class Model(Loaded):
 
     @cached_property
     def _steps(self) -> list[features.Step]:
-        columns = [*self._fields.properties]
+        columns = [*self._fields.properties, *(self._tables.names if self._tables else ())]
         if self._past:
             from .window_plan import columns_beside
 
@@ -66,7 +67,8 @@ class Model(Loaded):
         from .window_plan import resolve
 
         parameters = {step.name: step.parameters for step in self._steps}
-        return Online(resolve(self._past, self.schema["x-columns"], parameters), self._fields, self._steps)
+        plan = resolve(self._past, self.schema["x-columns"], parameters, self._tables)
+        return Online(plan, self._fields, self._steps, self._tables)
 
     @property
     def histories(self) -> Any:
@@ -165,6 +167,8 @@ class Model(Loaded):
     def _row(self, record: Mapping[str, object], validate: bool, past: Mapping | None = None) -> bytes:
         values = self._fields.encode(record, validate)
         if self._online is None:
+            if self._tables is not None:
+                values |= self._tables.read(record)
             features.compute(self._steps, values, self._fields.levels)
         else:
             self._online.inputs(record, values, past)
@@ -208,6 +212,10 @@ class Model(Loaded):
         values, rows = self._fields.encode_many(columns, validate)
         if self._online is not None:
             return self._online.inputs_of(columns, values, rows, self.inputs)
+        if self._tables is not None:
+            there = names_of(columns)
+            named = {name: columns[name] if name in there else [None] * rows for name in self._tables.fields}
+            values |= self._tables.read_many(named)
         values = features.compute_many(self._steps, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in self.inputs])
 

@@ -3,13 +3,16 @@
 import math
 import numbers
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import features
 from .events import NEVER, Event, Moment, microseconds
 from .histories import Histories
-from .records import Fields, InvalidRecord, Problem
+from .records import Fields, InvalidRecord, Problem, names_of
 from .window_plan import DAY_IN_MICROSECONDS, Plan
+
+if TYPE_CHECKING:
+    from .lookups import Tables
 
 
 class Online:
@@ -22,7 +25,9 @@ class Online:
     fields
         The fields of a record.
     steps
-        All features in order, with the windows as columns.
+        All features in order, with the windows and lookups as columns.
+    tables
+        The tables of lookups, if there are any.
 
     Attributes
     ----------
@@ -30,17 +35,19 @@ class Online:
         Where events are kept; in memory unless another store is put here.
     """
 
-    def __init__(self, plan: Plan, fields: Fields, steps: list[features.Step]):
-        self.plan, self._fields, self._moment = plan, fields, Moment(plan)
+    def __init__(
+        self, plan: Plan, fields: Fields, steps: list[features.Step], tables: "Tables | None" = None
+    ):
+        self.plan, self._fields, self._moment, self._tables = plan, fields, Moment(plan), tables
         self._first = features.needed_by(plan.columns, steps)
         self._later = [step for step in steps if step not in self._first]
         functions = {step.name for step in steps}
-        self._given = [
-            name for name in plan.columns if name not in functions and name not in fields.properties
-        ]
+        self._given = [name for name in plan.raw(functions) if name not in fields.properties]
         self._read = {*fields.properties}
         # Windows look at numbers of the record alone.
-        self._is_plain = not self._first and not {*plan.columns} & (plan.texts | fields.levels.keys())
+        self._is_plain = not self._first and not {*plan.columns} & (
+            plan.texts | plan.lookups | fields.levels.keys()
+        )
         self.histories: Any = Histories(plan)
 
     def observe(self, record: Mapping[str, Any]) -> bool:
@@ -78,6 +85,7 @@ class Online:
             return Event(time, received, self._known_at(record), key, entities, own)
         values = self._fields.encode({name: record.get(name) for name in self._read}, validate=False)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
+        self._look_up(record, values)
         if self._first:
             features.compute(self._first, values, self._fields.levels)
         own, known = self._own(record, values), self._known_at(record)
@@ -99,6 +107,14 @@ class Online:
             else:
                 return None
         return tuple(found)
+
+    def _look_up(self, record: Mapping[str, Any], values: dict[str, Any]) -> None:
+        if self._tables is not None:
+            try:
+                values |= self._tables.read(record)
+            except ValueError as error:
+                name, _, what = str(error).partition(": ")
+                raise InvalidRecord([Problem(name, what)]) from error
 
     def _known_at(self, record: Mapping[str, Any]) -> int:
         moment = record.get(self.plan.known) if self.plan.known is not None else None
@@ -154,6 +170,7 @@ class Online:
         """
         time, asked, entities = self._moment.read(record)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
+        self._look_up(record, values)
         if self._first:
             features.compute(self._first, values, self._fields.levels)
         if past is None and self._is_plain and self.plan.labels.isdisjoint(record):
@@ -172,13 +189,15 @@ class Online:
             found = self.histories.answer(time, asked, entities, _finite(self._own(unknown, values)))
             past = dict(zip(self.plan.windows, found, strict=True))
         values.update(past)
+        for name, parts in self.plan.vectors.items():
+            values[name] = tuple(values[part] for part in parts)  # type: ignore[assignment]
         return features.compute(self._later, values, self._fields.levels) if self._later else values
 
     def inputs_of(self, columns: Any, values: dict, rows: int, inputs: list[str]) -> Any:
         """Return the model's inputs of raw columns, shape (rows, inputs): windows row by row, features for all at once."""
         import numpy as np
 
-        names = getattr(columns, "column_names", None) or list(getattr(columns, "columns", columns))
+        names = names_of(columns)
         wanted = {*self.plan.fields, *self._given, *self.plan.texts} - self.plan.labels
         asked = {name: np.asarray(columns[name]) for name in names if name in wanted}
         asked = {
@@ -188,6 +207,10 @@ class Online:
         every = [{name: _plain(column[row]) for name, column in asked.items()} for row in range(rows)]
         moments = list(map(self._moment.read, every))
         values[self.plan.time] = np.array([time for time, *_ in moments]) / DAY_IN_MICROSECONDS
+        if self._tables is not None:
+            values |= self._tables.read_many(
+                {name: asked.get(name, [None] * rows) for name in self.plan.named}
+            )
         features.compute_many(self._first, values, rows, self._fields.levels)
         numbers = [name for name in self.plan.columns if name in values]
         found: list[list] = []
@@ -196,6 +219,8 @@ class Online:
             found.append(self.histories.answer(time, received, entities, _finite(own)))
         for slot, name in enumerate(self.plan.windows):
             values[name] = np.array([answer[slot] for answer in found], dtype=np.float64)
+        for name, parts in self.plan.vectors.items():
+            values[name] = np.column_stack([values[part] for part in parts])
         features.compute_many(self._later, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in inputs])
 

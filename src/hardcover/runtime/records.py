@@ -50,6 +50,11 @@ class InvalidRecord(ValueError):
         return InvalidRecord, (self.problems,)
 
 
+def names_of(table) -> list[str]:
+    """Return the names of columns that ``encode_many`` takes."""
+    return getattr(table, "column_names", None) or list(getattr(table, "columns", table))
+
+
 class Fields:
     """The fields of a record, from its JSON Schema.
 
@@ -137,7 +142,7 @@ class Fields:
         """
         import numpy as np
 
-        names = getattr(table, "column_names", None) or list(getattr(table, "columns", table))
+        names = names_of(table)
         columns = {name: np.asarray(table[name]) for name in names if name in self.properties}
         lengths = {len(column) for column in columns.values()}
         if len(lengths) > 1:

@@ -3,13 +3,18 @@
 import difflib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from .windows import MICROSECOND, Window
+
+if TYPE_CHECKING:
+    from .lookups import Tables
 
 LABELS = ("target", "leak")
 # What a record of a case with windows has besides the inputs: when, about what, and the number of the event.
 FIELDS = ("time", "received", "known", "key")
+# What can be said of each number of a vector.
+OF_VECTORS = ("total", "mean", "minimum", "maximum", "deviation", "last")
 DAY_IN_MICROSECONDS = timedelta(days=1) // MICROSECOND
 
 
@@ -18,7 +23,7 @@ class UnresolvedWindow(ValueError):
 
 
 def columns_beside(windows: Mapping[str, Window], columns: Mapping[str, Mapping]) -> list[str]:
-    """Return what functions may take besides numbers and categories: the windows and, beside these, the time."""
+    """Return what functions may take besides numbers, categories and lookups: the windows and, beside these, the time."""
     times = [name for name, facts in columns.items() if facts["role"] == "time"] if windows else []
     return [*windows, *times]
 
@@ -29,7 +34,7 @@ class Plan(NamedTuple):
     Attributes
     ----------
     windows
-        By name.
+        By name; one that looks at a vector is here once for each of its numbers.
     time, received, known, key
         The columns of these roles; all but ``time`` may be None.
     entities
@@ -40,6 +45,12 @@ class Plan(NamedTuple):
         Those of the columns that count from when they were known.
     texts
         Those of the columns that are text.
+    vectors
+        The windows of each vector, by the name that functions take them by.
+    lookups
+        Those of the columns that are looked up.
+    named
+        The columns of a record that lookups go by.
     """
 
     windows: dict[str, Window]
@@ -51,6 +62,9 @@ class Plan(NamedTuple):
     columns: list[str]
     labels: frozenset[str]
     texts: frozenset[str]
+    vectors: dict[str, list[str]]
+    lookups: frozenset[str]
+    named: list[str]
 
     @property
     def inputs(self) -> list[str]:
@@ -58,18 +72,25 @@ class Plan(NamedTuple):
         return [name for name in self.windows if not name.startswith("_")]
 
     def raw(self, features: Iterable[str]) -> list[str]:
-        """The columns that windows look at and that are no ``features``."""
-        return [name for name in self.columns if name not in set(features)]
+        """The columns that windows look at and that are neither ``features`` nor looked up."""
+        return [name for name in self.columns if name not in {*features, *self.lookups}]
 
     @property
     def fields(self) -> list[str]:
-        """The columns that an event has for the windows' sake: entities, times and its key."""
+        """The columns that an event has for the windows' sake: entities, what lookups go by, times and its key."""
         names = [name for by in self.entities for name in by]
-        return list(dict.fromkeys([*names, *(name for name in (self.time, self.received, self.key) if name)]))
+        return list(
+            dict.fromkeys(
+                [*names, *self.named, *(name for name in (self.time, self.received, self.key) if name)]
+            )
+        )
 
 
 def resolve(
-    windows: Mapping[str, Window], columns: Mapping[str, Mapping], features: Mapping[str, Iterable[str]]
+    windows: Mapping[str, Window],
+    columns: Mapping[str, Mapping],
+    features: Mapping[str, Iterable[str]],
+    tables: "Tables | None" = None,
 ) -> Plan:
     """Check windows against a schema, and say what is kept of events.
 
@@ -81,6 +102,8 @@ def resolve(
         ``kind`` (number, text or time) and ``role`` of each column of the schema, by name.
     features
         The parameters of each feature function, by name.
+    tables
+        The tables of lookups, if there are any.
 
     Raises
     ------
@@ -100,6 +123,12 @@ def resolve(
         raise UnresolvedWindow(
             "windows need to know when an event was; no column of the schema has the role 'time'"
         )
+    looked = tables.names if tables else []
+    taken = sorted({*looked} & {*features, *windows})
+    if taken:
+        raise UnresolvedWindow(f"lookup {taken[0]!r} has the name of a feature or a window")
+    windows, vectors = _one_for_each_number(windows, tables.sizes if tables else {})
+    features = {**features, **dict.fromkeys(looked, ())}
     used: dict[str, None] = {}
     for name, window in windows.items():
         if window.aggregate == "recent" and not name.startswith("_"):
@@ -129,7 +158,30 @@ def resolve(
     texts = frozenset(name for name in used if columns.get(name, {}).get("kind") == "text")
     entities = list(dict.fromkeys(window.by for window in windows.values()))
     places = [roles.get(role) for role in FIELDS]
-    return Plan(dict(windows), *places, entities, list(used), labels, texts)  # type: ignore[arg-type]
+    lookups, named = frozenset(looked) & {*used}, tables.fields if tables else []
+    return Plan(dict(windows), *places, entities, list(used), labels, texts, vectors, lookups, named)  # type: ignore[arg-type]
+
+
+def _one_for_each_number(
+    windows: Mapping[str, Window], sizes: Mapping[str, int]
+) -> tuple[dict[str, Window], dict[str, list[str]]]:
+    """Return a window for each number of the vectors that windows look at, and their names by vector."""
+    found: dict[str, Window] = {}
+    vectors: dict[str, list[str]] = {}
+    for name, window in windows.items():
+        size = sizes.get(str(window.column))
+        if size is None:
+            found[name] = window
+            continue
+        if window.aggregate not in OF_VECTORS or not name.startswith("_"):
+            raise UnresolvedWindow(
+                f"window {name!r} takes the {window.aggregate} of a vector; it can be {', '.join(OF_VECTORS)}, "
+                "for functions, so its name begins with an underscore"
+            )
+        vectors[name] = [f"{name}[{place}]" for place in range(size)]
+        each = (window._replace(column=f"{window.column}[{place}]") for place in range(size))
+        found |= zip(vectors[name], each, strict=True)
+    return found, vectors
 
 
 def _check_column(name: str, window: Window, windows: Mapping, columns: Mapping, features: Mapping) -> None:
