@@ -17,4 +17,5 @@ Modules:
 - `casebook.recommendation.compare`: Measure the order of films beside popularity, item-kNN and PureSVD on the same questions, over the whole catalogue.
 - `casebook.recommendation.data`: Read film ratings and the catalogue, ask at some moments which films a person will like next, split by time, and fit what is known of films beforehand.
 - `casebook.recommendation.features`: Compare a film with what a person rated before, and with what everybody rates now.
-- `casebook.recommendation.simulator`: Make film ratings by tastes, popularity and chance, with new films, late and broken rows and drift, for any number of people and films."""
+- `casebook.recommendation.simulator`: Make film ratings by tastes, popularity and chance, with new films, late and broken rows and drift, for any number of people and films.
+- `casebook.shared.clock`: Turn the time of a row, in days since 1970-01-01 UTC, into the hour, the night and the weekend, for every case whose rows have a time."""

@@ -29,7 +29,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'casebook.alerts.features.far_168': ( 'alerts/features.html#far_168',
                                                                                 'casebook/alerts/features.py'),
                                           'casebook.alerts.features.far_24': ('alerts/features.html#far_24', 'casebook/alerts/features.py'),
-                                          'casebook.alerts.features.hour': ('alerts/features.html#hour', 'casebook/alerts/features.py'),
                                           'casebook.alerts.features.jump': ('alerts/features.html#jump', 'casebook/alerts/features.py'),
                                           'casebook.alerts.features.largest_jump': ( 'alerts/features.html#largest_jump',
                                                                                      'casebook/alerts/features.py'),
@@ -62,9 +61,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'casebook.fraud.features': { 'casebook.fraud.features.amount_against_habit': ( 'fraud/features.html#amount_against_habit',
                                                                                            'casebook/fraud/features.py'),
                                          'casebook.fraud.features.amount_surprise': ( 'fraud/features.html#amount_surprise',
-                                                                                      'casebook/fraud/features.py'),
-                                         'casebook.fraud.features.night': ('fraud/features.html#night', 'casebook/fraud/features.py'),
-                                         'casebook.fraud.features.weekend': ('fraud/features.html#weekend', 'casebook/fraud/features.py')},
+                                                                                      'casebook/fraud/features.py')},
             'casebook.fraud.simulator': { 'casebook.fraud.simulator.add_frauds': ( 'fraud/simulator.html#add_frauds',
                                                                                    'casebook/fraud/simulator.py'),
                                           'casebook.fraud.simulator.corrupt': ( 'fraud/simulator.html#corrupt',
@@ -180,4 +177,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                    'casebook.recommendation.simulator.simulate': ( 'recommendation/simulator.html#simulate',
                                                                                                    'casebook/recommendation/simulator.py'),
                                                    'casebook.recommendation.simulator.tastes_of': ( 'recommendation/simulator.html#tastes_of',
-                                                                                                    'casebook/recommendation/simulator.py')}}}
+                                                                                                    'casebook/recommendation/simulator.py')},
+            'casebook.shared.clock': { 'casebook.shared.clock.hour': ('shared/clock.html#hour', 'casebook/shared/clock.py'),
+                                       'casebook.shared.clock.night': ('shared/clock.html#night', 'casebook/shared/clock.py'),
+                                       'casebook.shared.clock.weekend': ('shared/clock.html#weekend', 'casebook/shared/clock.py')}}}

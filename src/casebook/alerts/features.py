@@ -6,7 +6,7 @@ Windows go by the series. Rows are steps of the series, whatever they last; a da
 
 # %% auto #0
 __all__ = ['DAY', 'steps_seen', 'seconds_since', 'far_24', 'far_168', 'drift_6', 'restless', 'jump', 'largest_jump', 'slope',
-           'against_yesterday', 'against_week_ago', 'hour', 'beyond']
+           'against_yesterday', 'against_week_ago', 'beyond']
 
 # %% ../../../notebooks/alerts/02_features.ipynb #imports
 from datetime import timedelta
@@ -77,11 +77,6 @@ def against_yesterday(value, _yesterday, _deviation_168):
 def against_week_ago(value, _week_ago, _deviation_168):
     """Deviations from the hours around this one a week ago."""
     return (value - _week_ago) / _deviation_168
-
-
-def hour(at):
-    """The hour of the day, UTC."""
-    return at % 1.0 * 24.0
 
 # %% ../../../notebooks/alerts/02_features.ipynb #range
 _lowest = windows.minimum("value", by="series", over=168)

@@ -9,23 +9,13 @@ windows over frauds end a week before the payment. This file travels into the wh
 __all__ = ['DAY', 'customer_count_1d', 'customer_count_7d', 'customer_count_30d', 'customer_mean_1d', 'customer_mean_7d',
            'customer_mean_30d', 'customer_deviation_30d', 'customer_known_frauds', 'customer_since', 'WEEK',
            'terminal_count_1d', 'terminal_count_7d', 'terminal_count_30d', 'terminal_risk_1d', 'terminal_risk_7d',
-           'terminal_risk_30d', 'terminal_frauds_30d', 'night', 'weekend', 'amount_against_habit', 'amount_surprise']
+           'terminal_risk_30d', 'terminal_frauds_30d', 'amount_against_habit', 'amount_surprise']
 
 # %% ../../../notebooks/fraud/02_features.ipynb #imports
 from datetime import timedelta
 
+from ..shared.clock import night, weekend
 from hardcover.runtime import windows
-from hardcover.runtime.functions import floor, where
-
-# %% ../../../notebooks/fraud/02_features.ipynb #clock
-def night(at):
-    """1.0 before 7 in the morning, else 0.0."""
-    return where(at % 1.0 < 7 / 24, 1.0, 0.0)
-
-
-def weekend(at):
-    """1.0 on Saturday and Sunday, else 0.0."""
-    return where((floor(at) + 3.0) % 7.0 >= 5.0, 1.0, 0.0)
 
 # %% ../../../notebooks/fraud/02_features.ipynb #customer
 DAY = timedelta(days=1)

@@ -247,7 +247,7 @@ def _packages_used(function: Callable) -> Iterator[str]:
         for name in _names_in(each.__code__):
             value = each.__globals__.get(name)
             module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-            if module == function.__module__:
+            if module and (module == function.__module__ or runtime.is_shared(module)):
                 waiting.append(value)
             elif module:
                 yield module.partition(".")[0]

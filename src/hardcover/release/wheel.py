@@ -17,7 +17,8 @@ from types import ModuleType
 from hardcover import processes, runtime
 from hardcover.errors import ReleaseError
 from hardcover.release import compiler, row_code
-from hardcover.release.wheel_file import imported, package_of
+from hardcover.release.wheel_file import imported, package_of, shared_by
+from hardcover.runtime.features import SHARED
 from hardcover.runtime.files import KERNELS, PROOF
 
 FORMAT = "hardcover.release/3"
@@ -117,20 +118,22 @@ def build(
         When the build fails.
     """
     features_source = Path(features_module.__file__).read_bytes()
-    foreign = imported(features_source) - sys.stdlib_module_names - {"numpy", "hardcover"}
+    shared = _shared_of(features_module, features_source)
+    source = b"\n".join([features_source, *shared.values()])
+    foreign = imported(source) - sys.stdlib_module_names - {"numpy", "hardcover"}
     if foreign:
         fix = "Import them in a cell of the features notebook that is not exported."
         raise ReleaseError(f"the features import {', '.join(sorted(foreign))}", features_module.__name__, fix)
     parts = sorted(Path(runtime.__file__).parent.glob("*.py"))
-    if b"windows" not in features_source:
+    if b"windows" not in source:
         parts = [path for path in parts if path.stem not in OF_WINDOWS]
-    if b"lookups" not in features_source:
+    if b"lookups" not in source:
         parts = [path for path in parts if path.stem not in OF_LOOKUPS]
     code = {f"runtime/{path.name}": path.read_bytes() for path in parts}
     code |= {f"runtime/{name}": source for name, source in compiler.sources().items()}
     # All that an answer depends on, so that wheels of one version answer alike.
     content = hashlib.sha256(features_source + _as_json([manifest["inputs"], manifest["decision"]]))
-    for part in (*files.values(), *code.values()):
+    for part in (*files.values(), *shared.values(), *code.values()):
         content.update(part)
     version = f"{base_version}+m{content.hexdigest()[:8]}"
     about = {
@@ -146,6 +149,7 @@ def build(
     members = {
         **code,
         **files,
+        **shared,
         "manifest.json": _as_json(about),
         "features.py": features_source,
         "row.py": row.encode(),
@@ -158,6 +162,19 @@ def build(
     except ReleaseError:
         return _pack(members, "any", **names)
     return _pack(_with_kernel(members, compiled), compiled.tag, **names)
+
+
+def _shared_of(module: ModuleType, source: bytes) -> dict[str, bytes]:
+    """Return the files of the modules that cases share and these features import, and those that they import in turn."""
+    found: dict[str, bytes] = {}
+    waiting = shared_by(source)
+    while waiting:
+        name = waiting.pop()
+        path = f"{name.replace('.', '/')}.py"
+        if path not in found:
+            found[path] = (Path(module.__file__).parents[1] / path).read_bytes()
+            waiting += shared_by(found[path])
+    return found
 
 
 def for_target(wheel: bytes, target: str) -> bytes:
@@ -197,7 +214,8 @@ def _as_json(facts: dict | list) -> bytes:
 
 def _pack(members: dict[str, bytes], platform: str, case: str, package: str, version: str) -> bytes:
     # Without a need for numpy, a service installs nothing else.
-    needs = ["numpy>=1.26"] if "numpy" in imported(members["features.py"]) else []
+    sources = [members[name] for name in members if name == "features.py" or name.startswith(f"{SHARED}/")]
+    needs = ["numpy>=1.26"] if any("numpy" in imported(source) for source in sources) else []
     names = {"case": case, "package": package, "version": version, "dependencies": json.dumps(needs)}
     with tempfile.TemporaryDirectory(prefix="hardcover-wheel-") as folder:
         for name, content in sorted(members.items()):

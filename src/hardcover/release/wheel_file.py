@@ -8,18 +8,29 @@ import re
 import zipfile
 from importlib.metadata import version as version_of
 
+from hardcover.runtime.features import SHARED
 from hardcover.runtime.files import PROOF
 
 
 def imported(source: bytes) -> set[str]:
-    """Return the top-level packages that a module imports."""
+    """Return the top-level packages that a module imports; of modules of its own project, those that cases do not share."""
     names: set[str] = set()
     for part in ast.walk(ast.parse(source)):
         if isinstance(part, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in part.names}
-        elif isinstance(part, ast.ImportFrom) and part.module:
+        elif isinstance(part, ast.ImportFrom) and part.module and not _of_shared(part):
             names.add(part.module.partition(".")[0])
     return names
+
+
+def shared_by(source: bytes) -> list[str]:
+    """Return the modules that cases share and a module imports, as ``shared.clock``."""
+    found = (part for part in ast.walk(ast.parse(source)) if isinstance(part, ast.ImportFrom))
+    return sorted({str(part.module) for part in found if _of_shared(part)})
+
+
+def _of_shared(part: ast.ImportFrom) -> bool:
+    return part.level == 2 and (part.module or "").startswith(f"{SHARED}.")
 
 
 def requirements_of(wheel: bytes) -> list[str]:

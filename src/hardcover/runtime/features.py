@@ -18,6 +18,8 @@ from typing import NamedTuple
 from . import functions as elementwise
 from .scalars import Level, NotElementwise, Number
 
+SHARED = "shared"
+
 
 class UnresolvedFeature(ValueError):
     """A feature whose parameters name nothing, or that needs itself; the message says which."""
@@ -36,12 +38,19 @@ def load(package: str, folder: Path) -> ModuleType:
 
     The file is the one of the project, unchanged: ``from hardcover.runtime.functions import log1p`` finds the copy in the wheel,
     whether or not Hardcover is installed, by an ``__import__`` of the module's own
-    (https://docs.python.org/3/reference/executionmodel.html#builtins-and-restricted-execution).
+    (https://docs.python.org/3/reference/executionmodel.html#builtins-and-restricted-execution). In the same way
+    ``from ..shared.clock import hour`` finds ``shared/clock.py``.
     """
-    module = ModuleType(f"{package}.features")
-    module.__file__, module.__package__ = str(folder / "features.py"), package
+    return _loaded(package, folder, "features")
+
+
+def _loaded(package: str, folder: Path, name: str) -> ModuleType:
+    module = ModuleType(f"{package}.{name}")
+    module.__file__, module.__package__ = str(folder.joinpath(*name.split("."))) + ".py", package
 
     def imported(name, space=None, local=None, names=(), level=0):
+        if level == 2:
+            return sys.modules.get(f"{package}.{name}") or _loaded(package, folder, name)
         if level == 0 and name.partition(".")[0] == "hardcover":
             name = package + name.removeprefix("hardcover")
         return builtins.__import__(name, space, local, names, level)
@@ -53,7 +62,7 @@ def load(package: str, folder: Path) -> ModuleType:
 
 
 def discover(module: ModuleType, hidden: str = "_") -> dict[str, Callable]:
-    """Find the feature functions that a module defines: public, not imported, sorted by name.
+    """Find the feature functions that a module defines, or imports of a module that cases share: public, sorted by name.
 
     Names that begin with ``hidden`` are helpers; with ``""``, helpers are found, too.
 
@@ -64,9 +73,20 @@ def discover(module: ModuleType, hidden: str = "_") -> dict[str, Callable]:
         name: value
         for name, value in sorted(vars(module).items())
         if isinstance(value, FunctionType)
-        and value.__module__ == module.__name__
+        and (value.__module__ == module.__name__ or is_shared(value.__module__))
         and not (hidden and name.startswith(hidden))
     }
+
+
+def is_shared(module: str) -> bool:
+    """Check whether a module is one that cases share, ``package.shared.name``.
+
+    Examples
+    --------
+    >>> is_shared("casebook.shared.clock"), is_shared("hardcover.runtime.functions")
+    (True, False)
+    """
+    return module.split(".")[1:2] == [SHARED]
 
 
 def with_ieee_math(functions: Mapping[str, Callable]) -> dict[str, Callable]:
