@@ -83,7 +83,7 @@ def is_shared(module: str) -> bool:
 
     Examples
     --------
-    >>> is_shared("casebook.shared.clock"), is_shared("hardcover.runtime.functions")
+    >>> is_shared("house.shared.clock"), is_shared("hardcover.runtime.functions")
     (True, False)
     """
     return module.split(".")[1:2] == [SHARED]
