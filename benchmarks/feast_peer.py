@@ -1,4 +1,4 @@
-"""How long Feast takes to read 12 features of one entity that somebody put there before; runs in ``.tools/windows``.
+"""How long Feast takes to read 12 features of one entity that somebody put there before; runs in ``.tools/feast``.
 
 python benchmarks/feast_peer.py sqlite|redis CONNECTION CALLS
 """

@@ -14,6 +14,7 @@ TITLES = {
     "runtime": "The runtime beside what a service could use instead",
     "kernel": "The kernel beside compiled trees, by shape",
     "fraud": "Card fraud beside the handbook",
+    "recommendation": "Films beside ALS and BPR",
     "windows": "Windows beside how others compute and serve them",
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",

@@ -163,7 +163,7 @@ def growth(most: int) -> list[str]:
 def feast(kind: str, connection: str) -> float:
     """Return the seconds that Feast takes to read 12 values of an entity from its online store."""
     program = Path(__file__).parent / "feast_peer.py"
-    command = [page.peers("windows"), program, kind, connection, "500"]
+    command = [page.peers("feast"), program, kind, connection, "500"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -99,6 +99,33 @@ def test_valkey_answers_as_the_referee(valkey_server, plan, rows, chance):
     assert histories.counts["observed"] == len(events)
 
 
+@given(cases.plans(), cases.tables(), st.randoms(use_true_random=False))
+def test_histories_saved_and_restored_at_any_moment_answer_as_the_referee(
+    tmp_path_factory, plan, rows, chance
+):
+    events, path = cases.events_of(plan, rows), tmp_path_factory.mktemp("saved") / "histories"
+    messages = [event._replace(known=NEVER, values=blank(plan, event)) for event in events]
+    messages += chance.sample([*events, *events], k=2 * len(events))
+    histories = Histories(plan, KEEP)
+    for message in messages:
+        if chance.random() < 0.1:
+            histories.save(path)
+            histories = Histories(plan, KEEP)
+            histories.restore(path)
+        if chance.random() < 0.2:
+            histories.answer(message.time, message.received, message.entities, message.values)
+        histories.observe(message)
+    histories.save(path)
+    other = Histories(plan, KEEP)
+    other.restore(path)
+
+    for each in (histories, other):
+        assert len(each) == len(events)
+        assert sorted(event.key for event in each.events()) == sorted(event.key for event in events)
+        assert cases.bits(cases.answers_online(plan, each, events)) == expected(plan, events)
+        assert each.sizes()["events"] == len(events)
+
+
 def observe_repeated_and_labelled_later(histories, events, chance):
     arriving = [*events, *chance.choices(events, k=2)]
     chance.shuffle(arriving)

@@ -7,11 +7,12 @@ import pytest
 
 from hardcover.runtime import features, window_plan, windows
 from hardcover.runtime.events import microseconds
-from hardcover.runtime.histories import ConflictingEvent, DamagedHistories
+from hardcover.runtime.histories import ConflictingEvent
 from hardcover.runtime.histories_sqlite import SqliteHistories
 from hardcover.runtime.histories_valkey import ValkeyHistories
 from hardcover.runtime.online import Online
 from hardcover.runtime.records import Fields, InvalidRecord
+from hardcover.runtime.snapshot import DamagedHistories
 from hardcover.runtime.stored import HistoriesUnavailable
 from tests.windows import cases
 

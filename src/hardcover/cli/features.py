@@ -1,32 +1,43 @@
 """``hardcover features``: every feature of every case, what it means, and what uses it."""
 
 import argparse
+import importlib
 import json
 from pathlib import Path
 from typing import Any
 
 from hardcover import settings
 from hardcover.cli import tables
+from hardcover.errors import HardcoverError
 from hardcover.project import cases
 from hardcover.release import publish
 from hardcover.store import versions
 
 PURPOSE = "every feature: meaning, unit, code, cases, freshness, distribution"
-DESCRIPTION = "List the features of the newest feature tables: raw inputs, functions and windows. One that several cases share, with the same code, is one line."
+DESCRIPTION = "List the features of the newest feature tables: raw inputs, functions, windows and lookups. One that several cases share, with the same code, is one line."
 EXAMPLES = """examples:
   hardcover features                       of all cases
   hardcover features fraud --json          of one, with quantiles
+  hardcover features fraud --feast feast   as a repository of Feast, with the values so far
 """
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("case", nargs="*", metavar="CASE", help="default: all")
+    parser.add_argument(
+        "--feast",
+        type=Path,
+        metavar="FOLDER",
+        help="write definitions and values for Feast into a new folder",
+    )
 
 
 def do(options: argparse.Namespace) -> int:
     """List features."""
     cases.check(*options.case)
+    if options.feast:
+        return _export(options)
     found = features(options.case or cases.names())
     if options.json:
         print(json.dumps(found, indent=2))
@@ -47,6 +58,24 @@ def do(options: argparse.Namespace) -> int:
     print("\n".join(tables.aligned([head, *rows])))
     if not found:
         print("no case has features yet; run: hardcover run")
+    return 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from hardcover.project.case import Case
+    from hardcover.release import feast
+
+    if len(options.case) != 1:
+        raise HardcoverError("--feast is of one case", "", "Name it: hardcover features fraud --feast feast")
+    case = Case(options.case[0], options.env)
+    module = importlib.import_module(case.parameter("features_module"))
+    pointer = publish.current(case.case)
+    tags = {"wheel": pointer["wheel"]} if pointer else {}
+    given = case.load("clean"), case.load("features"), case.load("feature_plan"), module
+    views = feast.export(case.case, *given, options.feast, tags)
+    facts = {"case": case.case, "folder": str(options.feast), "views": views}
+    said = f"{', '.join(views)} in {options.feast}: run feast apply there"
+    print(json.dumps(facts, indent=2) if options.json else said)
     return 0
 
 

@@ -24,7 +24,7 @@ from hardcover.runtime.files import KERNELS, PROOF
 FORMAT = "hardcover.release/3"
 # The modules of the runtime that only features with windows need.
 OF_WINDOWS = {
-    "events", "histories", "histories_sqlite", "histories_valkey", "online", "stored", "track", "track_code", "track_layout", "values", "window_plan", "windows",
+    "events", "histories", "histories_sqlite", "histories_valkey", "online", "snapshot", "stored", "track", "track_code", "track_layout", "values", "window_plan", "windows",
 }  # fmt: skip
 OF_LOOKUPS = {"lookups"}
 _INIT = '''"""The released model of the case {case}: ``from {package} import model``."""

@@ -4,31 +4,24 @@ Events may come in any order and more than once. What a row is answered depends 
 own event before or after asking, or others late, changes nothing.
 """
 
-import json
-import os
-import struct
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from .events import NEVER, Event, fingerprint, label_places, packed, same, unpacked
+from . import snapshot
+from .events import NEVER, Event, fingerprint, label_places, same
+from .snapshot import Snapshot
 from .track import Track
 from .track_layout import layouts
 from .window_plan import Plan
 from .windows import MICROSECOND
 
-FORMAT = b"hardcover.histories/1\n"
-
 
 class ConflictingEvent(ValueError):
     """A second event with the key of one that is kept, and other content."""
-
-
-class DamagedHistories(ValueError):
-    """A snapshot that was cut off, was changed, or is of other windows."""
 
 
 class Histories:
@@ -56,10 +49,12 @@ class Histories:
         self.counts = dict.fromkeys(("observed", "repeated", "late", "learned"), 0)
         self._tracks: list[dict[str, Track]] = [{} for _ in self.layouts]
         self._events: dict[str, Event] = {}
-        self._lock = threading.Lock()
+        # What a snapshot had and nobody has asked for: an entity's events are decoded when it is.
+        self._held: Any = _Nothing(self.layouts)
+        self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._events) + len(self._held)
 
     def observe(self, event: Event) -> bool:
         """Keep an event; returns whether it is new, or what is known of it is.
@@ -73,11 +68,11 @@ class Histories:
             return self._observe(event)
 
     def _observe(self, event: Event) -> bool:
-        there = self._events.get(event.key)
+        there = self.event(event.key)
         if there is not None:
             return self._again(there, event)
         tracks = [
-            self._tracks[layout.place].get(entity) if entity is not None else None
+            self._track(layout.place, entity)
             for layout, entity in zip(self.layouts, event.entities, strict=True)
         ]
         if any(
@@ -92,7 +87,7 @@ class Histories:
             if entity is None:
                 continue
             if track is None:
-                track = self._tracks[layout.place][entity] = Track(layout)
+                track = self._new_track(layout.place, entity)
             track.insert(event)
             if self.keep is not None and track.times[-1] - track.times[0] > 2 * self.keep:
                 self._drop(track, track.times[-1] - self.keep)
@@ -106,16 +101,37 @@ class Histories:
         if event.known == NEVER or there.known != NEVER:
             self.counts["repeated"] += 1
             return False
+        for track in self._of(event):
+            if track is not None:
+                track.learn(event)
+        # One of no entity was not taken with any.
+        self._held.forget(event.key)
         self._events[event.key] = event
         self.counts["learned"] += 1
-        for layout, entity in zip(self.layouts, event.entities, strict=True):
-            if entity is not None:
-                self._tracks[layout.place][entity].learn(event)
         return True
 
     def event(self, key: str) -> Event | None:
         """Return the event with a key, if it is kept."""
-        return self._events.get(key)
+        return self._events.get(key) or self._held.event(key)
+
+    def _track(self, place: int, entity: str | None) -> Track | None:
+        """Return an entity's track; taken from the snapshot, if it is still there."""
+        if entity is None or entity not in self._held.entities[place]:
+            return self._tracks[place].get(entity)  # type: ignore[arg-type]
+        found, new = self._held.take(place, entity)
+        self._events.update((event.key, event) for event in new)
+        track = self._new_track(place, entity)
+        track.dropped = self._held.dropped[place].get(entity)
+        for event in found:
+            # One that came with another entity may have learned since, or be dropped.
+            now = self._events.get(event.key)
+            if now is not None:
+                track.insert(now)
+        return track
+
+    def _new_track(self, place: int, entity: str) -> Track:
+        track = self._tracks[place][entity] = Track(self.layouts[place])
+        return track
 
     def _drop(self, track: Track, before: int) -> None:
         gone = track.keys[: len(track.keys)]
@@ -130,7 +146,7 @@ class Histories:
 
     def _of(self, event: Event) -> list[Track | None]:
         return [
-            self._tracks[layout.place].get(entity) if entity is not None else None
+            self._track(layout.place, entity)
             for layout, entity in zip(self.layouts, event.entities, strict=True)
         ]
 
@@ -138,16 +154,16 @@ class Histories:
         """Return what each window of the plan holds for a row, in order; see ``Track.answer``."""
         found: list = [None] * len(self.plan.windows)
         with self._lock:
-            for layout, tracks, entity in zip(self.layouts, self._tracks, entities, strict=True):
-                track = tracks.get(entity)  # type: ignore[arg-type]
+            for layout, entity in zip(self.layouts, entities, strict=True):
+                track = self._track(layout.place, entity)
                 if track is None:
                     track = Track(layout)
                 track.answer(found, time, asked, own)
         return found
 
     def events(self) -> Iterator[Event]:
-        """Yield all events that are kept, in the order in which they were observed."""
-        return iter(list(self._events.values()))
+        """Yield all events that are kept: those of a snapshot that nobody asked for, then the others as they came."""
+        return iter([*self._held.events(), *self._events.values()])
 
     def merge(self, other: "Histories") -> None:
         """Observe all events of others, such as another worker's.
@@ -162,6 +178,12 @@ class Histories:
 
     def sizes(self) -> dict[str, float]:
         """Return how many ``entities`` and ``events`` are kept, and about how many ``bytes``, in all and for each entity."""
+        with self._lock:
+            for place, entities in enumerate(self._held.entities):
+                for entity in list(entities):
+                    self._track(place, entity)
+            self._events.update((event.key, event) for event in self._held.events())
+            self._held = _Nothing(self.layouts)
         tracks = [track for each in self._tracks for track in each.values()]
         size = sum(map(_bytes_of, tracks)) + sum(map(_bytes_of_event, self._events.values()))
         facts = {"entities": len(tracks), "events": len(self._events), "bytes": size}
@@ -175,60 +197,56 @@ class Histories:
         OSError
             When it cannot be written; a snapshot that was there stays.
         """
-        path = Path(path)
         with self._lock:
-            body = "\n".join(
-                json.dumps(packed(event), separators=(",", ":")) for event in self._events.values()
-            )
             dropped = [
-                {e: t.dropped for e, t in each.items() if t.dropped is not None} for each in self._tracks
+                {name: time for name, time in held.dropped[place].items() if name in held.entities[place]}
+                | {name: track.dropped for name, track in tracks.items() if track.dropped is not None}
+                for place, tracks in enumerate(self._tracks)
+                for held in [self._held]
             ]
-        head = json.dumps({"plan": fingerprint(self.plan), "dropped": dropped, "events": len(self._events)})
-        content = f"{head}\n{body}".encode()
-        import zlib
-
-        written = FORMAT + struct.pack("<QI", len(content), zlib.crc32(content)) + content
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(written)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+            snapshot.write(Path(path), self.events(), dropped, fingerprint(self.plan))
 
     def restore(self, path: Path | str) -> None:
-        """Observe the events of a snapshot.
+        """Take the events of a snapshot; where there are none yet, each entity's are decoded when somebody asks for it.
 
         Raises
         ------
         DamagedHistories
             When it was cut off or changed, or is of other windows, such as those of another release.
         """
-        import zlib
-
-        content, start = Path(path).read_bytes(), len(FORMAT) + 12
-        if not content.startswith(FORMAT) or len(content) < start:
-            raise DamagedHistories(f"{path} is no snapshot of histories, or was cut off")
-        size, check = struct.unpack("<QI", content[len(FORMAT) : start])
-        body = content[start:]
-        if len(body) != size or zlib.crc32(body) != check:
-            raise DamagedHistories(f"{path} was cut off or changed: {len(body)} of {size} bytes")
-        head, _, rest = body.partition(b"\n")
-        facts = json.loads(head)
-        if facts["plan"] != fingerprint(self.plan):
-            raise DamagedHistories(
-                f"{path} is of other windows; replay the events into histories of this release"
-            )
+        found = Snapshot(Path(path).read_bytes(), path, fingerprint(self.plan))
         with self._lock:
-            for line in rest.splitlines():
-                self._observe(unpacked(json.loads(line)))
-            for layout, dropped in zip(self.layouts, facts["dropped"], strict=True):
+            if not len(self) and not any(self._tracks):
+                self._held = found
+                return
+            for event in found.events():
+                self._observe(event)
+            for place, dropped in enumerate(found.dropped):
                 for entity, time in dropped.items():
-                    track = self._tracks[layout.place].setdefault(entity, Track(layout))
+                    track = self._track(place, entity)
+                    if track is None:
+                        track = self._new_track(place, entity)
                     track.dropped = max(time, track.dropped if track.dropped is not None else time)
+
+
+class _Nothing:
+    """What is held of a snapshot where there was none."""
+
+    def __init__(self, layouts: list):
+        self.entities: list[dict] = [{} for _ in layouts]
+        self.dropped: list[dict] = [{} for _ in layouts]
+
+    def __len__(self) -> int:
+        return 0
+
+    def event(self, key: str) -> None:
+        return None
+
+    def events(self) -> tuple:
+        return ()
+
+    def forget(self, key: str) -> None:
+        pass
 
 
 def kept_by_default(plan: Plan) -> int | None:

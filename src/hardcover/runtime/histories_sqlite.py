@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from .events import Event, fingerprint, packed, unpacked
-from .histories import DamagedHistories
+from .snapshot import DamagedHistories
 from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
 from .track import Track
 from .track_layout import Layout

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from .events import Event, fingerprint, packed, unpacked
-from .histories import DamagedHistories
+from .snapshot import DamagedHistories
 from .stored import Cache, HistoriesUnavailable, StoredHistories, TooLate
 from .track import Track
 from .track_layout import Layout
