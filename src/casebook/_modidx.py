@@ -16,6 +16,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                 'casebook/alerts/compare.py')},
             'casebook.alerts.data': { 'casebook.alerts.data.create_pipeline': ( 'alerts/data.html#create_pipeline',
                                                                                 'casebook/alerts/data.py'),
+                                      'casebook.alerts.data.labelled': ('alerts/data.html#labelled', 'casebook/alerts/data.py'),
                                       'casebook.alerts.data.looks_ahead': ('alerts/data.html#looks_ahead', 'casebook/alerts/data.py'),
                                       'casebook.alerts.data.read': ('alerts/data.html#read', 'casebook/alerts/data.py'),
                                       'casebook.alerts.data.unify': ('alerts/data.html#unify', 'casebook/alerts/data.py')},
