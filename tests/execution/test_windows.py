@@ -118,3 +118,13 @@ def test_materialize_says_what_is_wrong(run, arguments, said):
     done = run[0].call("hardcover", "materialize", *arguments, "--env", "ci", check=False)
     assert done.returncode == 1
     assert said in done.stderr
+
+
+def test_alerts_takes_a_benchmarks_spans_as_labels(tmp_path):
+    from casebook.alerts import data
+
+    (tmp_path / "cpu.csv").write_text("timestamp,value\n2014-02-14 14:30:00,0.1\n2014-02-14 14:35:00,0.9\n")
+    (tmp_path / "windows.json").write_text('{"cpu.csv": [["2014-02-14 14:34:00", "2014-02-14 15:00:00"]]}')
+    raw, source = data.read([str(tmp_path / name) for name in ("cpu.csv", "windows.json")], {})
+    assert raw["Label"].tolist() == ["0", "1"]
+    assert source["files"][0]["columns"] == ["timestamp", "value", "Label"]

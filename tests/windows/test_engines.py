@@ -126,6 +126,25 @@ def test_histories_saved_and_restored_at_any_moment_answer_as_the_referee(
         assert each.sizes()["events"] == len(events)
 
 
+@given(cases.plans(), cases.tables(12))
+def test_what_rows_of_one_moment_share_is_found_once_and_is_the_same(tmp_path_factory, plan, rows):
+    events = cases.events_of(plan, rows)
+    stores = (
+        Histories(plan, KEEP),
+        SqliteHistories(plan, tmp_path_factory.mktemp("known") / "histories.db", KEEP),
+    )
+    for store in stores:
+        for event in events:
+            store.observe(event)
+        known = {}
+        for event in [*events, *events]:
+            asked = event.time, event.received, event.entities, event.values
+            names = list(plan.windows)
+            once = dict(zip(names, store.answer(*asked, known), strict=True))
+            assert cases.bits([once]) == cases.bits([dict(zip(names, store.answer(*asked), strict=True))])
+    stores[1].close()
+
+
 def observe_repeated_and_labelled_later(histories, events, chance):
     arriving = [*events, *chance.choices(events, k=2)]
     chance.shuffle(arriving)

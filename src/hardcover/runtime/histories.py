@@ -150,15 +150,25 @@ class Histories:
             for layout, entity in zip(self.layouts, event.entities, strict=True)
         ]
 
-    def answer(self, time: int, asked: int, entities: tuple[str | None, ...], own: tuple) -> list:
-        """Return what each window of the plan holds for a row, in order; see ``Track.answer``."""
+    def answer(
+        self, time: int, asked: int, entities: tuple[str | None, ...], own: tuple, known: dict | None = None
+    ) -> list:
+        """Return what each window of the plan holds for a row, in order; see ``Track.answer``.
+
+        ``known``, empty at first, is for rows that ask at one moment: what windows hold for an entity that they share is found once.
+        """
         found: list = [None] * len(self.plan.windows)
         with self._lock:
             for layout, entity in zip(self.layouts, entities, strict=True):
+                which = entity, time, asked
+                if known is not None and layout.recall(known, which, found):
+                    continue
                 track = self._track(layout.place, entity)
                 if track is None:
                     track = Track(layout)
                 track.answer(found, time, asked, own)
+                if known is not None:
+                    layout.keep(known, which, found)
         return found
 
     def events(self) -> Iterator[Event]:

@@ -161,17 +161,28 @@ class Model(Loaded):
         list
             The position of each candidate, and its prediction.
         """
-        found = [(number, self.predict({**query, **given})) for number, given in enumerate(candidates)]
+        known: dict = {}
+        found = []
+        for number, given in enumerate(candidates):
+            record = {**query, **given}
+            row = self._row_of(record) or self._row(record, True, known=known)
+            found.append((number, predicted(self.decision, self._score(row), self._facts[1])))
         return sorted(found, key=lambda each: -each[1].score)[:top]
 
-    def _row(self, record: Mapping[str, object], validate: bool, past: Mapping | None = None) -> bytes:
+    def _row(
+        self,
+        record: Mapping[str, object],
+        validate: bool,
+        past: Mapping | None = None,
+        known: dict | None = None,
+    ) -> bytes:
         values = self._fields.encode(record, validate)
         if self._online is None:
             if self._tables is not None:
                 values |= self._tables.read(record)
             features.compute(self._steps, values, self._fields.levels)
         else:
-            self._online.inputs(record, values, past)
+            self._online.inputs(record, values, past, known)
         return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
     def predict_many(self, columns: Any, *, validate: bool = True) -> Any:

@@ -157,9 +157,15 @@ class Online:
         return self.histories.observe(there._replace(known=self._known_at(record), values=tuple(values)))
 
     def inputs(
-        self, record: Mapping[str, Any], values: dict[str, float], past: Mapping[str, Any] | None = None
+        self,
+        record: Mapping[str, Any],
+        values: dict[str, float],
+        past: Mapping[str, Any] | None = None,
+        known: dict | None = None,
     ) -> dict[str, float]:
-        """Add to a record's encoded values its windows, and all features; ``past`` stands in for the histories.
+        """Add to a record's encoded values its windows, and all features.
+
+        ``past`` stands in for the histories; ``known`` is what ``Histories.answer`` takes.
 
         Raises
         ------
@@ -177,7 +183,11 @@ class Online:
             own = self._plain(record)
             if own is not None:
                 values.update(
-                    zip(self.plan.windows, self.histories.answer(time, asked, entities, own), strict=True)
+                    zip(
+                        self.plan.windows,
+                        self.histories.answer(time, asked, entities, own, known),
+                        strict=True,
+                    )
                 )
                 return features.compute(self._later, values, self._fields.levels) if self._later else values
         if past is None:
@@ -186,7 +196,8 @@ class Online:
                 if self.plan.labels.isdisjoint(record)
                 else {**record, **dict.fromkeys(self.plan.labels)}
             )
-            found = self.histories.answer(time, asked, entities, _finite(self._own(unknown, values)))
+            own = _finite(self._own(unknown, values))
+            found = self.histories.answer(time, asked, entities, own, known)
             past = dict(zip(self.plan.windows, found, strict=True))
         values.update(past)
         for name, parts in self.plan.vectors.items():

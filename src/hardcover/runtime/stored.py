@@ -70,8 +70,10 @@ class StoredHistories(ABC):
                 self.counts["learned"] += 1
                 return True
 
-    def answer(self, time: int, asked: int, entities: tuple[str | None, ...], own: tuple) -> list:
-        """Return what each window of the plan holds for a row, in order; see ``Track.answer``.
+    def answer(
+        self, time: int, asked: int, entities: tuple[str | None, ...], own: tuple, known: dict | None = None
+    ) -> list:
+        """Return what each window of the plan holds for a row, in order; see ``Histories.answer``.
 
         Raises
         ------
@@ -79,15 +81,18 @@ class StoredHistories(ABC):
             When the store cannot be read.
         """
         found: list[Any] = [None] * len(self.plan.windows)
-        wanted = [
+        pairs = [
             (layout, entity)
             for layout, entity in zip(self.layouts, entities, strict=True)
-            if entity is not None
+            if known is None or not layout.recall(known, (entity, time, asked), found)
         ]
-        tracks = self._tracks(wanted)
-        for layout, entity in zip(self.layouts, entities, strict=True):
+        wanted = [(layout, entity) for layout, entity in pairs if entity is not None]
+        tracks = self._tracks(wanted) if wanted else {}
+        for layout, entity in pairs:
             track = Track(layout) if entity is None else tracks[layout.place, entity]
             track.answer(found, time, asked, own)
+            if known is not None:
+                layout.keep(known, (entity, time, asked), found)
         return found
 
     @abstractmethod

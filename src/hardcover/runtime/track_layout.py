@@ -49,6 +49,19 @@ class Layout(NamedTuple):
     asked: list[tuple[bool, int, list[Cut]]]
     quick: Callable[..., bool]
 
+    def recall(self, known: dict, which: tuple, found: list) -> bool:
+        """Write what ``keep`` kept of the same question into ``found``; returns whether there was any."""
+        there = known.get((self.place, *which))
+        for slot, value in there or ():
+            found[slot] = value
+        return there is not None
+
+    def keep(self, known: dict, which: tuple, found: list) -> None:
+        """Keep what windows hold for an entity at a moment, unless the row itself is in one of them."""
+        windows = [window for _, _, cuts in self.asked for cut in cuts for window in cut.windows]
+        if not any(window.itself for window in windows):
+            known[self.place, *which] = [(window.slot, found[window.slot]) for window in windows]
+
 
 def _never(*_: object) -> bool:
     return False
