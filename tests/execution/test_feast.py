@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from hardcover.errors import HardcoverError
 from hardcover.project.case import Case
+from hardcover.release import feast
 from tests.conftest import ROOT
 
 PROGRAM = """
@@ -29,7 +31,7 @@ print(json.dumps({"views": views, "found": json.loads(found.to_json(orient="reco
 
 
 @pytest.fixture(scope="session")
-def feast() -> Path:
+def feast_python() -> Path:
     """The Python of ``.tools/feast``, with what requirements/feast.txt locks."""
     folder = ROOT / ".tools" / "feast"
     uv, python = ROOT / ".tools" / "bin" / "uv", folder / "bin" / "python"
@@ -41,7 +43,7 @@ def feast() -> Path:
     return python
 
 
-def test_feast_finds_what_the_offline_table_has(windows_run, feast, tmp_path, monkeypatch):
+def test_feast_finds_what_the_offline_table_has(windows_run, feast_python, tmp_path, monkeypatch):
     done = windows_run.place.call(
         "hardcover", "features", "fraud", "--env", "ci", "--feast", tmp_path / "feast", "--json"
     )
@@ -56,11 +58,16 @@ def test_feast_finds_what_the_offline_table_has(windows_run, feast, tmp_path, mo
     asked["event_timestamp"] = rows["received_at"].dt.tz_localize("UTC")
     asked.to_parquet(tmp_path / "asked.parquet")
     environment = {**os.environ, "FEAST_USAGE": "False", "IS_TEST": "True"}
-    command = [str(feast.parent / "feast"), "apply"]
+    command = [str(feast_python.parent / "feast"), "apply"]
     subprocess.run(command, cwd=tmp_path / "feast", env=environment, check=True, capture_output=True)
 
     said = subprocess.run(
-        [feast, "-c", PROGRAM], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+        [feast_python, "-c", PROGRAM],
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
     )
 
     found = json.loads(said.stdout.splitlines()[-1])
@@ -88,3 +95,9 @@ def test_an_export_never_overwrites(windows_run, tmp_path):
     assert (
         "of one case" in windows_run.place.call("hardcover", "features", "--feast", "x", check=False).stderr
     )
+
+
+def test_rows_without_a_time_are_not_for_feast(tmp_path):
+    with pytest.raises(HardcoverError, match="which row and when"):
+        feast.export("orders", None, None, {"roles": {"key": "order"}}, feast, tmp_path / "feast", {})
+    assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pandas as pd
 
-from hardcover.errors import StorageError
+from hardcover.errors import HardcoverError, StorageError
 from hardcover.runtime import windows
 
 STAMP = "event_timestamp"
@@ -82,12 +82,17 @@ def export(
 
     Raises
     ------
-    StorageError
-        When the folder is there.
+    StorageError, HardcoverError
+        When the folder is there; when the case's rows have no key or no time.
     """
     if folder.exists():
         raise StorageError("it is there already", str(folder), "Name another folder, or remove it.")
     roles, declared = plan["roles"], windows.discover(module)
+    if not {"key", "time"} <= roles.keys():
+        fix = "Give columns of its schema these roles."
+        raise HardcoverError(
+            "Feast needs to know which row and when, and no column says so", f"case {case!r}", fix
+        )
     stamp = roles.get("received") or roles["time"]
     views: dict[tuple[str, ...], list[str]] = {}
     for name in plan["inputs"]:

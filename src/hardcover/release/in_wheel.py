@@ -19,8 +19,8 @@ FORBIDDEN = {"pandas", "lightgbm", "mlflow", "kedro", "sklearn", "pickle"}
 def main(package: str, way: str) -> None:
     """Answer all rows: features, raw scores, scores, labels and contributions; and run the self-test."""
     # numpy imports pickle for its own files. A wheel whose features use numpy is not to blame for that.
-    features = (Path(find_spec(package).origin).parent / "features.py").read_text()
-    if "numpy" in features:
+    folder = Path(find_spec(package).origin).parent
+    if any("numpy" in path.read_text() for path in [folder / "features.py", *folder.glob("shared/*.py")]):
         import_module("numpy")
     before = set(sys.modules)
     released = import_module(package)
