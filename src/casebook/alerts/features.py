@@ -11,7 +11,7 @@ __all__ = ['DAY', 'steps_seen', 'seconds_since', 'far_24', 'far_168', 'drift_6',
 # %% ../../../notebooks/alerts/02_features.ipynb #imports
 from datetime import timedelta
 
-from ..shared.clock import hour, weekend
+from ..shared.clock import hour
 from hardcover.runtime import windows
 from hardcover.runtime.functions import fabs, maximum
 
