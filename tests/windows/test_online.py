@@ -1,6 +1,7 @@
 """Events in service: what is kept, what is refused, what survives."""
 
 import math
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from hardcover.runtime.histories_valkey import ValkeyHistories
 from hardcover.runtime.online import Online
 from hardcover.runtime.records import Fields, InvalidRecord
 from hardcover.runtime.snapshot import DamagedHistories
-from hardcover.runtime.stored import HistoriesUnavailable
+from hardcover.runtime.stored import Cache, HistoriesUnavailable
 from tests.windows import cases
 
 SCHEMA = {"properties": {"x": {"type": "number"}}, "required": ["x"]}
@@ -153,6 +154,26 @@ def test_a_snapshot_holds_all_and_a_damaged_or_foreign_one_is_refused(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(DamagedHistories, match="of other windows"):
         online({"n": windows.count(by="shop", over=3)}).histories.restore(path)
+
+
+@pytest.mark.parametrize("kind", ["SQLite", "Valkey"])
+def test_more_entities_than_a_reader_keeps_are_answered_alike(tmp_path, valkey_server, monkeypatch, kind):
+    declared = {**DECLARED, "busy": windows.count(by="shop", over=timedelta(hours=1))}
+    service, few = online(declared), online(declared)
+    monkeypatch.setattr(Cache.__init__, "__defaults__", (3,))
+    valkey_server.flushall()
+    plan = service.plan
+    few.histories = (
+        SqliteHistories(plan, tmp_path / "histories.db")
+        if kind == "SQLite"
+        else ValkeyHistories(plan, valkey_server, "few")
+    )
+    chance = random.Random(1)
+    who = [{"card": chance.choice("abc"), "shop": chance.choice("stuvw")} for _ in range(60)]
+    for number, each in enumerate(who):
+        one = event(str(number), f"2026-03-01T10:{number:02d}:00", **each)
+        assert service.observe(one) == few.observe(one)
+        assert asked(few, **each) == asked(service, **each)
 
 
 def test_workers_histories_are_merged():

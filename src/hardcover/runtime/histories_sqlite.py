@@ -212,7 +212,8 @@ class SqliteHistories(StoredHistories):
                     {
                         (layout.place, entity): self._track(database, layout, entity)
                         for layout, entity in missing
-                    }
+                    },
+                    wanted,
                 )
                 database.execute("COMMIT")
                 own.version, own.wrote = version, False

@@ -166,7 +166,8 @@ class ValkeyHistories(StoredHistories):
                     for (layout, entity), members, dropped in zip(
                         missing, answers[::2], answers[1::2], strict=True
                     )
-                }
+                },
+                wanted,
             )
             return {
                 (layout.place, entity): self._cache.tracks[layout.place, entity] for layout, entity in wanted
@@ -182,7 +183,7 @@ class ValkeyHistories(StoredHistories):
             (layout.place, entity): _track(layout, members, dropped)
             for (layout, entity), members, dropped in zip(wanted, answers[::2], answers[1::2], strict=True)
         }
-        self._cache.keep(found)
+        self._cache.keep(found, wanted)
         return found
 
 

@@ -129,8 +129,11 @@ class Cache:
             if track is not None:
                 track.put(event)
 
-    def keep(self, found: dict[tuple[int, str], Track]) -> None:
-        """Keep tracks that were read, and let go of those that were read longest ago."""
+    def keep(self, found: dict[tuple[int, str], Track], wanted: list[tuple[Layout, str]]) -> None:
+        """Keep tracks that were read, and let go of those that nobody has ``wanted`` for longest."""
+        for layout, entity in wanted:
+            if (layout.place, entity) in self.tracks:
+                self.tracks.move_to_end((layout.place, entity))
         for which, track in found.items():
             self.tracks[which] = track
             self.tracks.move_to_end(which)
