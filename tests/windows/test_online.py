@@ -8,7 +8,7 @@ import pytest
 
 from hardcover.runtime import features, window_plan, windows
 from hardcover.runtime.events import microseconds
-from hardcover.runtime.histories import ConflictingEvent
+from hardcover.runtime.histories import ConflictingEvent, Histories
 from hardcover.runtime.histories_sqlite import SqliteHistories
 from hardcover.runtime.histories_valkey import ValkeyHistories
 from hardcover.runtime.online import Online
@@ -154,6 +154,28 @@ def test_a_snapshot_holds_all_and_a_damaged_or_foreign_one_is_refused(tmp_path):
     path.write_bytes(whole)
     with pytest.raises(DamagedHistories, match="of other windows"):
         online({"n": windows.count(by="shop", over=3)}).histories.restore(path)
+
+
+def test_an_event_without_a_text_comes_again_to_every_store(tmp_path, valkey_server):
+    declared = {"shops": windows.distinct("shop", by="card", over=5)}
+    plan = online(declared).plan
+    valkey_server.flushall()
+    saved = online(declared)
+    saved.observe(event(shop=None))
+    saved.histories.save(tmp_path / "histories")
+    restored = Histories(plan)
+    restored.restore(tmp_path / "histories")
+    stores = (
+        restored,
+        SqliteHistories(plan, tmp_path / "histories.db"),
+        ValkeyHistories(plan, valkey_server, "text"),
+    )
+    for number, store in enumerate(stores):
+        service = online(declared)
+        service.histories = store
+        assert service.observe(event(shop=None)) == (number > 0)
+        assert not service.observe(event(shop=None))
+        assert asked(service, shop="s")["shops"] == 0.0
 
 
 @pytest.mark.parametrize("kind", ["SQLite", "Valkey"])

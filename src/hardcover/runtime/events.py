@@ -152,9 +152,14 @@ def same(one: Event, other: Event, labels: list[int]) -> bool:
         return False
     open_labels = labels if NEVER in (one.known, other.known) else []
     return all(
-        mine == theirs or (mine != mine and theirs != theirs) or number in open_labels
+        mine == theirs or (_is_missing(mine) and _is_missing(theirs)) or number in open_labels
         for number, (mine, theirs) in enumerate(zip(one.values, other.values, strict=True))
     )
+
+
+def _is_missing(value: object) -> bool:
+    # A text that is missing is None, and NaN once it was read back.
+    return value is None or value != value
 
 
 def packed(event: Event) -> list:

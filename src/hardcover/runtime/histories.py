@@ -208,11 +208,11 @@ class Histories:
             When it cannot be written; a snapshot that was there stays.
         """
         with self._lock:
+            held = self._held
             dropped = [
                 {name: time for name, time in held.dropped[place].items() if name in held.entities[place]}
                 | {name: track.dropped for name, track in tracks.items() if track.dropped is not None}
                 for place, tracks in enumerate(self._tracks)
-                for held in [self._held]
             ]
             snapshot.write(Path(path), self.events(), dropped, fingerprint(self.plan))
 
