@@ -242,6 +242,9 @@ def test_a_wheel_without_windows_looks_up_too(tmp_path, monkeypatch):
     alone = [model.predict(record).score for record in events.records(rows)]
     assert [each.hex() for each in alone] == [each.hex() for each in model.score_inputs(found)]
     assert np.isnan(model.inputs_of({"stars": [1.0]})[0, :3]).all()
+    assert len(model.rank({"stars": 1.0}, [{"film": "a"}, {"film": "b"}], top=1)) == 1
+    with pytest.raises(ValueError, match="row 1, film: 7 is a int, not a text"):
+        model.rank({"stars": 1.0}, [{"film": "a"}, {"film": 7}])
 
     (tmp_path / "project_films" / lookups.FILE).write_text("{}")
     fresh = importlib.import_module("project_films.runtime").Model(model._folder, model._module)

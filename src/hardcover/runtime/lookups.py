@@ -25,6 +25,8 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from .records import InvalidRecord, Problem
+
 FILE = "lookups.json"
 
 
@@ -161,7 +163,7 @@ class Tables:
 
         Raises
         ------
-        ValueError
+        InvalidRecord
             When what the record names a row by is no text.
         """
         values: dict[str, Any] = {}
@@ -172,7 +174,7 @@ class Tables:
             elif isinstance(key, str):
                 values |= self._found[by].get(key, missing)
             else:
-                raise ValueError(f"{by}: {key!r:.60} is a {type(key).__name__}, not a text")
+                raise InvalidRecord([Problem(by, f"{key!r:.60} is a {type(key).__name__}, not a text")])
         return values
 
     def read_many(self, columns: Mapping[str, Iterable]) -> dict[str, Any]:

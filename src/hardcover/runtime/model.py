@@ -10,7 +10,7 @@ from . import features
 from .forest import Forest
 from .loaded import Loaded
 from .prediction import Prediction, explained, predicted
-from .records import names_of
+from .records import InvalidRecord, names_of
 
 if TYPE_CHECKING:
     from .online import Online
@@ -160,12 +160,20 @@ class Model(Loaded):
         -------
         list
             The position of each candidate, and its prediction.
+
+        Raises
+        ------
+        InvalidRecord
+            Lists the problems of the first candidate that is wrong, with its position as ``row``.
         """
         known: dict = {}
         found = []
         for number, given in enumerate(candidates):
             record = {**query, **given}
-            row = self._row_of(record) or self._row(record, True, known=known)
+            try:
+                row = self._row_of(record) or self._row(record, True, known=known)
+            except InvalidRecord as error:
+                raise InvalidRecord([each._replace(row=number) for each in error.problems]) from error
             found.append((number, predicted(self.decision, self._score(row), self._facts[1])))
         return sorted(found, key=lambda each: -each[1].score)[:top]
 

@@ -85,7 +85,8 @@ class Online:
             return Event(time, received, self._known_at(record), key, entities, own)
         values = self._fields.encode({name: record.get(name) for name in self._read}, validate=False)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
-        self._look_up(record, values)
+        if self._tables is not None:
+            values |= self._tables.read(record)
         if self._first:
             features.compute(self._first, values, self._fields.levels)
         own, known = self._own(record, values), self._known_at(record)
@@ -107,14 +108,6 @@ class Online:
             else:
                 return None
         return tuple(found)
-
-    def _look_up(self, record: Mapping[str, Any], values: dict[str, Any]) -> None:
-        if self._tables is not None:
-            try:
-                values |= self._tables.read(record)
-            except ValueError as error:
-                name, _, what = str(error).partition(": ")
-                raise InvalidRecord([Problem(name, what)]) from error
 
     def _known_at(self, record: Mapping[str, Any]) -> int:
         moment = record.get(self.plan.known) if self.plan.known is not None else None
@@ -176,7 +169,8 @@ class Online:
         """
         time, asked, entities = self._moment.read(record)
         values[self.plan.time] = time / DAY_IN_MICROSECONDS
-        self._look_up(record, values)
+        if self._tables is not None:
+            values |= self._tables.read(record)
         if self._first:
             features.compute(self._first, values, self._fields.levels)
         if past is None and self._is_plain and self.plan.labels.isdisjoint(record):
