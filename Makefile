@@ -8,7 +8,8 @@ BIN := .venv/bin
 READY := .venv/.ready
 # JupyterLab refuses root unless told; a container often has no other user.
 ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
-# Tests side by side start processes side by side, which with a thread for every core each would wait for each other.
+# Tests side by side start processes side by side, which with a thread for every core each would wait for each other. Of three, one mostly waits
+# for what another makes, so two cores are busy.
 SINGLE := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 export KEDRO_DISABLE_TELEMETRY := 1
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -31,7 +32,7 @@ run: $(READY)    ## the main job: execute the notebooks, train, explain, release
 	$(BIN)/hardcover run $(CASE) $(ARGS)
 
 test: $(READY) check ## everything: lint, notebooks in sync, all tests, the main job included
-	$(SINGLE) $(BIN)/pytest --numprocesses 2 --dist worksteal $(ARGS)
+	$(SINGLE) $(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 check: $(READY)  ## lint, format, types, import rules, notebooks clean and in sync with src/
 	$(BIN)/ruff check .
