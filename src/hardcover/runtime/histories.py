@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from . import snapshot
 from .events import NEVER, Event, fingerprint, label_places, same
@@ -49,12 +48,13 @@ class Histories:
         self.counts = dict.fromkeys(("observed", "repeated", "late", "learned"), 0)
         self._tracks: list[dict[str, Track]] = [{} for _ in self.layouts]
         self._events: dict[str, Event] = {}
-        # What a snapshot had and nobody has asked for: an entity's events are decoded when it is.
-        self._held: Any = _Nothing(self.layouts)
+        # What a snapshot had and was not asked for yet: an entity's events are decoded when it is.
+        self._held = Snapshot(len(self.layouts))
         self._lock = threading.RLock()
 
     def __len__(self) -> int:
-        return len(self._events) + len(self._held)
+        with self._lock:
+            return len(self._events) + len(self._held)
 
     def observe(self, event: Event) -> bool:
         """Keep an event; returns whether it is new, or what is known of it is.
@@ -71,10 +71,7 @@ class Histories:
         there = self.event(event.key)
         if there is not None:
             return self._again(there, event)
-        tracks = [
-            self._track(layout.place, entity)
-            for layout, entity in zip(self.layouts, event.entities, strict=True)
-        ]
+        tracks = self._of(event)
         if any(
             track is not None and track.dropped is not None and event.time <= track.dropped
             for track in tracks
@@ -112,7 +109,8 @@ class Histories:
 
     def event(self, key: str) -> Event | None:
         """Return the event with a key, if it is kept."""
-        return self._events.get(key) or self._held.event(key)
+        with self._lock:
+            return self._events.get(key) or self._held.event(key)
 
     def _track(self, place: int, entity: str | None) -> Track | None:
         """Return an entity's track; taken from the snapshot, if it is still there."""
@@ -172,8 +170,9 @@ class Histories:
         return found
 
     def events(self) -> Iterator[Event]:
-        """Yield all events that are kept: those of a snapshot that nobody asked for, then the others as they came."""
-        return iter([*self._held.events(), *self._events.values()])
+        """Yield all events that are kept: those of a snapshot that were not asked for, then the others as they came."""
+        with self._lock:
+            return iter([*self._held.events(), *self._events.values()])
 
     def merge(self, other: "Histories") -> None:
         """Observe all events of others, such as another worker's.
@@ -193,7 +192,7 @@ class Histories:
                 for entity in list(entities):
                     self._track(place, entity)
             self._events.update((event.key, event) for event in self._held.events())
-            self._held = _Nothing(self.layouts)
+            self._held = Snapshot(len(self.layouts))
         tracks = [track for each in self._tracks for track in each.values()]
         size = sum(map(_bytes_of, tracks)) + sum(map(_bytes_of_event, self._events.values()))
         facts = {"entities": len(tracks), "events": len(self._events), "bytes": size}
@@ -224,7 +223,7 @@ class Histories:
         DamagedHistories
             When it was cut off or changed, or is of other windows, such as those of another release.
         """
-        found = Snapshot(Path(path).read_bytes(), path, fingerprint(self.plan))
+        found = snapshot.read(Path(path), fingerprint(self.plan))
         with self._lock:
             if not len(self) and not any(self._tracks):
                 self._held = found
@@ -237,26 +236,6 @@ class Histories:
                     if track is None:
                         track = self._new_track(place, entity)
                     track.dropped = max(time, track.dropped if track.dropped is not None else time)
-
-
-class _Nothing:
-    """What is held of a snapshot where there was none."""
-
-    def __init__(self, layouts: list):
-        self.entities: list[dict] = [{} for _ in layouts]
-        self.dropped: list[dict] = [{} for _ in layouts]
-
-    def __len__(self) -> int:
-        return 0
-
-    def event(self, key: str) -> None:
-        return None
-
-    def events(self) -> tuple:
-        return ()
-
-    def forget(self, key: str) -> None:
-        pass
 
 
 def kept_by_default(plan: Plan) -> int | None:

@@ -24,16 +24,12 @@ class DamagedHistories(ValueError):
 
 
 class Snapshot:
-    """The events of a snapshot that nobody has taken yet.
+    """The events of a snapshot that were not taken yet; of none, where nothing was read.
 
     Parameters
     ----------
-    content
-        Of the file.
-    path
-        Named in what is raised.
-    plan
-        As ``events.fingerprint`` returns it.
+    kinds
+        How many kinds of entities there are.
 
     Attributes
     ----------
@@ -41,42 +37,14 @@ class Snapshot:
         Of each kind of entity, its number by name; one that was taken is gone.
     dropped
         Of each kind of entity, the time up to which events were dropped, by name.
-
-    Raises
-    ------
-    DamagedHistories
-        When it was cut off or changed, or is of other windows.
     """
 
-    def __init__(self, content: bytes, path: Path | str, plan: str):
-        import zlib
-
-        start = len(FORMAT) + 12
-        if not content.startswith(FORMAT) or len(content) < start:
-            raise DamagedHistories(f"{path} is no snapshot of histories of this release, or was cut off")
-        size, check = struct.unpack("<QI", content[len(FORMAT) : start])
-        body = memoryview(content)[start:]
-        if len(body) != size or zlib.crc32(body) != check:
-            raise DamagedHistories(f"{path} was cut off or changed: {len(body)} of {size} bytes")
-        begin = content.index(b"\n", start) + 1
-        facts = json.loads(content[start:begin])
-        if facts["plan"] != plan:
-            raise DamagedHistories(
-                f"{path} is of other windows; replay the events into histories of this release"
-            )
-        parts = []
-        for length in facts["parts"]:
-            parts.append(content[begin : begin + length])
-            begin += length
-        keys, ends, *rest = parts
-        self._content, self._begin, self._ends = content, begin, _numbers("Q", ends)
-        self._number = {key: number for number, key in enumerate(json.loads(keys))}
-        self.entities: list[dict[str, int]] = []
+    def __init__(self, kinds: int):
+        self.entities: list[dict[str, int]] = [{} for _ in range(kinds)]
+        self.dropped: list[dict[str, int]] = [{} for _ in range(kinds)]
+        self._number: dict[str, int] = {}
         self._members: list[tuple[array, array]] = []
-        for names, until, members in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
-            self.entities.append({name: number for number, name in enumerate(json.loads(names))})
-            self._members.append((_numbers("I", until), _numbers("I", members)))
-        self.dropped: list[dict[str, int]] = facts["dropped"]
+        self._content, self._begin, self._ends = b"", 0, array("Q")
 
     def __len__(self) -> int:
         return len(self._number)
@@ -107,6 +75,48 @@ class Snapshot:
     def _line(self, number: int) -> bytes:
         begin = self._begin + (self._ends[number - 1] if number else 0)
         return self._content[begin : self._begin + self._ends[number]]
+
+
+def read(path: Path, plan: str) -> Snapshot:
+    """Read a snapshot; ``plan`` is as ``events.fingerprint`` returns it.
+
+    Raises
+    ------
+    DamagedHistories
+        When it was cut off or changed, or is of other windows.
+    """
+    import zlib
+
+    content, start = path.read_bytes(), len(FORMAT) + 12
+    if not content.startswith(FORMAT) or len(content) < start:
+        raise DamagedHistories(f"{path} is no snapshot of histories of this release, or was cut off")
+    size, check = struct.unpack("<QI", content[len(FORMAT) : start])
+    body = memoryview(content)[start:]
+    if len(body) != size or zlib.crc32(body) != check:
+        raise DamagedHistories(f"{path} was cut off or changed: {len(body)} of {size} bytes")
+    begin = content.index(b"\n", start) + 1
+    facts = json.loads(content[start:begin])
+    if facts["plan"] != plan:
+        raise DamagedHistories(
+            f"{path} is of other windows; replay the events into histories of this release"
+        )
+    parts = []
+    for length in facts["parts"]:
+        parts.append(content[begin : begin + length])
+        begin += length
+    keys, ends, *rest = parts
+    found = Snapshot(0)
+    found._content, found._begin, found._ends = content, begin, _numbers("Q", ends)
+    found._number = _numbered(keys)
+    for names, until, members in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        found.entities.append(_numbered(names))
+        found._members.append((_numbers("I", until), _numbers("I", members)))
+    found.dropped = facts["dropped"]
+    return found
+
+
+def _numbered(names: bytes) -> dict[str, int]:
+    return {name: number for number, name in enumerate(json.loads(names))}
 
 
 def write(path: Path, events: Iterable[Event], dropped: list[dict[str, int]], plan: str) -> None:

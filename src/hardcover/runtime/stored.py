@@ -130,7 +130,7 @@ class Cache:
                 track.put(event)
 
     def keep(self, found: dict[tuple[int, str], Track], wanted: list[tuple[Layout, str]]) -> None:
-        """Keep tracks that were read, and let go of those that nobody has ``wanted`` for longest."""
+        """Keep tracks that were read, and let go of those that were ``wanted`` longest ago."""
         for layout, entity in wanted:
             if (layout.place, entity) in self.tracks:
                 self.tracks.move_to_end((layout.place, entity))
