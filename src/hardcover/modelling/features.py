@@ -115,7 +115,7 @@ def table_of(
         steps = runtime.resolve(functions, [*fields.properties, *beside])
     except (runtime.UnresolvedFeature, window_plan.UnresolvedWindow, lookups.UnresolvedLookup) as error:
         raise FeatureError(str(error), "", "Mend its names in the features notebook.") from error
-    values |= found.read_many(clean)
+    values |= found.read_many(clean, rows)
     if past:
         values |= _windows_of(clean, fields, steps, looks, events, values, found, schema["x-roles"])
     for step in steps:
@@ -196,7 +196,7 @@ def _windows_of(
         every = pd.concat([events, rows], ignore_index=True)
         which = np.arange(len(every)) < len(events)
         values, count = fields.encode_many(every[list(fields.properties)], validate=False)
-        values |= tables.read_many(every)
+        values |= tables.read_many(every, count)
     table = Table(looks, every.reset_index(drop=True), which)
     found = {looks.time: table.times / window_plan.DAY_IN_MICROSECONDS}
     first = runtime.needed_by(looks.columns, steps)

@@ -152,19 +152,19 @@ def same(one: Event, other: Event, labels: list[int]) -> bool:
         return False
     open_labels = labels if NEVER in (one.known, other.known) else []
     return all(
-        mine == theirs or (_is_missing(mine) and _is_missing(theirs)) or number in open_labels
+        mine == theirs or (is_missing(mine) and is_missing(theirs)) or number in open_labels
         for number, (mine, theirs) in enumerate(zip(one.values, other.values, strict=True))
     )
 
 
-def _is_missing(value: object) -> bool:
-    # A text that is missing is None, and NaN once it was read back.
+def is_missing(value: object) -> bool:
+    """Check whether a value is None or NaN; a text that is missing is None, and NaN once it was read back."""
     return value is None or value != value
 
 
 def packed(event: Event) -> list:
     """Return an event as JSON can hold it; floats read back to the same bits."""
-    values = [None if value is None or value != value else value for value in event.values]
+    values = [None if is_missing(value) else value for value in event.values]
     return [event.time, event.received, event.known, event.key, list(event.entities), values]
 
 

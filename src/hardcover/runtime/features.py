@@ -6,7 +6,6 @@ row.
 """
 
 import builtins
-import difflib
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import NamedTuple
 
 from . import functions as elementwise
+from .records import hint
 from .scalars import Level, NotElementwise, Number
 
 SHARED = "shared"
@@ -147,10 +147,9 @@ def resolve(functions: Mapping[str, Callable], columns: Iterable[str]) -> list[S
             raise UnresolvedFeature(f"feature {name!r} has the name of a column")
         for parameter in needed:
             if parameter not in columns and parameter not in functions:
-                close = difflib.get_close_matches(parameter, [*columns, *functions], n=1)
-                hint = f"; did you mean {close[0]!r}?" if close else ""
+                near = hint(parameter, [*columns, *functions])
                 raise UnresolvedFeature(
-                    f"feature {name!r} needs {parameter!r}, which is neither a column nor a feature{hint}"
+                    f"feature {name!r} needs {parameter!r}, which is neither a column nor a feature{near}"
                 )
     steps: dict[str, Step] = {}
     while len(steps) < len(functions):

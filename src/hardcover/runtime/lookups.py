@@ -19,13 +19,12 @@ A lookup is declared in a features module by its name, beside the functions, and
 A lookup whose name begins with an underscore is for functions and windows only; the model gets the others as inputs.
 """
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from .records import InvalidRecord, Problem
+from .records import InvalidRecord, Problem, hint, names_of
 
 FILE = "lookups.json"
 
@@ -177,34 +176,35 @@ class Tables:
                 raise InvalidRecord([Problem(by, f"{key!r:.60} is a {type(key).__name__}, not a text")])
         return values
 
-    def read_many(self, columns: Mapping[str, Iterable]) -> dict[str, Any]:
+    def read_many(self, columns: Any, rows: int) -> dict[str, Any]:
         """Return what is looked up for many rows, float64: of a number of shape (rows,), of a vector (rows, size).
 
         Parameters
         ----------
         columns
-            The columns that tables go by: texts, None or NaN where one is missing.
+            As ``Fields.encode_many`` takes them; those that tables go by are texts, None or NaN where one is missing. A column that is
+            not there is missing in all ``rows``.
         """
         import numpy as np
 
         values: dict[str, Any] = {}
+        there = names_of(columns)
         for by, missing in self._missing.items():
-            keys = [None if key is None or key != key else str(key) for key in columns[by]]
+            given = np.asarray(columns[by]) if by in there else [None] * rows
+            keys = [None if key is None or key != key else str(key) for key in given]
             places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
-            rows = np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
+            numbers = np.fromiter(map(places.__getitem__, keys), np.int64, len(keys))
             found = [missing if key is None else self._found[by].get(key, missing) for key in places]
             for name in missing:
                 each = np.array([row[name] for row in found], dtype=np.float64)
-                values[name] = np.ascontiguousarray(each[rows])
+                values[name] = np.ascontiguousarray(each[numbers])
         return values
 
 
 def _place(name: str, lookup: Lookup, columns: list[str]) -> int:
     if lookup.column not in columns:
-        close = difflib.get_close_matches(lookup.column, columns, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
         raise UnresolvedLookup(
-            f"lookup {name!r} needs {lookup.column!r}, which the table by {lookup.by!r} does not have{hint}"
+            f"lookup {name!r} needs {lookup.column!r}, which the table by {lookup.by!r} does not have{hint(lookup.column, columns)}"
         )
     return columns.index(lookup.column)
 

@@ -10,7 +10,7 @@ from . import features
 from .forest import Forest
 from .loaded import Loaded
 from .prediction import Prediction, explained, predicted
-from .records import InvalidRecord, names_of
+from .records import InvalidRecord
 
 if TYPE_CHECKING:
     from .online import Online
@@ -232,9 +232,7 @@ class Model(Loaded):
         if self._online is not None:
             return self._online.inputs_of(columns, values, rows, self.inputs)
         if self._tables is not None:
-            there = names_of(columns)
-            named = {name: columns[name] if name in there else [None] * rows for name in self._tables.fields}
-            values |= self._tables.read_many(named)
+            values |= self._tables.read_many(columns, rows)
         values = features.compute_many(self._steps, values, rows, self._fields.levels)
         return np.column_stack([values[name] for name in self.inputs])
 

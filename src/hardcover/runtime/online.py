@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import features
-from .events import NEVER, Event, Moment, microseconds
+from .events import NEVER, Event, Moment, is_missing, microseconds
 from .histories import Histories
 from .records import Fields, InvalidRecord, Problem, names_of
 from .window_plan import DAY_IN_MICROSECONDS, Plan
@@ -112,7 +112,7 @@ class Online:
     def _known_at(self, record: Mapping[str, Any]) -> int:
         moment = record.get(self.plan.known) if self.plan.known is not None else None
         if moment is None:
-            told = [name for name in self.plan.labels if not _is_missing(record.get(name))]
+            told = [name for name in self.plan.labels if not is_missing(record.get(name))]
             if told:
                 raise InvalidRecord([Problem(str(self.plan.known), f"is missing, but {told[0]!r} is given")])
             return NEVER
@@ -213,9 +213,7 @@ class Online:
         moments = list(map(self._moment.read, every))
         values[self.plan.time] = np.array([time for time, *_ in moments]) / DAY_IN_MICROSECONDS
         if self._tables is not None:
-            values |= self._tables.read_many(
-                {name: asked.get(name, [None] * rows) for name in self.plan.named}
-            )
+            values |= self._tables.read_many(columns, rows)
         features.compute_many(self._first, values, rows, self._fields.levels)
         numbers = [name for name in self.plan.columns if name in values]
         found: list[list] = []
@@ -239,10 +237,6 @@ def _plain(value: Any) -> Any:
 def _finite(own: tuple) -> tuple:
     """Return a row's own values; one that is not finite is missing to windows."""
     return tuple(math.nan if isinstance(value, float) and math.isinf(value) else value for value in own)
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or value != value
 
 
 def _number(name: str, value: object) -> float:

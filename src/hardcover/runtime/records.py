@@ -9,7 +9,7 @@ import difflib
 import math
 import numbers
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -48,6 +48,12 @@ class InvalidRecord(ValueError):
 
     def __reduce__(self):
         return InvalidRecord, (self.problems,)
+
+
+def hint(name: object, known: Iterable[str]) -> str:
+    """Return which of the ``known`` names may be meant, to put behind a message; empty where none is near."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def names_of(table) -> list[str]:
@@ -236,8 +242,7 @@ def _broken(rule: dict) -> str:
 
 
 def _unknown(name: object, known: Mapping) -> str:
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"is not a field; did you mean {close[0]!r}?" if close else "is not a field"
+    return f"is not a field{hint(name, known)}"
 
 
 def _short(value: object) -> str:

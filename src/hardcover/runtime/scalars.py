@@ -4,11 +4,11 @@ Python raises where an array has an answer (``1.0 / 0.0``) and leaves the reals 
 (``(-8.0) ** 0.5``). A ``Number`` is a float that does neither; its answers are those of ``functions``.
 """
 
-import difflib
 import operator
 from collections.abc import Callable, Sequence
 
 from . import functions
+from .records import hint
 
 
 class NotElementwise(TypeError):
@@ -170,9 +170,7 @@ def code_of(name: object, levels: Sequence[str] | None) -> object:
         raise NotElementwise(f"a number is compared with the text {name[:60]!r}")
     if name in levels:
         return float(levels.index(name))
-    close = difflib.get_close_matches(name, levels, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    raise NotElementwise(f"{name[:60]!r} is none of the levels {', '.join(levels)}{hint}")
+    raise NotElementwise(f"{name[:60]!r} is none of the levels {', '.join(levels)}{hint(name, levels)}")
 
 
 _OPERATORS = {

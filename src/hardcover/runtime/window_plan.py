@@ -1,10 +1,10 @@
 """What windows need to be kept of events: their names checked against a case's schema."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from .records import hint
 from .windows import MICROSECOND, Window
 
 if TYPE_CHECKING:
@@ -178,8 +178,11 @@ def _one_for_each_number(
                 f"window {name!r} takes the {window.aggregate} of a vector; it can be {', '.join(OF_VECTORS)}, "
                 "for functions, so its name begins with an underscore"
             )
-        vectors[name] = [f"{name}[{place}]" for place in range(size)]
-        each = (window._replace(column=f"{window.column}[{place}]") for place in range(size))
+        # There are no vectors without lookups, which a wheel that has none does not carry.
+        from .lookups import entries
+
+        vectors[name] = entries(name, size)
+        each = (window._replace(column=column) for column in entries(str(window.column), size))
         found |= zip(vectors[name], each, strict=True)
     return found, vectors
 
@@ -210,6 +213,4 @@ def _check_column(name: str, window: Window, windows: Mapping, columns: Mapping,
 
 def _known(name: str, column: str, known: Iterable[str]) -> None:
     if column not in known:
-        close = difflib.get_close_matches(column, list(known), n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise UnresolvedWindow(f"window {name!r} needs {column!r}, which is no column{hint}")
+        raise UnresolvedWindow(f"window {name!r} needs {column!r}, which is no column{hint(column, known)}")
