@@ -56,12 +56,7 @@ def read(files: list[str], simulator: dict) -> tuple[pd.DataFrame, dict]:
         return raw, source
     raw, facts = simulate(simulator)
     what = f"{simulator['series']} series of {simulator['hours']} hours, seed {simulator['seed']}"
-    return raw, {
-        "kind": "simulator",
-        "description": f"simulated: {what}",
-        "files": facts,
-        "simulator": simulator,
-    }
+    return raw, ingest.simulated(what, facts, simulator)
 
 # %% ../../../notebooks/alerts/01_data.ipynb #next
 def looks_ahead(label: pd.Series, horizon: int) -> pd.Series:

@@ -25,6 +25,7 @@ from sklearn.preprocessing import StandardScaler
 
 from . import features as ours
 from hardcover import tasks
+from hardcover.modelling import evaluation as evaluated
 from hardcover.modelling import features as modelled
 from hardcover.modelling import training
 from hardcover.reporting import pictures
@@ -72,16 +73,15 @@ def careless_scores(clean: pd.DataFrame, schema: dict, given: dict, split: dict,
     quick = {**given, "stopping": "validation"}
     model, _ = training.fit(table, plan, quick, costs, split, "binary")
     rows = training.rows_of(table, plan, tasks.of("binary"), "holdout")
-    return lgb.Booster(model_str=model).predict(rows.inputs)
+    return training.scores(lgb.Booster(model_str=model), rows)
 
 # %% ../../../notebooks/fraud/06_compare.ipynb #measure
 def measured(rows: pd.DataFrame, score: np.ndarray, share: float, evaluation: dict) -> dict[str, float]:
     """Return average precision with its interval, ROC AUC, and card precision with its spread over days."""
     target, daily = rows["fraud"].to_numpy(), card_precision(rows, score, share)
     groups = list(rows.reset_index(drop=True).groupby("customer").indices.values())
-    rng, draws = np.random.default_rng(evaluation["seed"]), []
-    for _ in range(evaluation["bootstrap"]):
-        drawn = np.concatenate([groups[group] for group in rng.integers(0, len(groups), len(groups))])
+    draws = []
+    for drawn in map(np.concatenate, evaluated.resampled(groups, evaluation)):
         if target[drawn].any():
             draws.append(average_precision_score(target[drawn], score[drawn]))
     tail = (1 - evaluation["level"]) / 2

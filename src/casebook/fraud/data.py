@@ -42,12 +42,7 @@ def read(files: list[str], simulator: dict) -> tuple[pd.DataFrame, dict]:
         return ingest.read_raw(files)
     raw, facts = simulate(simulator)
     who = f"{simulator['customers']} customers, {simulator['days']} days, seed {simulator['seed']}"
-    return raw, {
-        "kind": "simulator",
-        "description": f"simulated: {who}",
-        "files": facts,
-        "simulator": simulator,
-    }
+    return raw, ingest.simulated(who, facts, simulator)
 
 # %% ../../../notebooks/fraud/01_data.ipynb #unify
 def unify(

@@ -59,8 +59,8 @@ def read(files: list[str], simulator: dict, column_mapping: dict) -> tuple[pd.Da
         return ingest.read_raw(files)
     raw, facts = simulate(simulator, column_mapping)
     drift = f", drift {simulator['drift']}" if simulator["drift"] else ""
-    description = f"simulated: {simulator['rows']} rows, seed {simulator['seed']}{drift}"
-    return raw, {"kind": "simulator", "description": description, "files": facts, "simulator": simulator}
+    what = f"{simulator['rows']} rows, seed {simulator['seed']}{drift}"
+    return raw, ingest.simulated(what, facts, simulator)
 
 # %% ../../../notebooks/maintenance/01_data.ipynb #create-pipeline
 def create_pipeline() -> Pipeline:

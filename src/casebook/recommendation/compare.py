@@ -15,6 +15,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
 
+from hardcover.modelling import evaluation as evaluated
 from hardcover.reporting import pictures
 
 # %% ../../../notebooks/recommendation/06_compare.ipynb #known
@@ -53,9 +54,8 @@ def shown(rows: pd.DataFrame, score: np.ndarray, top: int) -> pd.DataFrame:
     return table[table["place"] < top]
 
 # %% ../../../notebooks/recommendation/06_compare.ipynb #by-question
-def by_question(rows: pd.DataFrame, score: np.ndarray, top: int) -> pd.DataFrame:
-    """Return NDCG and recall of each question, and who asked."""
-    first = shown(rows, score, top)
+def by_question(rows: pd.DataFrame, first: pd.DataFrame, top: int) -> pd.DataFrame:
+    """Return NDCG and recall of each question, and who asked; `first` is as `shown` returns it."""
     gain = (first["relevance"] / np.log2(first["place"] + 2)).groupby(first["query"]).sum()
     hits = first.groupby("query")["relevance"].sum()
     liked = rows.groupby("query")["relevance"].sum().loc[gain.index]
@@ -67,18 +67,15 @@ def by_question(rows: pd.DataFrame, score: np.ndarray, top: int) -> pd.DataFrame
 def interval(values: pd.Series, users: pd.Series, evaluation: dict) -> list[float]:
     """Return where the mean over questions lies, by drawing people."""
     groups = list(values.reset_index(drop=True).groupby(users.to_numpy()).indices.values())
-    rng, plain, draws = np.random.default_rng(evaluation["seed"]), values.to_numpy(), []
-    for _ in range(evaluation["bootstrap"]):
-        drawn = np.concatenate([groups[group] for group in rng.integers(0, len(groups), len(groups))])
-        draws.append(plain[drawn].mean())
+    plain, drawn = values.to_numpy(), evaluated.resampled(groups, evaluation)
+    draws = [plain[np.concatenate(chosen)].mean() for chosen in drawn]
     tail = (1 - evaluation["level"]) / 2
     return [float(np.quantile(draws, tail)), float(np.quantile(draws, 1 - tail))]
 
 # %% ../../../notebooks/recommendation/06_compare.ipynb #measured
-def measured(rows: pd.DataFrame, rated: pd.DataFrame, score: np.ndarray, top: int) -> dict[str, float]:
+def measured(rows: pd.DataFrame, rated: pd.DataFrame, first: pd.DataFrame) -> dict[str, float]:
     """Return what the first films of all questions are: how many of the catalogue, how surprising, how many hardly ever rated."""
-    first, popularity = shown(rows, score, top), rated["film"].value_counts()
-    count = first["film"].map(popularity).fillna(0)
+    count = first["film"].map(rated["film"].value_counts()).fillna(0)
     surprise = -np.log2(np.maximum(count / rated["user"].nunique(), 1e-4))
     return {
         "coverage": float(first["film"].nunique() / rows["film"].nunique()),
@@ -94,10 +91,11 @@ def compare(
     rows, rated = known_before(clean, "holdout")
     ours = predictions.set_index("row")["score"].loc[rows["row"]].to_numpy()
     known = rows.groupby("query")["user"].first().map(rated["user"].value_counts()).fillna(0)
-    mine, found = by_question(rows, ours, top), {}
+    asked, found = {}, {}
     for name, score in {"Hardcover": ours, **baseline_scores(rows, rated), **(others or {})}.items():
-        each = by_question(rows, score, top)
-        gain = mine["ndcg"] - each["ndcg"]
+        first = shown(rows, score, top)
+        each = asked[name] = by_question(rows, first, top)
+        gain = asked["Hardcover"]["ndcg"] - each["ndcg"]
         found[name] = {
             "ndcg": float(each["ndcg"].mean()),
             "interval": interval(each["ndcg"], each["user"], evaluation),
@@ -105,7 +103,7 @@ def compare(
             "above_interval": interval(gain, each["user"], evaluation),
             "recall": float(each["recall"].mean()),
             "cold_users": float(each.loc[known[each.index] < 20, "ndcg"].mean()),
-            **measured(rows, rated, score, top),
+            **measured(rows, rated, first),
         }
     return found
 

@@ -46,12 +46,7 @@ def read(files: list[str], simulator: dict) -> tuple[pd.DataFrame, dict]:
         return ingest.read_raw(files)
     raw, facts = simulate(simulator)
     who = f"{simulator['users']} people, {simulator['films']} films, seed {simulator['seed']}"
-    return raw, {
-        "kind": "simulator",
-        "description": f"simulated: {who}",
-        "files": facts,
-        "simulator": simulator,
-    }
+    return raw, ingest.simulated(who, facts, simulator)
 
 # %% ../../../notebooks/recommendation/01_data.ipynb #unify
 STAMPS = ("timestamp:float", "received:float")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         quarantine_rows,
         read_raw,
         report_rows,
+        simulated,
         split_rows,
         unify_files,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "read_raw",
     "report_rows",
     "rule",
+    "simulated",
     "split_rows",
     "text",
     "to_json_schema",

@@ -50,6 +50,26 @@ def read_raw(files: list[str]) -> tuple[pd.DataFrame, dict]:
     return raw_files.collect(files)
 
 
+def simulated(what: str, files: list[dict], simulator: dict) -> dict:
+    """Return the source of simulated rows, as ``read_raw`` returns that of files.
+
+    Parameters
+    ----------
+    what
+        Tells people how much was simulated.
+    files
+        Facts of the files that the simulator stands in for.
+    simulator
+        Its parameters.
+    """
+    return {
+        "kind": "simulator",
+        "description": f"simulated: {what}",
+        "files": files,
+        "simulator": simulator,
+    }
+
+
 def unify_files(
     raw: pd.DataFrame, source: dict, column_mapping: dict, units: dict, *, table: dict
 ) -> pd.DataFrame:

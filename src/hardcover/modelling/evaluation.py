@@ -1,6 +1,6 @@
 """Measure a model on rows that it has not seen: with intervals, baselines, folds, and beside a careless split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,6 +19,13 @@ from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
 
+def resampled(groups: list[np.ndarray], evaluation: dict) -> Iterator[list[np.ndarray]]:
+    """Yield ``evaluation["bootstrap"]`` draws of as many groups of rows as there are, with replacement."""
+    rng = np.random.default_rng(evaluation["seed"])
+    for _ in range(evaluation["bootstrap"]):
+        yield [groups[group] for group in rng.integers(0, len(groups), len(groups))]
+
+
 def intervals(
     rows: Rows,
     score: np.ndarray,
@@ -32,12 +39,11 @@ def intervals(
 
     Draws in which a metric has no value, such as one with a single class, are left out.
     """
-    rng, draws = np.random.default_rng(evaluation["seed"]), []
+    draws = []
     if rows.query is not None:
         # Two draws of a query are two queries.
         rows = replace(rows, query=np.unique(rows.query, return_inverse=True)[1])
-    for _ in range(evaluation["bootstrap"]):
-        chosen = [groups[group] for group in rng.integers(0, len(groups), len(groups))]
+    for chosen in resampled(groups, evaluation):
         drawn = np.concatenate(chosen)
         sample = rows.take(drawn)
         if rows.query is not None:
