@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import lightgbm as lgb
 import numpy as np
 import page
-import runtime
+import starting
 
 from hardcover.forest import flatten, lightgbm_text
 from hardcover.release import compiler
@@ -79,12 +79,12 @@ class Evaluator(NamedTuple):
 
 def trained(name: str) -> tuple[str, np.ndarray]:
     """Return LightGBM's text of a model, trained once, and rows."""
-    shape, folder = SHAPES[name], runtime.BENCH / ("case" if name == "the case's" else _file_name(name))
+    shape, folder = SHAPES[name], starting.BENCH / ("case" if name == "the case's" else _file_name(name))
     if not (folder / "scores.npy").exists():
         if not shape.trees:
-            runtime.release_case()
+            starting.release_case()
         else:
-            runtime.say(f"training {name}")
+            starting.say(f"training {name}")
             _train(shape, folder)
     return (folder / "model.txt").read_text(), np.load(folder / "rows.npy")
 
@@ -107,7 +107,7 @@ def _train(shape: Shape, folder: Any) -> None:
     columns = list(range(shape.numbers, rows.shape[1]))
     data = lgb.Dataset(rows, (signal > 0.3).astype(int), categorical_feature=columns)
     booster = lgb.train(options, data, shape.trees)
-    runtime.keep(folder, booster.model_to_string(), rows[: runtime.ROWS])
+    starting.keep(folder, booster.model_to_string(), rows[: starting.ROWS])
 
 
 def evaluators(name: str, text: str) -> dict[str, Evaluator]:
@@ -121,12 +121,12 @@ def evaluators(name: str, text: str) -> dict[str, Evaluator]:
     sys.path.append(str(next(page.peers("peers").parent.parent.glob("lib/*/site-packages"))))
     import lignum
 
-    file = runtime.BENCH / f"{_file_name(name)}.txt"
+    file = starting.BENCH / f"{_file_name(name)}.txt"
     file.write_text(text)
     try:
         interpreted = lignum.load(str(file))
     except (RuntimeError, ValueError) as error:
-        runtime.say(f"lignum refuses {name}: {error}")
+        starting.say(f"lignum refuses {name}: {error}")
         return found
     found["lignum interpreted"] = _lignum(interpreted)
     compiled = file.with_suffix(".so")
@@ -153,13 +153,13 @@ def _compiled(file: Any, library: Any) -> bool:
     gave_up = library.with_suffix(".failed")
     if library.exists() or gave_up.exists():
         return library.exists()
-    runtime.say(f"lignum compiles {file.stem}, for up to {PATIENCE} s")
+    starting.say(f"lignum compiles {file.stem}, for up to {PATIENCE} s")
     code = "import sys, lignum; lignum.load(sys.argv[1]).compile(library=sys.argv[2])"
     command = [str(page.peers("peers")), "-c", code, str(file), str(library)]
     try:
         subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True)
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-        runtime.say(f"lignum did not compile it: {type(error).__name__}")
+        starting.say(f"lignum did not compile it: {type(error).__name__}")
         library.unlink(missing_ok=True)
         gave_up.touch()
         return False
@@ -200,7 +200,7 @@ def measured(name: str, rounds: int) -> list[str]:
     memory = np.zeros(1 << 24)
     seconds: dict[str, dict[str, list[float]]] = {call: {peer: [] for peer in found} for call in GOALS}
     for number in range(rounds):
-        runtime.say(f"{name}, round {number + 1}/{rounds}")
+        starting.say(f"{name}, round {number + 1}/{rounds}")
         for call, size in CALLS.items():
             for peer, evaluator in found.items():
                 seconds[call][peer].append(call_seconds(evaluator, rows, size))
