@@ -113,6 +113,6 @@ def test_an_error_as_json_carries_its_facts(place):
     assert found["facts"] == {
         "kind": "case",
         "name": "maintenence",
-        "known": ["alerts", "fraud", "maintenance", "recommendation"],
+        "known": ["alerts", "failure_mode", "fraud", "maintenance", "recommendation"],
     }
     assert "Did you mean 'maintenance'?" in found["fix"]

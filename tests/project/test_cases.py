@@ -14,7 +14,7 @@ def part(needs: str | None, gives: str):
 def test_stages_are_found_in_reading_order_with_their_modules(here):
     found = cases.stages("maintenance")
 
-    assert cases.names() == ["alerts", "fraud", "maintenance", "recommendation"]
+    assert cases.names() == ["alerts", "failure_mode", "fraud", "maintenance", "recommendation"]
     assert cases.chosen([]) == ["maintenance"]
     assert cases.chosen(["all"]) == cases.names()
     assert [stage.name for stage in found] == ["data", "features", "train", "explain", "release"]

@@ -130,6 +130,25 @@ def test_a_wheel_has_what_its_features_share(project, tmp_path):
     assert not any(name.startswith("house.") for name in vars(sys.modules["house_one.shared.ratings"]))
 
 
+def test_features_of_another_case_are_shared_like_those_of_no_case(project, tmp_path):
+    project("three/__init__.py", "")
+    project("three/features.py", "from ..one.features import own, busy, seen, twice\n")
+    module = importlib.import_module("house.three.features")
+    assert list(features.discover(module)) == ["busy", "own", "twice"]
+
+    with zipfile.ZipFile(io.BytesIO(made(module))) as archive:
+        names = {
+            name for name in archive.namelist() if name.endswith(("features.py", "ratings.py", "units.py"))
+        }
+    assert names == {
+        "house_one/features.py",
+        "house_one/one/features.py",
+        "house_one/runtime/features.py",
+        "house_one/shared/ratings.py",
+        "house_one/shared/units.py",
+    }
+
+
 def test_another_shared_module_is_another_release(project, monkeypatch):
     module = importlib.import_module("house.one.features")
     before = made(module)

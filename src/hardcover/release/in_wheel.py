@@ -20,7 +20,8 @@ def main(package: str, way: str) -> None:
     """Answer all rows: features, raw scores, scores, labels and contributions; and run the self-test."""
     # numpy imports pickle for its own files. A wheel whose features use numpy is not to blame for that.
     folder = Path(find_spec(package).origin).parent
-    if any("numpy" in path.read_text() for path in [folder / "features.py", *folder.glob("shared/*.py")]):
+    of_features = {*folder.glob("shared/*.py"), *folder.rglob("features.py")} - {*folder.glob("runtime/*.py")}
+    if any("numpy" in path.read_text() for path in of_features):
         import_module("numpy")
     before = set(sys.modules)
     released = import_module(package)

@@ -18,7 +18,7 @@ from hardcover import processes, runtime
 from hardcover.errors import ReleaseError
 from hardcover.release import compiler, row_code
 from hardcover.release.wheel_file import imported, package_of, shared_by
-from hardcover.runtime.features import SHARED
+from hardcover.runtime.features import is_shared
 from hardcover.runtime.files import KERNELS, PROOF
 
 FORMAT = "hardcover.release/3"
@@ -212,9 +212,14 @@ def _as_json(facts: dict | list) -> bytes:
     return json.dumps(facts, indent=1, sort_keys=True).encode()
 
 
+def _is_of_features(name: str) -> bool:
+    module = name.removesuffix(".py").replace("/", ".")
+    return name == "features.py" or (module.split(".")[0] != "runtime" and is_shared(f"package.{module}"))
+
+
 def _pack(members: dict[str, bytes], platform: str, case: str, package: str, version: str) -> bytes:
     # Without a need for numpy, a service installs nothing else.
-    sources = [members[name] for name in members if name == "features.py" or name.startswith(f"{SHARED}/")]
+    sources = [members[name] for name in members if _is_of_features(name)]
     needs = ["numpy>=1.26"] if any("numpy" in imported(source) for source in sources) else []
     names = {"case": case, "package": package, "version": version, "dependencies": json.dumps(needs)}
     with tempfile.TemporaryDirectory(prefix="hardcover-wheel-") as folder:

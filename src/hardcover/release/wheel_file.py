@@ -8,7 +8,7 @@ import re
 import zipfile
 from importlib.metadata import version as version_of
 
-from hardcover.runtime.features import SHARED
+from hardcover.runtime.features import is_shared
 from hardcover.runtime.files import PROOF
 
 
@@ -24,13 +24,13 @@ def imported(source: bytes) -> set[str]:
 
 
 def shared_by(source: bytes) -> list[str]:
-    """Return the modules that cases share and a module imports, as ``shared.clock``."""
+    """Return the modules that cases share and a module imports, as ``shared.clock`` or ``fraud.features``."""
     found = (part for part in ast.walk(ast.parse(source)) if isinstance(part, ast.ImportFrom))
     return sorted({str(part.module) for part in found if _of_shared(part)})
 
 
 def _of_shared(part: ast.ImportFrom) -> bool:
-    return part.level == 2 and (part.module or "").startswith(f"{SHARED}.")
+    return part.level == 2 and is_shared(f"package.{part.module}")
 
 
 def requirements_of(wheel: bytes) -> list[str]:

@@ -62,7 +62,7 @@ def _loaded(package: str, folder: Path, name: str) -> ModuleType:
 
 
 def discover(module: ModuleType, hidden: str = "_") -> dict[str, Callable]:
-    """Find the feature functions that a module defines, or imports of a module that cases share: public, sorted by name.
+    """Find the feature functions that a module defines, or imports of one that cases share: public, sorted by name.
 
     Names that begin with ``hidden`` are helpers; with ``""``, helpers are found, too.
 
@@ -79,14 +79,15 @@ def discover(module: ModuleType, hidden: str = "_") -> dict[str, Callable]:
 
 
 def is_shared(module: str) -> bool:
-    """Check whether a module is one that cases share, ``package.shared.name``.
+    """Check whether a module is one that cases share: ``package.shared.name``, or another case's ``package.case.features``.
 
     Examples
     --------
-    >>> is_shared("house.shared.clock"), is_shared("hardcover.runtime.functions")
-    (True, False)
+    >>> is_shared("house.shared.clock"), is_shared("house.fraud.features"), is_shared("hardcover.runtime.functions")
+    (True, True, False)
     """
-    return module.split(".")[1:2] == [SHARED]
+    package, *path = module.split(".")
+    return path[:1] == [SHARED] or (package != "hardcover" and path[1:] == ["features"])
 
 
 def with_ieee_math(functions: Mapping[str, Callable]) -> dict[str, Callable]:
