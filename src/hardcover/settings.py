@@ -26,8 +26,8 @@ DEFAULTS = {
     "run.prove": "yes",
 }
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
-# Set for the kernels of one run by ``hardcover run``; not settings.
-RESERVED = {"HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK", "HARDCOVER_FORCE"}
+# Set for the kernels of one run by ``hardcover run``, or read by ``serving.asgi``; not settings.
+RESERVED = {"HARDCOVER_SERVE", "HARDCOVER_PROJECT", "HARDCOVER_RUN_ID", "HARDCOVER_LOCK", "HARDCOVER_FORCE"}
 
 
 HOME = "local"

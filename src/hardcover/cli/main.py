@@ -28,11 +28,20 @@ COMMANDS = {
     "list": "listing",
     "features": "features",
     "materialize": "materialize",
+    "serve": "serve",
     "verify": "verify",
     "clean": "clean",
 }
 # Packages that the extra "project" does not bring.
-EXTRAS = {"openlineage": "openlineage", "valkey": "valkey", "ziglang": "cross", "jupyterlab": "lab"}
+EXTRAS = {
+    "httptools": "serve",
+    "jupyterlab": "lab",
+    "openlineage": "openlineage",
+    "orjson": "serve",
+    "uvloop": "serve",
+    "valkey": "valkey",
+    "ziglang": "cross",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -20,7 +20,8 @@ def compare(answers: dict[str, dict], saved: dict) -> dict:
     ----------
     answers
         By face: ``features``, ``raw``, ``score`` and ``label``, each a list by column, over the same rows; and for some of them
-        ``contributions``, or ``pred_contrib``, which are LightGBM's own: as exact, but of other roundings.
+        ``contributions``, or ``pred_contrib``, which are LightGBM's own: as exact, but of other roundings. A face that answers only
+        ``rows`` rows, the first, and some of these, is compared by them.
     saved
         ``features`` and ``score`` that training saved for the first rows. Faces that differ from it are wrong; else those
         are that differ from what most faces answer.
@@ -32,25 +33,37 @@ def compare(answers: dict[str, dict], saved: dict) -> dict:
         both values and their distance in ulps.
     """
     found = {name: _hashes(answer) for name, answer in answers.items()}
-    right = [name for name in answers if not _first_differences(answers[name], saved)]
-    reference = _most_alike(found, right or list(found))
+    whole = [name for name in answers if "rows" not in answers[name]] or list(answers)
+    right = [name for name in whole if not _first_differences(answers[name], _cut(saved, answers[name]))]
+    reference = _most_alike(found, right or whole)
     differences = []
     for name, answer in answers.items():
-        for other, expected in ((TRAINING, saved), (reference, answers[reference])):
+        asked = _cut(answers[reference], answer)
+        for other, expected in ((TRAINING, _cut(saved, answer)), (reference, asked)):
             first = _first_differences(answer, expected)
             if first:
                 differences += [{"face": name, "against": other, **difference} for difference in first]
                 break
         else:
-            if found[name] != found[reference]:
-                differences.append(
-                    {"face": name, "against": reference, **_longer(answer, answers[reference])}
-                )
+            if found[name] != _hashes(asked):
+                differences.append({"face": name, "against": reference, **_longer(answer, asked)})
     differences += _differing_contributions(answers, {difference["face"] for difference in differences})
     for name, answer in answers.items():
         given = answer.get(CONTRIBUTIONS)
         found[name][CONTRIBUTIONS] = "" if given is None else disk.digest_of(_bits(_flat(given)))
     return {"passed": not differences, "reference": reference, "faces": found, "differences": differences}
+
+
+def _cut(expected: dict, answer: dict) -> dict:
+    """Return what a face is held against: of the quantities that it answers the rows that it answers."""
+    rows = answer.get("rows")
+    if rows is None:
+        return expected
+    return {
+        quantity: {name: values[:rows] for name, values in expected[quantity].items()}
+        for quantity in QUANTITIES
+        if quantity in answer and quantity in expected
+    }
 
 
 def _longer(answer: dict, expected: dict) -> dict:
@@ -84,7 +97,8 @@ def _differing_contributions(answers: dict[str, dict], wrong: set[str]) -> list[
 
 
 def _first_row(ours: list[list], theirs: list[list], same: Callable[[float, float], bool]) -> dict | None:
-    for row, (mine, yours) in enumerate(zip(ours, theirs, strict=True)):
+    # A face that answers the first rows explains the first of those that are explained.
+    for row, (mine, yours) in enumerate(zip(ours, theirs, strict=False)):
         for column, (one, two) in enumerate(zip(mine, yours, strict=True)):
             if not same(one, two):
                 facts = {"row": row, "value": repr(one), "expected": repr(two), "ulps": ulps(one, two)}
@@ -104,6 +118,8 @@ def _most_alike(found: dict[str, dict], names: list[str]) -> str:
 def _hashes(answer: dict) -> dict[str, str]:
     return {
         quantity: disk.digest_of(b"".join(_bits(answer[quantity][name]) for name in sorted(answer[quantity])))
+        if quantity in answer
+        else ""
         for quantity in QUANTITIES
     }
 

@@ -25,8 +25,8 @@ from hardcover.modelling import features
 from hardcover.notebooks import executor, forkserver
 from hardcover.project import cases, pipelines, session
 from hardcover.project.context import open_context
+from hardcover.proof import service_faces, wheel_faces
 from hardcover.proof import subject as subjects
-from hardcover.proof import wheel_faces
 from hardcover.proof.subject import Subject
 from hardcover.runtime import lookups, windows
 from hardcover.store import disk, versions
@@ -55,6 +55,10 @@ def known() -> dict[str, Callable[[Subject], dict]]:
         "wheel without kernel": wheel_faces.wheel_without_kernel,
         "wheel on SQLite": wheel_faces.wheel_on_sqlite,
         "wheel on Valkey": wheel_faces.wheel_on_valkey,
+        "service JSON": service_faces.by_json,
+        "service Arrow": service_faces.by_arrow,
+        "service OIP JSON": service_faces.by_tensors,
+        "service OIP binary": service_faces.by_binary_tensors,
     }
     return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
 

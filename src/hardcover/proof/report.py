@@ -49,6 +49,10 @@ WHAT_FACES_ARE = {
     "wheel without kernel": "the wheel with its model in plain Python; row by row",
     "wheel on SQLite": "the wheel with the events of its windows in a file of SQLite; row by row",
     "wheel on Valkey": "the wheel with the events of its windows in a Valkey server; row by row",
+    "service JSON": "the wheel behind HTTP, record by record; raw rows alone, as for all faces of the service",
+    "service Arrow": "the same, all rows at once as an Arrow stream",
+    "service OIP JSON": "the same by the Open Inference Protocol, tensors as JSON",
+    "service OIP binary": "the same, tensors as their bytes",
 }
 
 

@@ -1,0 +1,297 @@
+"""The faces of the service: a server is started on the wheel, and asked over the wire in each way that it understands.
+
+It answers raw rows; rows of model inputs cannot be asked of it.
+"""
+
+import http.client
+import io
+import json
+import math
+import os
+import random
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hardcover.errors import ProofFailed
+from hardcover.proof.subject import Subject
+from hardcover.release import wheel_file
+
+# So many rows are asked of one by one, and so many at once of the others.
+SINGLE, BATCH = 1_000, 5_000
+START = "import sys; from hardcover.cli.main import main; sys.exit(main())"
+LENGTH = "Inference-Header-Content-Length"
+_ARROW = "application/vnd.apache.arrow.stream"
+
+
+class Client:
+    """One connection that is kept, to the model of one case."""
+
+    def __init__(self, address: str, case: str):
+        self.case = case
+        self.connection = http.client.HTTPConnection(address, timeout=600)
+
+    def post(
+        self, path: str, body: bytes, kind: str = "application/json", **headers: str
+    ) -> tuple[Any, bytes]:
+        """Return the answer's headers and body.
+
+        Raises
+        ------
+        ProofFailed
+            When the service refuses.
+        """
+        given = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        self.connection.request("POST", path, body, given)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise ProofFailed(
+                f"the service says {answer.status}: {content[:300].decode(errors='replace')}", path
+            )
+        return answer.headers, content
+
+
+@contextmanager
+def served(subject: Subject) -> Iterator[Client]:
+    """Serve the wheel on a free port while the block runs, with all events that its windows look at.
+
+    Raises
+    ------
+    ProofFailed
+        When it does not start.
+    """
+    wheel = subject.folder / wheel_file.file_name(subject.wheel)
+    wheel.write_bytes(subject.wheel)
+    command = [sys.executable, "-c", START, "serve", str(wheel), "--port", "0", "--json", "--keep-all"]
+    command += ["--max-body", "1000", "--patience", "60000"]
+    with (subject.folder / "log.txt").open("w+") as log:
+        server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=log, text=True, env=os.environ)
+        assert server.stderr
+        try:
+            line = server.stderr.readline()
+            told = json.loads(line) if line.startswith("{") else {}
+            if told.get("event") != "serving":
+                raise ProofFailed(f"the service does not start: {line.strip()[:500]}", wheel.name)
+            client = Client(told["address"], subject.case)
+            if subject.events:
+                _observe(client, subject.events)
+            yield client
+            client.connection.close()
+        finally:
+            server.send_signal(signal.SIGTERM)
+            try:
+                server.communicate(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.communicate()
+
+
+def _observe(client: Client, events: dict[str, list]) -> None:
+    """Tell the service of all events in another order than they arrived in."""
+    every = list(_records(events))
+    random.Random(2).shuffle(every)
+    for first in range(0, len(every), BATCH):
+        client.post(f"/v1/models/{client.case}/events", json.dumps(every[first : first + BATCH]).encode())
+
+
+def _records(columns: dict[str, list]) -> Iterator[dict]:
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+
+
+def by_json(subject: Subject) -> dict:
+    """Ask by JSON: the first rows one by one, the others as lists; infinite numbers, which JSON cannot write, as tensors."""
+    records, classes = list(_records(subject.columns)), subject.decision.get("classes")
+    infinite = [row for row, record in enumerate(records) if any(map(_is_infinite, record.values()))]
+    finite = sorted(set(range(len(records))) - set(infinite))
+    names, parts = classes or ["score"], []
+    with served(subject) as client:
+        for at in [*([row] for row in finite[:SINGLE]), *_batches(finite[SINGLE:])]:
+            given = [records[row] for row in at]
+            _, body = client.post(
+                f"/v1/models/{subject.case}/predict?validate=false",
+                json.dumps(given[0] if len(at) == 1 else given).encode(),
+            )
+            found = json.loads(body)
+            answers = [found] if len(at) == 1 else found
+            score = {
+                name: [each["scores"][name] if classes else each["score"] for each in answers]
+                for name in names
+            }
+            label = [_code(each.get("label"), classes) for each in answers]
+            parts.append((at, {"score": score, "label": {} if label[0] is None else {"label": label}}))
+        if infinite:
+            parts.append((infinite, _infer(client, _rows(subject.columns, infinite), subject, binary=True)))
+        mine = [records[row] for row in subject.explained if row < len(records)]
+        contributions = None if any(any(map(_is_infinite, each.values())) for each in mine) else mine
+        explained = [_explained(client, each, subject) for each in contributions or ()]
+    found = {"rows": len(records), **_together(parts, len(records))}
+    return found | ({"contributions": explained} if explained and None not in explained else {})
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, float) and math.isinf(value)
+
+
+def _batches(rows: list[int]) -> list[list[int]]:
+    return [rows[first : first + BATCH] for first in range(0, len(rows), BATCH)]
+
+
+def _rows(columns: dict[str, list], at: list[int]) -> dict[str, list]:
+    return {name: [values[row] for row in at] for name, values in columns.items()}
+
+
+def _code(label: Any, classes: list[str] | None) -> float | None:
+    if label is None:
+        return None
+    return float(classes.index(label) if classes else label)
+
+
+def _explained(client: Client, record: dict, subject: Subject) -> list[float] | None:
+    try:
+        _, body = client.post(
+            f"/v1/models/{subject.case}/explain?validate=false", json.dumps(record).encode()
+        )
+    except ProofFailed:
+        return None
+    answer, classes = json.loads(body), subject.decision.get("classes")
+    row = []
+    for name in classes or [None]:
+        given = answer["contributions"][name] if classes else answer["contributions"]
+        by_feature = {each["feature"]: each["contribution"] for each in given}
+        base = answer["base_value"][name] if classes else answer["base_value"]
+        row += [*(by_feature[feature] for feature in subject.plan["inputs"]), base]
+    return row
+
+
+def by_arrow(subject: Subject) -> dict:
+    """Ask all rows at once as an Arrow stream."""
+    table = pa.table({name: pa.array(values) for name, values in _arrays(subject.columns, subject).items()})
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    with served(subject) as client:
+        path = f"/v1/models/{subject.case}/predict?validate=false"
+        _, body = client.post(path, sink.getvalue(), _ARROW)
+    found, classes = pa.ipc.open_stream(body).read_all(), subject.decision.get("classes")
+    score = {name: found[name].to_pylist() for name in classes or ["score"]}
+    given = found["label"].to_pylist() if "label" in found.column_names else None
+    label = {} if given is None else {"label": [_code(each, classes) for each in given]}
+    return {"rows": found.num_rows, "score": score, "label": label}
+
+
+def by_tensors(subject: Subject) -> dict:
+    """Ask by the Open Inference Protocol, tensors as JSON; the few rows with infinite numbers as bytes."""
+    columns = subject.columns
+    rows = len(next(iter(columns.values())))
+    infinite = sorted(
+        {row for values in columns.values() for row, value in enumerate(values) if _is_infinite(value)}
+    )
+    finite = sorted(set(range(rows)) - set(infinite))
+    with served(subject) as client:
+        parts = [
+            (at, _infer(client, _rows(columns, at), subject, binary))
+            for at, binary in ((finite, False), (infinite, True))
+            if at
+        ]
+    return {"rows": rows, **_together(parts, rows)}
+
+
+def _together(parts: list[tuple[list[int], dict]], rows: int) -> dict:
+    whole: dict[str, dict[str, list]] = {}
+    for at, found in parts:
+        for quantity in ("score", "label"):
+            for name, values in found[quantity].items():
+                column = whole.setdefault(quantity, {}).setdefault(name, [math.nan] * rows)
+                for row, value in zip(at, values, strict=True):
+                    column[row] = value
+    return {"label": {}, **whole}
+
+
+def by_binary_tensors(subject: Subject) -> dict:
+    """Ask by the Open Inference Protocol, tensors as their bytes."""
+    with served(subject) as client:
+        found = _infer(client, subject.columns, subject, binary=True)
+    return {"rows": len(next(iter(subject.columns.values()))), **found}
+
+
+def _arrays(columns: dict[str, list], subject: Subject) -> dict[str, Any]:
+    """Return fields as arrays: numbers as float64, of which a missing one is NaN, all else as text."""
+    numbers = {
+        name
+        for name, rule in subject.schema["properties"].items()
+        if name not in subject.texts and "string" not in rule.get("type", [])
+    }
+    return {
+        name: np.array([math.nan if value is None else value for value in values], np.float64)
+        if name in numbers
+        else np.array(values, dtype=object)
+        for name, values in columns.items()
+    }
+
+
+def _infer(client: Client, columns: dict[str, list], subject: Subject, binary: bool) -> dict:
+    tensors, contents = [], []
+    for name, values in _arrays(columns, subject).items():
+        is_text = values.dtype == object
+        tensor: dict[str, Any] = {
+            "name": name,
+            "shape": [len(values)],
+            "datatype": "BYTES" if is_text else "FP64",
+        }
+        # A missing text has no bytes.
+        if binary and not (is_text and None in values):
+            content = _packed(values) if is_text else values.tobytes()
+            tensor["parameters"] = {"binary_data_size": len(content)}
+            contents.append(content)
+        else:
+            tensor["data"] = [None if value != value else value for value in values.tolist()]
+        tensors.append(tensor)
+    asked = {"inputs": tensors, "parameters": {"validate": False, "binary_data_output": binary}}
+    header = json.dumps(asked).encode()
+    extra = {LENGTH: str(len(header))} if contents else {}
+    kind = "application/octet-stream" if contents else "application/json"
+    headers, body = client.post(
+        f"/v2/models/{subject.case}/infer", b"".join([header, *contents]), kind, **extra
+    )
+    size = int(headers.get(LENGTH) or len(body))
+    return _outputs(json.loads(body[:size])["outputs"], body[size:], subject)
+
+
+def _outputs(tensors: list[dict], rest: bytes, subject: Subject) -> dict:
+    classes = subject.decision.get("classes")
+    found: dict[str, dict[str, list]] = {"score": {}, "label": {}}
+    for tensor in tensors:
+        size = tensor.get("parameters", {}).get("binary_data_size", 0)
+        mine, rest = rest[:size], rest[size:]
+        if tensor["name"] == "score":
+            values = np.frombuffer(mine, "<f8") if size else np.array(tensor["data"], np.float64)
+            columns = values.reshape(tensor["shape"][0], -1).T.tolist()
+            found["score"] = dict(zip(classes or ["score"], columns, strict=True))
+        elif size:
+            labels = _unpacked(mine) if classes else np.frombuffer(mine, "?").tolist()
+            found["label"] = {"label": [_code(each, classes) for each in labels]}
+        else:
+            found["label"] = {"label": [_code(each, classes) for each in tensor["data"]]}
+    return found
+
+
+def _packed(texts: Any) -> bytes:
+    encoded = [text.encode() for text in texts]
+    return b"".join(struct.pack("<I", len(each)) + each for each in encoded)
+
+
+def _unpacked(content: bytes) -> list[str]:
+    found, at = [], 0
+    while at < len(content):
+        (size,) = struct.unpack_from("<I", content, at)
+        found.append(content[at + 4 : at + 4 + size].decode())
+        at += 4 + size
+    return found

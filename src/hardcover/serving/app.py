@@ -1,0 +1,279 @@
+"""What the service answers: a table of paths, and the releases behind it. Knows no socket; `http` and `asgi` carry for it."""
+
+import hashlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from hardcover.serving import inference, openapi
+from hardcover.serving.counters import Counters
+from hardcover.serving.exchange import JSON, TEXT, Answer, Refused, Request
+from hardcover.serving.records import Scoring, as_json, parsed, refusal_of
+from hardcover.serving.release import Release
+
+ENDPOINTS = ("predict", "explain", "rank", "events", "infer", "other")
+# Asked for by those who watch; answered however busy the worker is.
+WATCHED = frozenset((b"/livez", b"/readyz", b"/metrics", b"/v2/health/live", b"/v2/health/ready"))
+# The share of a worker's time that challengers may take.
+SHADOW_SHARE = 0.05
+_log = logging.getLogger("hardcover.serving")
+_Handler = Callable[[Request], Answer]
+
+
+class Served:
+    """A model's name, and the releases that answer for it.
+
+    Parameters
+    ----------
+    champion
+        Answers.
+    challenger
+        Answers a ``share`` of the requests; of the others it is asked afterwards, and differences are counted.
+    share
+        From 0 to 1. Who is answered by whom goes by a hash of the field ``by`` of the record, else of the header
+        ``x-request-id``, so that it stays the same.
+    """
+
+    def __init__(
+        self, champion: Release, challenger: Release | None = None, share: float = 0.0, by: str | None = None
+    ):
+        self.champion, self.challenger, self.share, self.by = champion, challenger, share, by
+
+    def chosen(self, request: Request, record: Any) -> Release:
+        """Return the release that answers a request."""
+        if self.challenger is None or self.share <= 0.0:
+            return self.champion
+        unit = record.get(self.by) if self.by and type(record) is dict else None
+        text = str(unit).encode() if unit is not None else request.headers.get(b"x-request-id", request.body)
+        digest = hashlib.blake2b(text, digest_size=8, key=self.champion.name.encode()[:64]).digest()
+        return self.challenger if int.from_bytes(digest, "big") < self.share * 2**64 else self.champion
+
+
+class App:
+    """Answers requests.
+
+    Parameters
+    ----------
+    served
+        What is served.
+    counters
+        Where is counted.
+    """
+
+    def __init__(self, served: Iterable[Served], counters: Counters):
+        self.counters, self.ready, self.draining = counters, True, False
+        self.served: dict[str, Served] = {}
+        self._routes: dict[bytes, dict[bytes, tuple[int, _Handler]]] = {}
+        self._shadow: deque[tuple[Release, Any, Any]] = deque()
+        self._allowed, self._since = 0, time.perf_counter_ns()
+        self._scorings: dict[str, Scoring] = {}
+        self.take(served)
+
+    def take(self, served: Iterable[Served]) -> None:
+        """Answer by these releases from the next request on."""
+        found = {each.champion.name: each for each in served}
+        self._scorings = {
+            release.digest: Scoring(release, self.counters.score)
+            for each in found.values()
+            for release in (each.champion, each.challenger)
+            if release is not None
+        }
+        self.served, self._routes = found, self._table(found)
+
+    def answer(self, request: Request) -> Answer:
+        """Answer a request; whatever goes wrong is an answer, too."""
+        began, endpoint = time.perf_counter_ns(), len(ENDPOINTS) - 1
+        try:
+            handlers = self._routes.get(request.path)
+            if handlers is None:
+                raise Refused(
+                    404,
+                    f"there is nothing at {request.path[:200].decode('ascii', 'replace')}; see /openapi.json",
+                )
+            method = b"GET" if request.method == b"HEAD" else request.method
+            found = handlers.get(method)
+            if found is None:
+                allowed = b", ".join([*handlers, *([b"HEAD"] if b"GET" in handlers else [])])
+                detail = (
+                    f"{request.method.decode('ascii', 'replace')} is not answered here, {allowed.decode()} is"
+                )
+                raise Refused(405, detail, b"allow: %s\r\n" % allowed)
+            endpoint, handler = found
+            answer = handler(request)
+        except Refused as refused:
+            answer = refused.answer()
+            if refused.status == 422:
+                self.counters.invalid(each["field"] for each in refused.members["problems"])
+        except Exception:
+            _log.exception("a request to %s failed", request.path)
+            answer = Refused(500, "the service failed; its log says why").answer()
+        self.counters.request(endpoint, answer.status, time.perf_counter_ns() - began)
+        return answer
+
+    def _table(self, served: dict[str, Served]) -> dict[bytes, dict[bytes, tuple[int, _Handler]]]:
+        found: dict[bytes, dict[bytes, tuple[int, _Handler]]] = {}
+
+        def add(path: str, method: str, handler: _Handler, endpoint: str = "other") -> None:
+            found.setdefault(path.encode(), {})[method.encode()] = (ENDPOINTS.index(endpoint), handler)
+
+        add("/livez", "GET", lambda _: Answer(200, TEXT, b"alive\n"))
+        for path in ("/readyz", "/v2/health/ready"):
+            add(path, "GET", self._readyz)
+        add("/v2/health/live", "GET", lambda _: Answer(200, JSON, b'{"live":true}'))
+        add("/metrics", "GET", lambda _: Answer(200, TEXT, self.counters.text(self._models())))
+        add("/v1/models", "GET", lambda _: _json([self._about(each) for each in self.served.values()]))
+        document = orjson.dumps(openapi.document([each.champion for each in served.values()]))
+        add("/openapi.json", "GET", lambda _: Answer(200, JSON, document))
+        page = (Path(__file__).parent / "page.html").read_bytes()
+        add("/", "GET", lambda _: Answer(200, b"text/html; charset=utf-8", page, openapi.PAGE_POLICY))
+        about = {"name": "hardcover", "version": version("hardcover"), "extensions": ["binary_tensor_data"]}
+        add("/v2", "GET", lambda _: _json(about))
+        for name, each in served.items():
+            self._model(add, name, each)
+        return found
+
+    def _model(self, add: Callable, name: str, served: Served) -> None:
+        mine = f"/v1/models/{name}"
+        add(mine, "GET", lambda _: _json(self._about(served)))
+        add(f"{mine}/predict", "POST", lambda request: self._records(served, request, False), "predict")
+        add(f"{mine}/explain", "POST", lambda request: self._records(served, request, True), "explain")
+        add(f"{mine}/rank", "POST", lambda request: self._rank(served, request), "rank")
+        add(f"{mine}/events", "POST", lambda request: self._events(served, request), "events")
+        for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{served.champion.version}"):
+            add(path, "GET", lambda _: _json(inference.metadata(self._scoring(served.champion))))
+            add(f"{path}/ready", "GET", self._readyz)
+            add(f"{path}/infer", "POST", lambda request: self._infer(served, request), "infer")
+
+    def _scoring(self, release: Release) -> Scoring:
+        return self._scorings[release.digest]
+
+    def _records(self, served: Served, request: Request, explain: bool) -> Answer:
+        release = served.champion
+        if served.share > 0.0:
+            release = served.chosen(request, _plain_record(request))
+        answer, records, found = self._scoring(release).answer(request, explain)
+        self.counters.add("records", len(records))
+        if served.challenger is not None and release is served.champion and not release.has_windows:
+            self._later(served.challenger, records, found)
+        return answer._replace(lines=answer.lines + release.header)
+
+    def _infer(self, served: Served, request: Request) -> Answer:
+        answer, rows = inference.infer(self._scoring(served.champion), request)
+        self.counters.add("records", rows)
+        return answer._replace(lines=answer.lines + served.champion.header)
+
+    def _rank(self, served: Served, request: Request) -> Answer:
+        given, scoring = parsed(request.body), self._scoring(served.champion)
+        wrong = type(given) is not dict or type(given.get("candidates")) is not list
+        if wrong or type(given.get("query", {})) is not dict or set(given) - {"query", "candidates", "top"}:
+            raise Refused(400, "give {'query': {…}, 'candidates': [{…}, …], 'top': 10}")
+        top = given.get("top")
+        if top is not None and (type(top) is not int or top < 0):
+            raise Refused(400, "'top' is no number of candidates")
+        try:
+            found = served.champion.model.rank(given.get("query", {}), given["candidates"], top)
+        except scoring.invalid_record as error:
+            raise Refused(
+                422,
+                "a candidate is wrong; see 'problems'",
+                problems=[each._asdict() for each in error.problems],
+            ) from error
+        except (TypeError, AttributeError) as error:
+            raise Refused(400, "a candidate is no object") from error
+        except Exception as error:
+            raise refusal_of(error) from error
+        self.counters.add("records", len(given["candidates"]))
+        ranked = [{"candidate": at, **as_json(prediction)} for at, prediction in found]
+        return Answer(200, JSON, orjson.dumps(ranked), served.champion.header)
+
+    def _events(self, served: Served, request: Request) -> Answer:
+        given, scoring = parsed(request.body), self._scoring(served.champion)
+        new = 0
+        for event in given if type(given) is list else [given]:
+            try:
+                new += served.champion.model.observe(event)
+            except scoring.invalid_record as error:
+                raise Refused(
+                    422,
+                    f"{new} events were kept, then one is wrong; see 'problems'",
+                    problems=[each._asdict() for each in error.problems],
+                ) from error
+            except Exception as error:
+                raise refusal_of(error) from error
+        self.counters.add("events", new)
+        return Answer(200, JSON, orjson.dumps({"new": new}), served.champion.header)
+
+    def _readyz(self, _: Request) -> Answer:
+        if self.ready and not self.draining:
+            return Answer(200, JSON, b'{"ready":true}')
+        return Answer(503, JSON, b'{"ready":false}', b"retry-after: 1\r\n")
+
+    def _models(self) -> Iterable[tuple[str, str, str, str]]:
+        for name, each in self.served.items():
+            for role, release in (("champion", each.champion), ("challenger", each.challenger)):
+                if release is not None:
+                    yield name, role, release.version, release.digest
+
+    def _about(self, served: Served) -> dict:
+        model, others = (
+            served.champion.model,
+            [one for one in self._models() if one[0] == served.champion.name],
+        )
+        return {
+            "name": served.champion.name,
+            "releases": [
+                {"role": role, "version": version, "digest": digest} for _, role, version, digest in others
+            ],
+            "evaluator": type(model.evaluator).__name__,
+            "about": model.about,
+            "proof": model.proof,
+            "schema": model.schema,
+        }
+
+    def _later(self, challenger: Release, records: list, found: list) -> None:
+        if len(self._shadow) + len(records) > 1024:
+            self.counters.add("shadow_dropped", len(records))
+            return
+        self._shadow.extend(zip([challenger] * len(records), records, found, strict=True))
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a challenger waits to be asked."""
+        return bool(self._shadow)
+
+    def compare(self) -> None:
+        """Ask challengers what champions were asked, within their share of the time; what is left over is dropped."""
+        now = time.perf_counter_ns()
+        self._allowed = min(self._allowed + int((now - self._since) * SHADOW_SHARE), 5_000_000)
+        self._since = now
+        while self._shadow and self._allowed > 0:
+            challenger, record, found = self._shadow.popleft()
+            try:
+                differs = challenger.model.predict(record).score != found.score
+            except Exception:
+                differs = True
+            self.counters.add("compared")
+            if differs:
+                self.counters.add("differing")
+            after = time.perf_counter_ns()
+            self._allowed, now = self._allowed - (after - now), after
+        if self._shadow:
+            self.counters.add("shadow_dropped", len(self._shadow))
+            self._shadow.clear()
+
+
+def _json(found: Any) -> Answer:
+    return Answer(200, JSON, orjson.dumps(found))
+
+
+def _plain_record(request: Request) -> Any:
+    try:
+        return orjson.loads(request.body)
+    except orjson.JSONDecodeError:
+        return None

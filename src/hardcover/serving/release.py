@@ -1,0 +1,144 @@
+"""A released wheel as the service holds it: unpacked, imported under a name of its own, checked."""
+
+import hashlib
+import importlib.util
+import io
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from hardcover.errors import ReleaseError
+
+_MEMBER = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
+SHOWN = 12
+
+
+class Release:
+    """A wheel, ready to answer.
+
+    Two wheels of one case can be held at once: each is imported under its package's name and its digest.
+
+    Parameters
+    ----------
+    wheel
+        The file.
+    folder
+        Where it is unpacked, once for all that open the same wheel.
+
+    Attributes
+    ----------
+    name
+        The case that it answers for.
+    model
+        The wheel's own ``model``.
+    version, digest
+        What it calls itself, and the first digits of the SHA-256 of its file.
+    header
+        The header line that says who answered.
+
+    Raises
+    ------
+    ReleaseError
+        When the file is no wheel of Hardcover, is damaged, or cannot be imported by this Python.
+    """
+
+    def __init__(self, wheel: Path, folder: Path):
+        self.wheel = Path(wheel)
+        try:
+            content = self.wheel.read_bytes()
+        except OSError as error:
+            raise ReleaseError(f"cannot read the wheel: {error.strerror}", str(wheel), _FIX) from error
+        self.digest = hashlib.sha256(content).hexdigest()[:SHOWN]
+        place = folder / self.digest
+        if not place.is_dir():
+            _unpack(content, place, str(wheel))
+        self.package = _package_in(place, str(wheel))
+        self.module = _imported(place / self.package, f"{self.package}_{self.digest}", str(wheel))
+        self.model: Any = self.module.model
+        try:
+            about = self.model.about
+            self.name, self.version, self.task = about["case"], about["version"], about["decision"]["kind"]
+            self.fields: dict[str, dict] = self.model.schema["properties"]
+        except Exception as error:
+            raise ReleaseError(f"the wheel is damaged: {error}", str(wheel), _FIX) from error
+        self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
+
+    def check(self) -> None:
+        """Score the golden rows again, and load what explains.
+
+        Raises
+        ------
+        ReleaseError
+            When a score differs from the one at release, or a file from the one that was released.
+        """
+        try:
+            rows, differences = self.model.selftest()
+            explains = self.model.explains
+        except Exception as error:
+            raise ReleaseError(f"the wheel is damaged: {error}", str(self.wheel), _FIX) from error
+        if differences:
+            what = f"{len(differences)} of {rows} golden rows are scored differently than at release: {differences[0]}"
+            raise ReleaseError(what, str(self.wheel), _FIX)
+        self.explains = explains
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether features look at the past, so that events are observed."""
+        return self.model._online is not None
+
+
+_FIX = "Release it again: hardcover run, or hardcover release."
+
+
+def _unpack(content: bytes, place: Path, where: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(dir=place.parent))
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for member in archive.infolist():
+                if not _MEMBER.fullmatch(member.filename) or ".." in member.filename.split("/"):
+                    raise ReleaseError(f"the wheel has a member {member.filename!r}", where, _FIX)
+            archive.extractall(draft)
+        # Whole or not at all; who unpacked the same first wins.
+        draft.replace(place)
+    except (zipfile.BadZipFile, EOFError, ValueError) as error:
+        raise ReleaseError(f"this is not a wheel: {error}", where, _FIX) from error
+    except OSError as error:
+        if not place.is_dir():
+            raise ReleaseError(
+                f"cannot unpack the wheel: {error.strerror}",
+                str(place.parent),
+                "Free the disk, or set TMPDIR.",
+            ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _package_in(place: Path, where: str) -> str:
+    found = [path.parent.name for path in place.glob("*/manifest.json")]
+    if len(found) != 1:
+        raise ReleaseError("this wheel was not released by Hardcover: it has no manifest.json", where, _FIX)
+    return found[0]
+
+
+def _imported(folder: Path, name: str, where: str) -> Any:
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        name, folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        for other in [other for other in sys.modules if other == name or other.startswith(f"{name}.")]:
+            del sys.modules[other]
+        fix = "Install what it names, or release the wheel again."
+        raise ReleaseError(f"the wheel cannot be imported: {error}", where, fix) from error
+    return module

@@ -1,0 +1,159 @@
+"""One worker: an event loop that answers until it is told to stop, and takes over other releases in between."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hardcover.errors import HardcoverError
+from hardcover.serving import histories
+from hardcover.serving.app import App, Served
+from hardcover.serving.counters import Counters
+from hardcover.serving.http import Carrier, Connection
+from hardcover.serving.release import Release
+
+
+class Settings(NamedTuple):
+    """How workers serve: what `http.Carrier` and `app.Served` take, where histories are, and how long a drain lasts."""
+
+    histories: str | None = None
+    keep_all: bool = False
+    share: float = 0.0
+    by: str | None = None
+    max_body: int = 8 * 2**20
+    patience: float = 0.02
+    slow: float = 10.0
+    idle: float = 75.0
+    delay: float = 0.0
+    grace: float = 10.0
+
+
+def served_of(wheels: dict[str, str], folder: Path, settings: Settings) -> list[Served]:
+    """Open wheels by role and name, ``{"champion fraud": path}``, and put champions and challengers together."""
+    opened = {role: Release(Path(path), folder) for role, path in wheels.items()}
+    found = []
+    for role, release in opened.items():
+        kind, _, name = role.partition(" ")
+        if kind == "champion":
+            found.append(Served(release, opened.get(f"challenger {name}"), settings.share, settings.by))
+    return found
+
+
+def run(
+    listener: socket.socket,
+    control: socket.socket,
+    served: list[Served],
+    counters: Counters,
+    folder: Path,
+    settings: Settings,
+) -> None:
+    """Serve until SIGTERM, SIGINT, or the end of the supervisor: the whole of a worker's process.
+
+    Parameters
+    ----------
+    listener
+        Listens already; the supervisor keeps it open when this worker dies.
+    control
+        Lines of JSON from the supervisor: ``{"swap": wheels}``; each is answered with a line, ``{"swapped": true}`` or ``{"error": …}``.
+    served, counters, folder, settings
+        What to answer with, this worker's row taken already; where wheels are unpacked; and how.
+    """
+    import uvloop
+
+    # What was loaded before the fork stays shared only as long as it is not written to.
+    gc.freeze()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_Worker(listener, control, served, counters, folder, settings).serve())
+
+
+class _Worker:
+    def __init__(self, listener: socket.socket, control: socket.socket, *facts: Any):
+        self.listener, self.control = listener, control
+        self.served, self.counters, self.folder, self.settings = facts
+
+    async def serve(self) -> None:
+        loop, settings = asyncio.get_running_loop(), self.settings
+        for each in self.served:
+            histories.attach(each.champion, settings.histories, settings.keep_all)
+        self.app = App(self.served, self.counters)
+        carrier = Carrier(self.app, settings.max_body, settings.patience, settings.slow, settings.idle)
+        stop = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, stop.set)
+        # The loop closes what it is given; the listener itself must stay usable for the last ones that wait.
+        server = await loop.create_server(lambda: Connection(carrier), sock=self.listener.dup(), backlog=4096)
+        self.control.setblocking(False)
+        told = asyncio.create_task(self._listen(stop))
+        self.counters.add("ready")
+        await stop.wait()
+        self.counters.add("ready", -1)
+        self.app.draining = True
+        await asyncio.sleep(settings.delay)
+        server.close()
+        await self._accept_the_last(carrier)
+        await carrier.drain(settings.grace)
+        told.cancel()
+
+    async def _accept_the_last(self, carrier: Carrier) -> None:
+        """Take the connections that were made before the door closed."""
+        loop = asyncio.get_running_loop()
+        self.listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            await loop.connect_accepted_socket(lambda: Connection(carrier), connection)
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        reader, writer = await asyncio.open_connection(sock=self.control)
+        while line := await reader.readline():
+            try:
+                self._swap(json.loads(line)["swap"])
+                answer: dict[str, Any] = {"swapped": True}
+            except Exception as error:
+                answer = {"error": str(error)}
+            writer.write(json.dumps(answer).encode() + b"\n")
+        # The supervisor is gone.
+        stop.set()
+        writer.close()
+
+    def _swap(self, wheels: dict[str, str]) -> None:
+        new = served_of(wheels, self.folder, self.settings)
+        for each in new:
+            before = self.app.served.get(each.champion.name)
+            if before is None or before.champion.digest != each.champion.digest:
+                _hand_over(before.champion if before else None, each.champion, self.settings)
+        self.app.take(new)
+        self.counters.add("swaps")
+
+
+def _hand_over(old: Release | None, new: Release, settings: Settings) -> None:
+    """Give a release the events that the one before it kept.
+
+    Raises
+    ------
+    HardcoverError
+        When it looks at other windows, which cannot be computed from what was kept.
+    """
+    if not new.has_windows:
+        return
+    histories.attach(new, settings.histories, settings.keep_all)
+    if settings.histories is None and old is not None and old.has_windows:
+        number, path = tempfile.mkstemp(prefix="hardcover-histories-")
+        os.close(number)
+        try:
+            old.model.histories.save(path)
+            new.model.histories.restore(path)
+        except Exception as error:
+            fix = "Start the service anew with it, or keep events in a store by --histories."
+            raise HardcoverError(
+                f"{new.version} cannot take over the events in memory: {error}", new.name, fix
+            ) from error
+        finally:
+            Path(path).unlink(missing_ok=True)
