@@ -167,6 +167,8 @@ class Supervisor:
             mine.close()
             for each in self.children.values():
                 each.control.close()
+            for other in self.sockets[:place] + self.sockets[place + 1 :]:
+                other.close()
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self.counters.take(place)
             worker.run(self.sockets[place], control, self.served, self.counters, self.folder, self.settings)
@@ -229,6 +231,9 @@ class Supervisor:
 
     def _stop(self) -> None:
         self.say("draining", grace=self.settings.grace)
+        # Each worker closes its own, the last copy, when it has taken the connections that wait there.
+        for listener in self.sockets:
+            listener.close()
         for each in self.children.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(each.pid, signal.SIGTERM)

@@ -92,10 +92,12 @@ class _Worker:
         self.counters.add("ready")
         await stop.wait()
         self.counters.add("ready", -1)
-        self.app.draining = True
+        self.app.ready = False
         await asyncio.sleep(settings.delay)
+        # The door first: whoever is told to come again on another connection finds it closed, not a queue that nobody serves.
         server.close()
         await self._accept_the_last(carrier)
+        self.listener.close()
         await carrier.drain(settings.grace)
         told.cancel()
 

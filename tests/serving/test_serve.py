@@ -1,0 +1,272 @@
+"""``hardcover serve`` as operators run it: workers that die, releases that change, ends under load."""
+
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import eventually
+from tests.serving.conftest import PREDICT, RECORD
+
+BODY = json.dumps(RECORD)
+
+
+class Load(threading.Thread):
+    """A client that asks over and over on a connection that it keeps, and counts what it sees."""
+
+    def __init__(self, address: str):
+        super().__init__(daemon=True)
+        self.address, self.going = address, True
+        self.answers: list[tuple[str, str]] = []
+        self.refused, self.broken = 0, []
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        while self.going:
+            fresh = connection.sock is None
+            try:
+                connection.request("POST", PREDICT, BODY, {"content-type": "application/json"})
+                answer = connection.getresponse()
+                content = answer.read()
+            except ConnectionRefusedError:
+                self.refused += 1
+                connection.close()
+                time.sleep(0.01)
+                continue
+            except (OSError, http.client.HTTPException) as error:
+                self.broken.append((fresh, repr(error)))
+                connection.close()
+                continue
+            assert answer.status == 200, content
+            self.answers.append((json.loads(content)["version"], answer.headers["hardcover-release"]))
+        connection.close()
+
+    def end(self) -> None:
+        self.going = False
+        self.join(timeout=20)
+
+
+@pytest.fixture
+def load():
+    started: list[Load] = []
+
+    def start(address: str, clients: int = 3) -> list[Load]:
+        started.extend(Load(address) for _ in range(clients))
+        for each in started:
+            each.start()
+        return started
+
+    yield start
+    for each in started:
+        each.end()
+
+
+def counted(server) -> dict[str, float]:
+    text = server.ask("/metrics", method="GET")[1].decode()
+    lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in lines}
+
+
+def test_the_model_is_served_and_tells_what_it_is(serve, wheel):
+    server = serve(wheel)
+    status, body, headers = server.ask()
+    told = json.loads(server.ask("/v1/models/maintenance", method="GET")[1])
+
+    assert status == 200
+    assert headers["hardcover-release"] == f"{json.loads(body)['version']} {told['releases'][0]['digest']}"
+    assert told["proof"]["passed"]
+    assert told["evaluator"] == "Kernel"
+    assert server.stop() == 0
+    assert [each["event"] for each in server.said] == ["serving"]
+
+
+def test_a_worker_that_dies_is_replaced_and_only_its_requests_fail(serve, wheel, load):
+    server = serve(wheel, "--workers", 2)
+    clients = load(server.address)
+    for _ in range(3):
+        victim = random.Random(1).choice(server.workers())
+        os.kill(victim, signal.SIGKILL)
+        assert server.until("worker died")["status"] == -signal.SIGKILL
+        eventually(lambda victim=victim: len(server.workers()) == 2 and victim not in server.workers())
+    time.sleep(0.5)
+    for each in clients:
+        each.end()
+
+    # A connection breaks when its worker dies, and the next one is answered.
+    assert all(len(each.broken) <= 3 for each in clients)
+    assert sum(each.refused for each in clients) == 0
+    assert all(len(each.answers) > 50 for each in clients)
+    assert counted(server)['hardcover_requests_total{endpoint="predict",status="200"}'] >= sum(
+        len(each.answers) for each in clients
+    )
+
+
+def test_what_is_asked_when_the_end_comes_is_answered(serve, wheel, load):
+    server = serve(wheel, "--workers", 2, "--grace", 5)
+    clients = load(server.address)
+    time.sleep(0.4)
+    code = server.stop()
+    for each in clients:
+        each.end()
+
+    assert code == 0
+    assert all(each.answers for each in clients)
+    assert [each.broken for each in clients] == [[], [], []]
+
+
+def variant(wheel: Path, folder: Path, number: int) -> Path:
+    """Return the same release in a file with another digest."""
+    folder.mkdir(exist_ok=True)
+    found = folder / wheel.name
+    shutil.copy(wheel, found)
+    with zipfile.ZipFile(found, "a") as archive:
+        archive.writestr("casebook_maintenance/note.txt", str(number))
+    return found
+
+
+def publish(wheel: Path, dist: Path) -> None:
+    """Point a case to another wheel, as a proof that passed does."""
+    import hashlib
+
+    pointer = {
+        "case": "maintenance",
+        "wheel": wheel.name,
+        "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+    }
+    draft = dist / "draft"
+    draft.write_text(json.dumps(pointer))
+    draft.replace(dist / "maintenance.json")
+
+
+def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load, tmp_path):
+    place.dist.mkdir(parents=True, exist_ok=True)
+    names = []
+    for number in range(3):
+        made = variant(wheel, tmp_path / f"w{number}", number)
+        names.append(place.dist / made.name.replace("-py3", f"-{number}py3"))
+        shutil.copy(made, names[-1])
+    publish(names[0], place.dist)
+    server = serve("maintenance", "--workers", 2)
+    clients = load(server.address)
+    for each in (*names[1:], names[0]):
+        time.sleep(0.3)
+        publish(each, place.dist)
+        server.process.send_signal(signal.SIGHUP)
+        server.until("release took over")
+        assert counted(server)["hardcover_swaps_total"] >= 2
+    time.sleep(0.2)
+    for each in clients:
+        each.end()
+
+    assert [each.broken for each in clients] == [[], [], []]
+    for each in clients:
+        seen = [header for _, header in each.answers]
+        # Each client saw the three releases in turn, and the first again.
+        assert len([header for at, header in enumerate(seen) if at == 0 or seen[at - 1] != header]) == 4
+
+
+def test_a_damaged_release_is_refused_and_the_old_one_answers_on(serve, wheel, place):
+    place.dist.mkdir(parents=True, exist_ok=True)
+    good = place.dist / wheel.name
+    shutil.copy(wheel, good)
+    publish(good, place.dist)
+    server = serve("maintenance")
+    before = server.ask()
+
+    bad = place.dist / wheel.name.replace("-py3", "-9py3")
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(bad, "w") as new:
+        for item in old.infolist():
+            content = old.read(item)
+            if item.filename.endswith("model.safetensors"):
+                content = content[:-1] + bytes([content[-1] ^ 1])
+            new.writestr(item, content)
+    publish(bad, place.dist)
+    server.process.send_signal(signal.SIGHUP)
+
+    assert "damaged" in server.until("release refused")["why"]
+    assert server.ask()[:2] == before[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere.whl"], ["cannot read the wheel", "nowhere.whl"]),
+        (["README.md.whl"], ["cannot read the wheel"]),
+        (["maintenanse"], ["no wheel of 'maintenanse' is released", "hardcover run"]),
+        (["--workers", "0", "x.whl"], ["out of range"]),
+        (["WHEEL", "--port", "PORT"], ["cannot listen", "Give another --port"]),
+        (["WHEEL", "WHEEL"], ["two wheels answer for 'maintenance'"]),
+        (["WHEEL", "--histories", "mysql:x"], ["no histories can be kept at 'mysql:x'"]),
+        (["WHEEL", "--host", "203.0.113.7"], ["cannot listen"]),
+    ],
+)
+def test_what_cannot_be_served_is_said_at_the_start(place, wheel, arguments, words):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        known = {"WHEEL": str(wheel), "PORT": str(taken.getsockname()[1])}
+        done = place.call(
+            "hardcover",
+            "serve",
+            *(known.get(each, each) for each in arguments),
+            check=False,
+            fresh=True,
+            timeout=30,
+        )
+    assert done.returncode == 1
+    assert all(word in done.stderr for word in words), done.stderr
+
+
+def test_an_empty_wheel_and_another_file_are_refused(place, tmp_path):
+    for name, content in (("empty.whl", b""), ("text.whl", b"hello"), ("zip.whl", None)):
+        path = tmp_path / name
+        if content is None:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("../escape.txt", "x")
+        else:
+            path.write_bytes(content)
+        done = place.call("hardcover", "serve", str(path), check=False, fresh=True, timeout=30)
+        assert done.returncode == 1
+        assert "wheel" in done.stderr
+    assert not (tmp_path / "escape.txt").exists()
+
+
+def test_who_asks_while_many_connections_idle_is_answered(serve, wheel):
+    server = serve(wheel)
+    host, _, port = server.address.partition(":")
+    idle = []
+    for _ in range(500):
+        idle.append(socket.create_connection((host, int(port))))
+    reset = socket.create_connection((host, int(port)))
+    reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    reset.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-le")
+    reset.close()
+
+    assert server.ask()[0] == 200
+    assert eventually(lambda: counted(server)["hardcover_connections"] == 501)
+    for each in idle:
+        each.close()
+    assert eventually(lambda: counted(server)["hardcover_connections"] == 1)
+
+
+def test_a_service_without_its_supervisor_ends(serve, wheel):
+    server = serve(wheel, "--workers", 2)
+    workers = server.workers()
+    server.process.kill()
+    assert eventually(
+        lambda: (
+            not any(
+                Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes()
+                for pid in workers
+            )
+        )
+    )
