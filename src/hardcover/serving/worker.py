@@ -1,11 +1,14 @@
 """One worker: an event loop that answers until it is told to stop, and takes over other releases in between."""
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import json
 import os
 import signal
 import socket
+import struct
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +19,12 @@ from hardcover.serving.app import App, Served
 from hardcover.serving.counters import Counters
 from hardcover.serving.http import Carrier, Connection
 from hardcover.serving.release import Release
+
+# Seconds for handshakes that have begun.
+HANDSHAKE = 0.05
+_SO_ATTACH_FILTER = 26
+# Load byte 13; where it has bit 2, return 0, else everything.
+_DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0xFFFFFFFF))
 
 
 class Settings(NamedTuple):
@@ -96,6 +105,8 @@ class _Worker:
         await asyncio.sleep(settings.delay)
         # The door first: whoever is told to come again on another connection finds it closed, not a queue that nobody serves.
         server.close()
+        _turn_away(self.listener)
+        await asyncio.sleep(HANDSHAKE)
         await self._accept_the_last(carrier)
         self.listener.close()
         await carrier.drain(settings.grace)
@@ -133,6 +144,18 @@ class _Worker:
                 _hand_over(before.champion if before else None, each.champion, self.settings)
         self.app.take(new)
         self.counters.add("swaps")
+
+
+def _turn_away(listener: socket.socket) -> None:
+    """Let the kernel drop who knocks from now on, so that no connection is made between the last that is taken and the end of the socket.
+
+    Whoever knocks again, a second later, finds the door closed. The filter (socket(7), SO_ATTACH_FILTER) looks at the flags of the TCP
+    header, byte 13, and drops SYN; handshakes that have begun end.
+    """
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in _DROP_SYN))
+    with contextlib.suppress(OSError):
+        facts = struct.pack("@HP", len(_DROP_SYN), ctypes.addressof(program))
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, facts)
 
 
 def _hand_over(old: Release | None, new: Release, settings: Settings) -> None:
