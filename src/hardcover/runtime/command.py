@@ -1,6 +1,7 @@
 """The command line of a released wheel: ``python -m <package>``."""
 
 import argparse
+import importlib
 import json
 import math
 import os
@@ -25,11 +26,15 @@ def main(model: Model, name: str, arguments: list[str] | None = None) -> int:
 
 
 def _main(model: Model, name: str, arguments: list[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["serve"]:
+        return _serve(model, name, given[1:])
     parser = argparse.ArgumentParser(
         prog=f"python -m {name}",
         description=f"Score records with the released model {name}.",
         epilog=f"examples:\n  python -m {name} predict --explain 3 < rows.jsonl > scores.jsonl\n"
-        f"  python -m {name} predict --key order < orders.jsonl     each answer repeats its record's order",
+        f"  python -m {name} predict --key order < orders.jsonl     each answer repeats its record's order\n"
+        f"  python -m {name} serve --port 8000     by HTTP, where hardcover[serve] is installed; serve --help tells more",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{name} {_version(model)}")
@@ -51,7 +56,7 @@ def _main(model: Model, name: str, arguments: list[str] | None) -> int:
     parser.add_argument(
         "--key", metavar="FIELD", help="with predict: a field that is no input and comes back with the answer"
     )
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(given)
     verb = options.verb
     taken = {*Prediction._fields, "line", "problems"}
     if options.key is not None and (options.key in taken or options.key in model.schema["properties"]):
@@ -65,6 +70,15 @@ def _main(model: Model, name: str, arguments: list[str] | None) -> int:
     about = {**model.about, "proof": model.proof}
     print(json.dumps(about if verb == "about" else model.schema, indent=2))
     return 0
+
+
+def _serve(model: Model, name: str, arguments: list[str]) -> int:
+    try:
+        command = importlib.import_module("hardcover.cli.main")
+    except ImportError:
+        print("error: to serve by HTTP, run: pip install 'hardcover[serve]'", file=sys.stderr)
+        return 1
+    return command.main(["serve", str(model._folder), *arguments])
 
 
 def _version(model: Model) -> str:

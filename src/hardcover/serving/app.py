@@ -5,7 +5,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import orjson
 
 from hardcover.serving import inference, openapi
 from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import JSON, TEXT, Answer, Refused, Request
+from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Refused, Request
 from hardcover.serving.records import Scoring, as_json, parsed, refusal_of
 from hardcover.serving.release import Release
 
@@ -132,7 +131,7 @@ class App:
         add("/openapi.json", "GET", lambda _: Answer(200, JSON, document))
         page = (Path(__file__).parent / "page.html").read_bytes()
         add("/", "GET", lambda _: Answer(200, b"text/html; charset=utf-8", page, openapi.PAGE_POLICY))
-        about = {"name": "hardcover", "version": version("hardcover"), "extensions": ["binary_tensor_data"]}
+        about = {"name": "hardcover", "version": VERSION, "extensions": ["binary_tensor_data"]}
         add("/v2", "GET", lambda _: _json(about))
         for name, each in served.items():
             self._model(add, name, each)

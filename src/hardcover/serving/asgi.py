@@ -5,8 +5,12 @@ names, separated by blanks: wheels, or cases of the project. https://asgi.readth
 https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md.
 """
 
+import atexit
 import os
+import shutil
 import tempfile
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +25,27 @@ MAX_BODY = 8 * 2**20
 
 
 class Gateway:
-    """An ASGI and RSGI application around an ``App``."""
+    """An ASGI and RSGI application around an ``App``.
 
-    def __init__(self, app: App, max_body: int = MAX_BODY):
-        self.app, self.max_body = app, max_body
+    Parameters
+    ----------
+    make
+        Returns the app; called when the server starts.
+    max_body
+        Bytes of a body at most; above, 413.
+    """
+
+    def __init__(self, make: Callable[[], App], max_body: int = MAX_BODY):
+        self.make, self.max_body = make, max_body
+
+    @cached_property
+    def app(self) -> App:
+        """What answers."""
+        return self.make()
+
+    def __rsgi_init__(self, _: Any) -> None:
+        """Make the app before the first request, by RSGI."""
+        self.app  # noqa: B018
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
         """Answer by ASGI 3.0."""
@@ -34,13 +55,15 @@ class Gateway:
             headers: dict[bytes, bytes] = {}
             for name, value in scope["headers"]:
                 headers[name] = headers[name] + b", " + value if name in headers else value
-            parts, size, more = [], 0, True
-            while more and size <= self.max_body:
+            parts: list[bytes] = []
+            size, more = 0, True
+            while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return
-                parts.append(message.get("body", b""))
-                size, more = size + len(parts[-1]), message.get("more_body", False)
+                part = message.get("body", b"")
+                size, more = size + len(part), message.get("more_body", False)
+                parts = [*parts, part] if size <= self.max_body else []
             path = scope.get("raw_path") or scope["path"].encode()
             request = Request(
                 scope["method"].encode(),
@@ -49,7 +72,7 @@ class Gateway:
                 headers,
                 b"".join(parts),
             )
-            answer = self._answer(request)
+            answer = self._answer(request) if size <= self.max_body else _too_large(self.max_body)
             lines = [*_lines(answer), (b"content-length", b"%d" % len(answer.body))]
             await send({"type": "http.response.start", "status": answer.status, "headers": lines})
             body = b"" if request.method == b"HEAD" else answer.body
@@ -58,18 +81,19 @@ class Gateway:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer by RSGI 1."""
         headers = {name.encode(): value.encode("latin-1") for name, value in scope.headers.items()}
-        if int(headers.get(b"content-length", b"0")) > self.max_body:
-            answer = _too_large(self.max_body)
-        else:
-            path, query = scope.path.encode(), scope.query_string.encode()
-            request = Request(scope.method.encode(), path, query, headers, await protocol())
-            answer = self._answer(request)
+        parts: list[bytes] = []
+        size = 0
+        async for part in protocol:
+            size += len(part)
+            # What is too much is read and let go, so that the client reads why.
+            parts = [*parts, part] if size <= self.max_body else []
+        path, query = scope.path.encode(), scope.query_string.encode()
+        request = Request(scope.method.encode(), path, query, headers, b"".join(parts))
+        answer = self._answer(request) if size <= self.max_body else _too_large(self.max_body)
         lines = [(name.decode(), value.decode("latin-1")) for name, value in _lines(answer)]
         protocol.response_bytes(answer.status, lines, answer.body)
 
     def _answer(self, request: Request) -> Answer:
-        if len(request.body) > self.max_body:
-            return _too_large(self.max_body)
         answer = self.app.answer(request)
         if self.app.has_more:
             self.app.compare()
@@ -79,6 +103,8 @@ class Gateway:
         while True:
             message = await receive()
             kind = message["type"]
+            if kind == "lifespan.startup":
+                self.app  # noqa: B018
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
@@ -96,29 +122,26 @@ def _lines(answer: Answer) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def gateway(names: list[str]) -> Gateway:
-    """Return an application that answers with wheels, or the current releases of cases.
+def made() -> App:
+    """Return an app that answers with what the variable names.
 
     Raises
     ------
     HardcoverError
-        When there is none, or one is damaged.
+        When it names nothing, or a wheel is damaged.
     """
+    names = os.environ.get(VARIABLE, "").split()
     if not names:
         fix = "Set it to wheels, or to cases of this project, separated by blanks."
         raise HardcoverError("nothing to serve", VARIABLE, fix)
     folder = Path(tempfile.mkdtemp(prefix="hardcover-serving-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     named = [sources.Source.of(name) for name in names]
     served = worker.served_of(sources.copied(named, folder), folder, worker.Settings())
     for each in served:
         each.champion.check()
     fields = [name for each in served for name in each.champion.fields]
-    return Gateway(App(served, Counters(1, ENDPOINTS, fields)))
+    return App(served, Counters(1, ENDPOINTS, fields))
 
 
-def __getattr__(name: str) -> Gateway:
-    """Make ``app`` when a server asks for it."""
-    if name != "app":
-        raise AttributeError(name)
-    made = globals()["app"] = gateway(os.environ.get(VARIABLE, "").split())
-    return made
+app = Gateway(made)

@@ -1,9 +1,12 @@
 """A request and its answer, as every carrier hands them over; and what is said when a request is refused (RFC 9457)."""
 
+import sys
 from typing import Any, NamedTuple
 
 import orjson
 
+# The package above, imported already.
+VERSION: str = sys.modules["hardcover"].__version__
 JSON = b"application/json"
 LINES = b"application/jsonl"
 ARROW = b"application/vnd.apache.arrow.stream"

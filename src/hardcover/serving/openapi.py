@@ -1,9 +1,9 @@
 """The service's description as OpenAPI 3.1 (https://spec.openapis.org/oas/v3.1.0), made of the schemas that the wheels carry."""
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
+from hardcover.serving.exchange import VERSION
 from hardcover.serving.release import Release
 
 # The page takes nothing from elsewhere, and nothing may embed it.
@@ -61,7 +61,7 @@ def document(releases: Sequence[Release]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Hardcover",
-            "version": version("hardcover"),
+            "version": VERSION,
             "description": "Proven models, the same bits on the wire.",
         },
         "paths": paths,

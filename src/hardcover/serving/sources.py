@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -18,7 +20,7 @@ CHECK_SECONDS = 120
 
 
 class Source(NamedTuple):
-    """What is asked to be served: a wheel's file, or a case, whose pointer is followed."""
+    """What is asked to be served: a wheel's file, the folder of an installed one, or a case, whose pointer is followed."""
 
     role: str
     path: Path | None
@@ -26,8 +28,9 @@ class Source(NamedTuple):
 
     @classmethod
     def of(cls, named: str, role: str = "champion") -> "Source":
-        """Return what a name on the command line means: a file ending in ``.whl``, else a case."""
-        return cls(role, Path(named), None) if named.endswith(".whl") else cls(role, None, named)
+        """Return what a name on the command line means: a file ending in ``.whl`` or a path, else a case."""
+        is_path = named.endswith(".whl") or os.sep in named
+        return cls(role, Path(named), None) if is_path else cls(role, None, named)
 
     def wheel(self) -> Path:
         """Return the file to serve now.
@@ -72,7 +75,7 @@ def copied(sources: Sequence[Source], folder: Path) -> dict[str, str]:
     for source in sources:
         wheel = source.wheel()
         try:
-            content = wheel.read_bytes()
+            content = _packed(wheel) if wheel.is_dir() else wheel.read_bytes()
         except OSError as error:
             fix = "Give a wheel's path, or the name of a case that was released."
             raise ReleaseError(f"cannot read the wheel: {error.strerror}", str(wheel), fix) from error
@@ -88,6 +91,17 @@ def copied(sources: Sequence[Source], folder: Path) -> dict[str, str]:
             )
         found[f"{source.role} {name}"] = str(copy)
     return found
+
+
+def _packed(folder: Path) -> bytes:
+    """Return an installed package as the archive that a wheel is, the same bytes for the same files."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
+                archive.writestr(zipfile.ZipInfo(name), path.read_bytes())
+    return made.getvalue()
 
 
 def checked(sources: Sequence[Source], folder: Path) -> dict[str, str]:
