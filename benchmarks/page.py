@@ -16,6 +16,7 @@ TITLES = {
     "fraud": "Card fraud beside the handbook",
     "recommendation": "Films beside ALS and BPR",
     "windows": "Windows beside how others compute and serve them",
+    "serving": "The service beside other servers",
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",
     "own_data": "What is seen in other people's files",

@@ -55,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience",
         type=float,
-        default=20,
+        default=10,
         metavar="MS",
         help="wait for other requests before 503 (%(default)s)",
     )

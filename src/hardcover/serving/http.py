@@ -42,7 +42,7 @@ class Carrier:
         self,
         app: App,
         max_body: int = 8 * 2**20,
-        patience: float = 0.02,
+        patience: float = 0.01,
         slow: float = 10.0,
         idle: float = 75.0,
     ):

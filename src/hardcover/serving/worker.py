@@ -35,7 +35,7 @@ class Settings(NamedTuple):
     share: float = 0.0
     by: str | None = None
     max_body: int = 8 * 2**20
-    patience: float = 0.02
+    patience: float = 0.01
     slow: float = 10.0
     idle: float = 75.0
     delay: float = 0.0

@@ -1,0 +1,332 @@
+"""The service beside the frameworks and servers that usually carry a model.
+
+    python benchmarks/serving.py [--seconds 5] [--rounds 3]
+
+All carry the case's released wheel and are asked the same record. A server has core 0, the client core 1. CPU is that of the server's whole
+process tree. Rates come from eight connections that ask as soon as they are answered; latencies from an open loop at half of the server's
+own rate, measured from when a request was due, so that waiting behind others counts.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import zipfile
+from collections import deque
+from pathlib import Path
+
+import page
+import starting
+import uvloop
+
+HERE, BIN = Path(__file__).parent, Path(sys.executable).parent
+RECORD = {
+    "quality": "M",
+    "air_temperature": 298.1,
+    "process_temperature": 308.6,
+    "rotational_speed": 1551,
+    "torque": 42.8,
+    "tool_wear": 0,
+}
+MINE = "/v1/models/maintenance/predict"
+
+
+class Client(asyncio.Protocol):
+    """One connection that asks the same, and notes how long each answer took."""
+
+    def __init__(self, load: "Load"):
+        self.load, self.due, self.rest = load, 0.0, b""
+
+    def connection_made(self, transport) -> None:
+        """Begin."""
+        self.transport = transport
+
+    def ask(self, due: float) -> None:
+        """Send a request that was due at a time."""
+        self.due = due
+        self.transport.write(self.load.request)
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of an answer; when it is whole, note it."""
+        whole = self.rest + data if self.rest else data
+        head = whole.find(b"\r\n\r\n")
+        if head < 0:
+            self.rest = whole
+            return
+        at = whole.lower().find(b"content-length: ", 0, head)
+        size = int(whole[at + 16 : whole.find(b"\r", at)])
+        if len(whole) < head + 4 + size:
+            self.rest = whole
+            return
+        self.rest = b""
+        self.load.note(self, whole[9:12] == b"200")
+
+    def connection_lost(self, _) -> None:
+        """Count an end that was not asked for."""
+        self.load.lost += time.perf_counter() < self.load.until
+
+
+class Load:
+    """What clients on one core ask of a server, closed by the number of connections or open by a rate."""
+
+    def __init__(self, port: int, path: str, body: bytes, connections: int):
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        self.request, self.port, self.count = head.encode() + body, port, connections
+        self.good: list[float] = []
+        self.bad: list[float] = []
+        self.lost, self.rate, self.until = 0, 0.0, 0.0
+        self.free: deque[Client] = deque()
+
+    def note(self, client: Client, good: bool) -> None:
+        """Note an answer; ask the next, or wait for when one is due."""
+        now = time.perf_counter()
+        (self.good if good else self.bad).append(now - client.due)
+        if self.rate:
+            self.free.append(client)
+        elif now < self.until:
+            client.ask(now)
+
+    async def run(self, seconds: float, rate: float = 0.0) -> None:
+        """Ask for so many seconds; with a rate, by that clock, whatever comes back."""
+        loop = asyncio.get_running_loop()
+        self.rate = rate
+        made = [
+            (await loop.create_connection(lambda: Client(self), "127.0.0.1", self.port))[1]
+            for _ in range(self.count)
+        ]
+        self.free.extend(made)
+        begin = time.perf_counter()
+        self.until, sent = begin + seconds, 0
+        if rate == 0:
+            for client in made:
+                client.ask(begin)
+            await asyncio.sleep(seconds)
+        while rate and (now := time.perf_counter()) < self.until:
+            while self.free and sent < (now - begin) * rate:
+                self.free.popleft().ask(begin + sent / rate)
+                sent += 1
+            # The core is the client's own: it looks again at once.
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.3)
+        for client in made:
+            client.transport.abort()
+
+
+def asked(
+    port: int, path: str, seconds: float, connections: int = 8, rate: float = 0.0, body: object = RECORD
+) -> Load:
+    """Load a server from core 1."""
+    load = Load(port, path, json.dumps(body).encode(), connections)
+    os.sched_setaffinity(0, {1 % os.cpu_count()})
+    gc.disable()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(load.run(seconds, rate))
+    return load
+
+
+def tree(pid: int) -> list[int]:
+    """List a process and all below it."""
+    found = [pid]
+    with contextlib.suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                found += tree(int(child))
+    return found
+
+
+def cpu(pid: int) -> float:
+    """Return the seconds of CPU that a process tree has used."""
+    ticks = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            facts = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(facts[11]) + int(facts[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> float:
+    """Return the megabytes of a process tree, what is shared divided among those who share it."""
+    size = 0
+    for each in tree(pid):
+        with contextlib.suppress(OSError):
+            for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    size += int(line.split()[1])
+    return size / 1024
+
+
+@contextlib.contextmanager
+def running(command: list, environment: dict[str, str]):
+    """Run a server on core 0; yields its process, its port and the seconds until it answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(word).replace("PORT", str(port)) for word in command]
+    begin = time.perf_counter()
+    server = subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        cwd=HERE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+        start_new_session=True,
+    )
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if server.poll() is not None or time.perf_counter() - begin > 60:
+                    sys.exit(f"{' '.join(command)} does not start")
+                time.sleep(0.005)
+        yield server, port, time.perf_counter() - begin
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def carriers(wheel: Path, unpacked: Path) -> dict[str, tuple[list, dict, str, str]]:
+    """Return what is measured by name: command, environment, path of a prediction and of an explanation."""
+    others = page.peers("serving").parent
+    mine = {"PYTHONPATH": str(page.ROOT / "src"), "HARDCOVER_SERVE": str(wheel)}
+    theirs = {"PYTHONPATH": str(unpacked)}
+    uvicorn = [
+        others / "uvicorn",
+        "--loop",
+        "uvloop",
+        "--http",
+        "httptools",
+        "--no-access-log",
+        "--port",
+        "PORT",
+    ]
+    explain = MINE.replace("predict", "explain")
+    return {
+        "hardcover serve": ([BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}, MINE, explain),
+        "our app on uvicorn": ([*uvicorn, "hardcover.serving.asgi:app"], mine, MINE, explain),
+        "our app on granian, RSGI": (
+            [
+                others / "granian",
+                "--interface",
+                "rsgi",
+                "--loop",
+                "uvloop",
+                "--port",
+                "PORT",
+                "hardcover.serving.asgi:app",
+            ],
+            mine,
+            MINE,
+            explain,
+        ),
+        "Starlette": ([*uvicorn, "serving_peers:starlette_app"], theirs, "/predict", "/explain"),
+        "FastAPI, pydantic": ([*uvicorn, "serving_peers:fastapi_app"], theirs, "/predict", "/explain"),
+        "LitServe": ([others / "python", "serving_peers.py", "PORT"], theirs, "/predict", ""),
+    }
+
+
+def quantile(values: list[float], share: float) -> float:
+    """Return a quantile in microseconds."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e6
+
+
+def measure(name: str, facts: tuple, seconds: float) -> dict[str, float]:
+    """Measure one server once."""
+    command, environment, path, explain = facts
+    with running(command, environment) as (server, port, start):
+        asked(port, path, 1.0)
+        before = cpu(server.pid)
+        load = asked(port, path, seconds)
+        used, rate = cpu(server.pid) - before, len(load.good) / seconds
+        found = {
+            "cpu": used / len(load.good) * 1e6,
+            "rate": rate,
+            "start": start,
+            "memory": memory(server.pid),
+        }
+        if load.bad or load.lost:
+            sys.exit(f"{name}: {len(load.bad)} answers were not 200, {load.lost} connections lost")
+        half = asked(port, path, seconds, 64, rate / 2)
+        found |= {"p50": quantile(half.good, 0.5), "p99": quantile(half.good, 0.99)}
+        if explain:
+            before = cpu(server.pid)
+            load = asked(port, explain, seconds)
+            found["explain"] = (cpu(server.pid) - before) / len(load.good) * 1e6
+    starting.say(f"{name}: {found['cpu']:.1f} µs CPU a request, {found['rate']:,.0f} a second")
+    return found
+
+
+def overload(wheel: Path, seconds: float) -> str:
+    """Ask three times as much as can be answered; return what happened, as text."""
+    path, body = MINE.replace("predict", "explain"), [RECORD] * 10
+    with running([BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}) as (_, port, _):
+        peak = len(asked(port, path, seconds, 64, body=body).good) / seconds
+        calm = quantile(asked(port, path, seconds, 256, peak / 2, body).good, 0.99)
+        over = asked(port, path, 3 * seconds, 256, 3 * peak, body)
+    total = len(over.good) + len(over.bad)
+    return (
+        f"Ten records explained a request, {peak:,.0f} requests a second at most. At three times as many for {3 * seconds:g} s, open loop, 256 "
+        f"connections: {len(over.good) / (3 * seconds) / peak:.0%} of the peak answered, {len(over.bad) / total:.0%} refused with 503 (median "
+        f"after {quantile(over.bad, 0.5) / 1000:.2f} ms), {over.lost} connections lost; p99 of what was answered "
+        f"{quantile(over.good, 0.99) / 1000:.1f} ms, at half load {calm / 1000:.1f} ms."
+    )
+
+
+def main() -> None:
+    """Measure all in turn, and write the section."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--wheel", type=Path, help="serve this one instead of releasing the case")
+    options = parser.parse_args()
+    if options.wheel is None:
+        starting.release_case()
+    wheel = options.wheel or next((starting.BENCH / "place" / "dist").glob("*.whl"))
+    unpacked = starting.BENCH / "unpacked"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(unpacked)
+    known = carriers(wheel, unpacked)
+    found: dict[str, list[dict]] = {name: [] for name in known}
+    for _ in range(options.rounds):
+        for name, facts in known.items():
+            found[name].append(measure(name, facts, options.seconds))
+    middle = {
+        name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+        for name, rounds in found.items()
+    }
+    ours = middle["hardcover serve"]
+    lines = [
+        f"One record a request, JSON, kept connections; the median of {options.rounds} rounds. Ours counts all its metrics; the others count none.",
+        "",
+        "| server | CPU, µs a request | ours takes of it | requests a second | p50, p99 at half load, µs | with all contributions, CPU µs | first connection, s | memory, MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, each in middle.items():
+        explain = f"{each['explain']:.0f}" if "explain" in each else ""
+        lines.append(
+            f"| {name} | {each['cpu']:.1f} | {ours['cpu'] / each['cpu']:.2f} | {each['rate']:,.0f} | {each['p50']:.0f}, {each['p99']:.0f} "
+            f"| {explain} | {each['start']:.2f} | {each['memory']:.0f} |"
+        )
+    page.keep("serving", "\n".join([*lines, "", overload(wheel, options.seconds)]))
+
+
+if __name__ == "__main__":
+    main()
