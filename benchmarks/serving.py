@@ -276,7 +276,7 @@ def overload(wheel: Path, seconds: float) -> str:
     """Ask three times as much as can be answered; return what happened, as text."""
     path, body = MINE.replace("predict", "explain"), [RECORD] * 10
     with running([BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}) as (_, port, _):
-        peak = len(asked(port, path, seconds, 64, body=body).good) / seconds
+        peak = len(asked(port, path, seconds, body=body).good) / seconds
         calm = quantile(asked(port, path, seconds, 256, peak / 2, body).good, 0.99)
         over = asked(port, path, 3 * seconds, 256, 3 * peak, body)
     total = len(over.good) + len(over.bad)

@@ -2,14 +2,15 @@
 
 import asyncio
 import json
+import time
 from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hardcover.serving import http
-from hardcover.serving.http import Carrier, Connection
+from hardcover.serving.carrier import Carrier
+from hardcover.serving.http import Connection
 from tests.serving.conftest import PREDICT, RECORD
 
 BODY = json.dumps(RECORD).encode()
@@ -197,25 +198,65 @@ def test_what_comes_too_slowly_is_ended_what_is_only_silent_later(app, sent, aft
     assert (wire.ended or wire.closed) == ended
 
 
-def test_a_worker_that_is_behind_says_so_but_to_those_who_watch(app):
-    def behind(connection, carrier):
-        carrier._began = 1
-        connection.data_received(post() + b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+def busy(carrier: Carrier, cost: int = 10**9) -> None:
+    """Let a carrier believe that it has worked without a pause, and what a request costs."""
+    carrier.turn = lambda: None
+    carrier.is_busy, carrier._cost = True, cost
 
-    wire = talk(app, then=behind)
-    first, second = wire.answers()
-    assert (first[0], first[1][b"retry-after"], second[0]) == (503, b"1", 200)
+
+def test_a_worker_that_is_behind_says_so_at_once_but_answers_those_who_watch(app):
+    async def run():
+        wires, carrier = [Wire() for _ in range(3)], Carrier(app)
+        busy(carrier)
+        connections = [Connection(carrier) for _ in wires]
+        for connection, wire in zip(connections, wires, strict=True):
+            connection.connection_made(wire)
+        connections[0].data_received(post())
+        connections[1].data_received(post())
+        connections[2].data_received(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        at_once = [[status for status, *_ in wire.answers()] for wire in wires]
+        await asyncio.sleep(0.01)
+        return at_once, wires
+
+    at_once, wires = asyncio.run(run())
+    assert at_once == [[], [503], [200]]
+    assert wires[0].answers()[0][0] == 200
+    assert wires[1].answers()[0][1][b"retry-after"] == b"1"
     assert app.counters.total("shed") == 1
 
 
+def test_what_waits_is_answered_in_order_and_a_refusal_after_it(app):
+    async def run():
+        wire, carrier = Wire(), Carrier(app)
+        busy(carrier, cost=1)
+        connection = Connection(carrier)
+        connection.connection_made(wire)
+        connection.data_received(
+            post() + post(path="/nowhere") + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" + b"no http"
+        )
+        await asyncio.sleep(0.02)
+        return wire
+
+    wire = asyncio.run(run())
+    assert [status for status, *_ in wire.answers()] == [200, 404, 200, 400]
+    assert wire.ended
+
+
 def test_a_request_whose_own_deadline_has_passed_is_not_answered(app):
-    def late(connection, carrier):
-        carrier._began = http.time.perf_counter_ns() - 5_000_000
+    async def run():
+        wire, carrier = Wire(), Carrier(app)
+        busy(carrier, cost=1)
+        connection = Connection(carrier)
+        connection.connection_made(wire)
         connection.data_received(
             post(**{"x-request-timeout-ms": "3"}) + post(**{"x-request-timeout-ms": "300"})
         )
+        time.sleep(0.005)
+        await asyncio.sleep(0.02)
+        return wire
 
-    assert [status for status, *_ in talk(app, then=late).answers()] == [504, 200]
+    assert [status for status, *_ in asyncio.run(run()).answers()] == [504, 200]
+    assert app.counters.total("late") == 1
 
 
 def test_while_draining_each_answer_ends_its_connection(app):

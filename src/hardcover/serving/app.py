@@ -63,10 +63,18 @@ class App:
         What is served.
     counters
         Where is counted.
+
+    Attributes
+    ----------
+    ready, draining
+        Whether requests are welcome; and whether each answer ends its connection.
+    took
+        Nanoseconds of the last answer.
     """
 
     def __init__(self, served: Iterable[Served], counters: Counters):
         self.counters, self.ready, self.draining = counters, True, False
+        self.took = 0
         self.served: dict[str, Served] = {}
         self._routes: dict[bytes, dict[bytes, tuple[int, _Handler]]] = {}
         self._shadow: deque[tuple[Release, Any, Any]] = deque()
@@ -112,7 +120,8 @@ class App:
         except Exception:
             _log.exception("a request to %s failed", request.path)
             answer = Refused(500, "the service failed; its log says why").answer()
-        self.counters.request(endpoint, answer.status, time.perf_counter_ns() - began)
+        self.took = time.perf_counter_ns() - began
+        self.counters.request(endpoint, answer.status, self.took)
         return answer
 
     def _table(self, served: dict[str, Served]) -> dict[bytes, dict[bytes, tuple[int, _Handler]]]:

@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 from hardcover.errors import HardcoverError
 from hardcover.serving import histories
 from hardcover.serving.app import App, Served
+from hardcover.serving.carrier import Carrier
 from hardcover.serving.counters import Counters
-from hardcover.serving.http import Carrier, Connection
+from hardcover.serving.http import Connection
 from hardcover.serving.release import Release
 
 # Seconds for handshakes that have begun.

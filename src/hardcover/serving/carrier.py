@@ -1,0 +1,154 @@
+"""What all connections of a worker share: the clock, the queue, and who is turned away while there is too much to do.
+
+While a worker has pauses, a request is answered as soon as it was read. Without one, requests queue, and between two pieces of work
+what has come is read: so each joins the queue, or is refused at once, by how long the queue would take. Nobody waits longer than the
+worker's patience, and what is answered is answered in the order of arrival.
+"""
+
+import asyncio
+import time
+from collections import deque
+from email.utils import formatdate
+from typing import TYPE_CHECKING
+
+from hardcover.serving.app import WATCHED, App
+from hardcover.serving.exchange import PHRASES, Answer, Refused, Request
+
+if TYPE_CHECKING:
+    from hardcover.serving.http import Connection
+
+# Nanoseconds. Work without a pause as long as the first, for as long as the second, makes a queue; the third is a piece of work.
+PAUSE, BUSY, PIECE = 50_000, 2_000_000, 150_000
+# A piece of work is at least so many times as long as what was read before it took.
+SHARE = 8
+_Waiting = tuple["Connection", Request, bool, int]
+
+
+class Carrier:
+    """All connections of a worker.
+
+    Parameters
+    ----------
+    app
+        Answers.
+    max_body
+        Bytes of a body at most; above, 413.
+    patience
+        Seconds that a request may wait for others before it; above, 503.
+    slow
+        Seconds in which a request must have arrived whole; above, 408.
+    idle
+        Seconds that a connection may be silent between requests.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        max_body: int = 8 * 2**20,
+        patience: float = 0.01,
+        slow: float = 10.0,
+        idle: float = 75.0,
+    ):
+        self.app, self.max_body, self.slow, self.idle = app, max_body, slow, idle
+        self.patience = int(patience * 1e9)
+        self.connections: set[Connection] = set()
+        self.loop = asyncio.get_running_loop()
+        self.clock = time.monotonic()
+        self.date = b""
+        self.is_busy = False
+        self._queue: deque[_Waiting] = deque()
+        self._busy_since, self._last, self._worked, self._cost = 0, 0, 0, 0
+        self._heads: dict[tuple[int, bytes], bytes] = {}
+        self._tick()
+
+    def _tick(self) -> None:
+        """Once a second: tell the time, and end connections that are too slow."""
+        self.clock = time.monotonic()
+        self.date = b"date: %s\r\ncontent-length: " % formatdate(usegmt=True).encode()
+        for each in list(self.connections):
+            each.check(self.clock)
+        self.loop.call_later(1.0, self._tick)
+
+    def turn(self) -> None:
+        """Note that bytes are read: whether there was a pause before, in which nothing waited."""
+        now = time.perf_counter_ns()
+        if now - self._last > PAUSE and not self._queue:
+            self._busy_since, self.is_busy = now, False
+        else:
+            self.is_busy = now - self._busy_since > BUSY
+
+    def turned(self) -> None:
+        """Note that what was read is answered, or waits; challengers are asked afterwards."""
+        self._last = time.perf_counter_ns()
+        if self.app.has_more and not self._queue:
+            self.loop.call_soon(self.app.compare)
+
+    def take(self, connection: "Connection", request: Request, keep: bool) -> Answer | None:
+        """Answer a request that was read, or return None and let it wait; ``keep``: whether its connection goes on afterwards."""
+        if not connection.waiting:
+            if not self.is_busy or request.path in WATCHED:
+                return self._answer(request)
+            if len(self._queue) * self._cost > self.patience:
+                return self._shed()
+        now = time.perf_counter_ns()
+        if not self._queue:
+            self._worked = now
+            self.loop.call_soon(self._work)
+        self._queue.append((connection, request, keep, now))
+        connection.waiting += 1
+        return None
+
+    def _answer(self, request: Request) -> Answer:
+        answer = self.app.answer(request)
+        # What one request costs, by the last few.
+        self._cost += (self.app.took - self._cost) >> 3
+        return answer
+
+    def _shed(self) -> Answer:
+        self.app.counters.add("shed")
+        return Refused(503, "the service is behind; try again", b"retry-after: 1\r\n").answer()
+
+    def _work(self) -> None:
+        queue, now = self._queue, time.perf_counter_ns()
+        # However many are turned away in between, most of the time is for those who are not.
+        until = now + max(PIECE, SHARE * (now - self._worked))
+        while queue and now < until:
+            connection, request, keep, came = queue.popleft()
+            connection.waiting -= 1
+            if connection.parser is not None:
+                connection.reply(self._late(request, now - came) or self._answer(request), request, keep)
+            now = time.perf_counter_ns()
+        if queue:
+            self.loop.call_soon(self._work)
+        self._last = self._worked = now
+
+    def _late(self, request: Request, waited: int) -> Answer | None:
+        """Return the answer to what has waited too long: more than expected, or than its client waits."""
+        limit = request.headers.get(b"x-request-timeout-ms")
+        if limit is not None and limit.isdigit() and waited > int(limit[:9]) * 1_000_000:
+            self.app.counters.add("late")
+            return Refused(504, "the request's own deadline has passed").answer()
+        return self._shed() if waited > 2 * self.patience else None
+
+    def encoded(self, answer: Answer, keep: bool, body: bool) -> bytes:
+        """Return an answer as bytes of HTTP/1.1."""
+        key = (answer.status, answer.kind)
+        head = self._heads.get(key)
+        if head is None:
+            reason = PHRASES[answer.status].encode()
+            head = b"HTTP/1.1 %d %s\r\ncontent-type: %s\r\n" % (answer.status, reason, answer.kind)
+            self._heads[key] = head
+        closing = b"" if keep else b"connection: close\r\n"
+        content = answer.body if body else b""
+        return b"%s%s%s%s%d\r\n\r\n%s" % (head, answer.lines, closing, self.date, len(answer.body), content)
+
+    async def drain(self, grace: float) -> None:
+        """Answer what comes on open connections, closing each after its answer, then what is still open after ``grace`` seconds."""
+        self.app.draining = True
+        until = time.monotonic() + grace
+        while self.connections and time.monotonic() < until:
+            await asyncio.sleep(0.02)
+        for each in list(self.connections):
+            each.end()
+        # What was written last leaves before the process does.
+        await asyncio.sleep(0.05)
