@@ -1,6 +1,8 @@
 """Every command of the README does what it says, on a finished run."""
 
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Run
+from tests.conftest import ROOT, Run, eventually
 
 TEXT = (ROOT / "README.md").read_text()
 LINES = [line.split("#")[0].strip() for line in TEXT.splitlines() if line.startswith("    ")]
@@ -40,6 +42,9 @@ def test_a_command_of_the_environment_works(line, finished, ai4i_csv, tmp_path):
     if program == "mlflow":
         assert _serves(finished, words)
         return
+    if words[0] == "serve":
+        assert _answers(finished, words)
+        return
     words = [
         str(ai4i_csv) if word == "machines.csv" else word for word in words if word != "other_plant.parquet"
     ]
@@ -53,6 +58,21 @@ def test_a_command_of_the_environment_works(line, finished, ai4i_csv, tmp_path):
     done = finished.place.call(program, *words, *env)
 
     assert "Traceback" not in done.stderr
+
+
+def _answers(finished: Run, words: list[str]) -> bool:
+    """Whether the line with curl is answered as the page says."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (line,) = (line for line in LINES if line.startswith("curl "))
+    with finished.place.start("hardcover", *words, "--port", "8017") as server:
+        try:
+            assert eventually(lambda: urllib.request.urlopen("http://localhost:8017/readyz").status == 200)
+            command = shlex.split(line.replace(":8000", ":8017"))
+            done = subprocess.run([*command, "--silent"], capture_output=True, text=True, check=True)
+            return set(json.loads(done.stdout)) == {"score", "label", "version"}
+        finally:
+            server.terminate()
 
 
 def _serves(finished: Run, words: list[str]) -> bool:

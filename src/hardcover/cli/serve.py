@@ -12,11 +12,11 @@ DESCRIPTION = """Answer by HTTP with released wheels: JSON, JSON lines, Arrow, a
 its current release and takes over the next one as soon as that is published; a wheel's file, by itself. GET / is a page to try it,
 /openapi.json describes it, /metrics is for Prometheus. SIGTERM ends it after the requests that came."""
 EXAMPLES = """examples:
-  hardcover serve maintenance
-  hardcover serve maintenance fraud --port 8080 --workers 4 --histories sqlite:histories.db
-  hardcover serve dist/casebook_maintenance-0.1.0+m1234567-py3-none-linux_x86_64.whl
-  hardcover serve maintenance --challenger candidate.whl --share 0.1 --by machine
-  curl localhost:8000/v1/models/maintenance/predict -H 'content-type: application/json' -d '{"quality": "L", ...}'
+  hardcover serve churn
+  hardcover serve churn fraud --port 8080 --workers 4 --histories sqlite:histories.db
+  hardcover serve dist/churn-0.1.0+m1234567-py3-none-linux_x86_64.whl
+  hardcover serve churn --challenger candidate.whl --share 0.1 --by customer
+  curl localhost:8000/v1/models/churn/predict -H 'content-type: application/json' -d '{"tenure": 3, ...}'
 """
 
 
