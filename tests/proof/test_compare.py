@@ -81,6 +81,28 @@ def test_rows_that_a_face_lacks_or_adds_are_a_difference():
         assert {difference["face"] for difference in found["differences"]} == {"wheel"}
 
 
+def test_a_face_of_the_first_rows_alone_is_compared_by_them():
+    def first(score: list, contributions: list) -> dict:
+        label = {"label": [False, True, True]}
+        return {"rows": 3, "score": {"score": score}, "label": label, "contributions": contributions}
+
+    whole = {**ANSWER, "contributions": [[1.0, 2.0], [3.0, 4.0]]}
+    right, wrong = [0.5, 0.6, 0.7], [0.5, 0.6, math.nextafter(0.7, 1.0)]
+    passed = compare.compare({"wheel": whole, "service": first(right, [[1.0, 2.0]])}, SAVED)
+    score = compare.compare({"wheel": whole, "service": first(wrong, [[1.0, 2.0]])}, SAVED)
+    explained = compare.compare(
+        {"wheel": whole, "service": first(right, [[1.0, math.nextafter(2.0, 3.0)]])}, SAVED
+    )
+
+    assert passed["passed"]
+    assert [(each["face"], each["quantity"], each["row"]) for each in score["differences"]] == [
+        ("service", "score", 2)
+    ]
+    assert [(each["face"], each["quantity"]) for each in explained["differences"]] == [
+        ("service", "contributions")
+    ]
+
+
 def test_not_a_number_is_one_value_whatever_its_payload():
     assert compare.compare({"a": changed("features", 2, -math.nan, "power"), "b": ANSWER}, {})["passed"]
 

@@ -50,11 +50,11 @@ def test_all_faces_agree_and_the_proof_travels_in_the_wheel(notebook_run):
 
     assert found["passed"]
     wheels = ["wheel", "wheel without numpy", "wheel without kernel"]
-    assert list(found["faces"]) == ["notebook", "module", "pipeline", *wheels]
-    assert (
-        len({tuple(face[quantity] for quantity in compare.QUANTITIES) for face in found["faces"].values()})
-        == 1
-    )
+    services = ["service JSON", "service Arrow", "service OIP JSON", "service OIP binary"]
+    whole = ["notebook", "module", "pipeline", *wheels]
+    assert list(found["faces"]) == [*whole, *services]
+    for names, quantities in ((whole, compare.QUANTITIES), (services, ("score", "label"))):
+        assert len({tuple(found["faces"][name][each] for each in quantities) for name in names}) == 1
     assert len({found["faces"][name]["contributions"] for name in wheels}) == 1
     assert found["rows"]["explained"] >= 200
     assert found["rows"]["holdout"] > 700

@@ -9,6 +9,7 @@ import signal
 import socket
 import threading
 import time
+import uuid
 import zipfile
 from pathlib import Path
 
@@ -23,9 +24,10 @@ BODY = json.dumps(RECORD)
 class Load(threading.Thread):
     """A client that asks over and over on a connection that it keeps, and counts what it sees."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str, named: bool = False):
         super().__init__(daemon=True)
-        self.address, self.going = address, True
+        self.address, self.going, self.gives_names = address, True, named
+        self.named: list[tuple[str, float]] = []
         self.answers: list[tuple[str, str]] = []
         self.refused, self.broken = 0, []
 
@@ -33,8 +35,9 @@ class Load(threading.Thread):
         connection = http.client.HTTPConnection(self.address, timeout=10)
         while self.going:
             fresh = connection.sock is None
+            name = {"x-request-id": uuid.uuid4().hex} if self.gives_names else {}
             try:
-                connection.request("POST", PREDICT, BODY, {"content-type": "application/json"})
+                connection.request("POST", PREDICT, BODY, {"content-type": "application/json", **name})
                 answer = connection.getresponse()
                 content = answer.read()
             except ConnectionRefusedError:
@@ -47,6 +50,7 @@ class Load(threading.Thread):
                 connection.close()
                 continue
             assert answer.status == 200, content
+            self.named += [(each, time.time()) for each in name.values()]
             self.answers.append((json.loads(content)["version"], answer.headers["hardcover-release"]))
         connection.close()
 

@@ -29,6 +29,7 @@ COMMANDS = {
     "features": "features",
     "materialize": "materialize",
     "serve": "serve",
+    "collect": "collect",
     "verify": "verify",
     "clean": "clean",
 }

@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   hardcover serve churn
   hardcover serve churn fraud --port 8080 --workers 4 --histories sqlite:histories.db
   hardcover serve dist/churn-0.1.0+m1234567-py3-none-linux_x86_64.whl
+  hardcover serve churn --log /var/log/churn
   hardcover serve churn --challenger candidate.whl --share 0.1 --by customer
   curl localhost:8000/v1/models/churn/predict -H 'content-type: application/json' -d '{"tenure": 3, ...}'
 """
@@ -50,6 +51,21 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--keep-all", action="store_true", help="keep events that lie before the longest window, too"
     )
     parser.add_argument(
+        "--log", metavar="FOLDER", help="keep what is answered there; hardcover collect makes tables of it"
+    )
+    parser.add_argument(
+        "--log-share", type=float, default=1.0, help="share of the requests that are kept (%(default)s)"
+    )
+    parser.add_argument(
+        "--log-inputs",
+        choices=["yes", "digest", "no"],
+        default="yes",
+        help="keep the records, or their SHA-256",
+    )
+    parser.add_argument(
+        "--log-required", action="store_true", help="answer no record while the log cannot be written"
+    )
+    parser.add_argument(
         "--max-body", type=int, default=8, metavar="MB", help="of a request at most (%(default)s)"
     )
     parser.add_argument(
@@ -74,6 +90,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then."""
     from hardcover.errors import HardcoverError
+    from hardcover.serving.prediction_log import Policy
     from hardcover.serving.sources import Source
     from hardcover.serving.supervisor import Supervisor
     from hardcover.serving.worker import Settings
@@ -83,6 +100,10 @@ def do(options: argparse.Namespace) -> int:
         raise HardcoverError("an option is out of range", "--workers, --port or --share", fix)
     sources = [Source.of(name) for name in options.what]
     sources += [Source.of(name, "challenger") for name in options.challenger]
+    log = None
+    if options.log:
+        folder = str(Path(options.log).resolve())
+        log = Policy(folder, options.log_share, options.log_inputs, options.log_required)
     settings = Settings(
         histories=_absolute(options.histories),
         keep_all=options.keep_all,
@@ -92,6 +113,7 @@ def do(options: argparse.Namespace) -> int:
         patience=options.patience / 1000,
         delay=options.delay,
         grace=options.grace,
+        log=log,
     )
     say = _say_json if options.json or not sys.stderr.isatty() else _say
     Supervisor(sources, options.host, options.port, options.workers, settings, say).run()

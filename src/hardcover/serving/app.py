@@ -13,6 +13,7 @@ import orjson
 from hardcover.serving import inference, openapi
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Refused, Request
+from hardcover.serving.prediction_log import PredictionLog
 from hardcover.serving.records import Scoring, as_json, parsed, refusal_of
 from hardcover.serving.release import Release
 
@@ -70,11 +71,14 @@ class App:
         Whether requests are welcome; and whether each answer ends its connection.
     took
         Nanoseconds of the last answer.
+    log
+        Where answers to records are kept; None: nowhere.
     """
 
     def __init__(self, served: Iterable[Served], counters: Counters):
         self.counters, self.ready, self.draining = counters, True, False
         self.took = 0
+        self.log: PredictionLog | None = None
         self.served: dict[str, Served] = {}
         self._routes: dict[bytes, dict[bytes, tuple[int, _Handler]]] = {}
         self._shadow: deque[tuple[Release, Any, Any]] = deque()
@@ -165,8 +169,14 @@ class App:
         release = served.champion
         if served.share > 0.0:
             release = served.chosen(request, _plain_record(request))
+        log, began = self.log, time.perf_counter_ns()
+        if log is not None and log.is_failing and log.policy.required:
+            raise Refused(503, "answers cannot be logged, and must be", b"retry-after: 5\r\n")
         answer, records, found = self._scoring(release).answer(request, explain)
         self.counters.add("records", len(records))
+        if log is not None:
+            name = log.add(release, request, records, found, time.perf_counter_ns() - began)
+            answer = answer._replace(lines=b"x-request-id: %s\r\n" % name)
         if served.challenger is not None and release is served.champion and not release.has_windows:
             self._later(served.challenger, records, found)
         return answer._replace(lines=answer.lines + release.header)

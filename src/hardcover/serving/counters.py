@@ -14,8 +14,10 @@ from hardcover.serving.exchange import PHRASES
 # Upper edges are powers of two: 2^10 ns, about a microsecond, to 2^33 ns, about nine seconds.
 FIRST_EDGE, EDGES = 10, 24
 SCORE_BINS = 20
-GAUGES = ("connections", "ready")
-COUNTS = ("records", "invalid", "shed", "late", "events", "swaps", "compared", "differing", "shadow_dropped")
+GAUGES = ("connections", "ready", "log_failing")
+COUNTS = (
+    "records", "invalid", "shed", "late", "events", "swaps", "compared", "differing", "shadow_dropped", "logged", "log_lost",
+)  # fmt: skip
 
 
 class Counters:
@@ -143,6 +145,9 @@ _HELP = {
     "swaps": "Releases that took over while serving.",
     "compared": "Answers that a challenger was compared with.",
     "differing": "Of these, answers in which it differed.",
+    "log_failing": "Workers whose log cannot be written.",
+    "logged": "Answers in the log.",
+    "log_lost": "Answers that the log could not take.",
     "shadow_dropped": "Answers that no challenger was asked for, for want of time.",
 }
 

@@ -19,6 +19,7 @@ from hardcover.serving.app import App, Served
 from hardcover.serving.carrier import Carrier
 from hardcover.serving.counters import Counters
 from hardcover.serving.http import Connection
+from hardcover.serving.prediction_log import INTERVAL, Policy, PredictionLog
 from hardcover.serving.release import Release
 
 # Seconds for handshakes that have begun.
@@ -41,6 +42,7 @@ class Settings(NamedTuple):
     idle: float = 75.0
     delay: float = 0.0
     grace: float = 10.0
+    log: Policy | None = None
 
 
 def served_of(wheels: dict[str, str], folder: Path, settings: Settings) -> list[Served]:
@@ -91,12 +93,15 @@ class _Worker:
         for each in self.served:
             histories.attach(each.champion, settings.histories, settings.keep_all)
         self.app = App(self.served, self.counters)
+        if settings.log:
+            self.app.log = PredictionLog(settings.log, self.counters)
         carrier = Carrier(self.app, settings.max_body, settings.patience, settings.slow, settings.idle)
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop.set)
         # The loop closes what it is given; the listener itself must stay usable for the last ones that wait.
         server = await loop.create_server(lambda: Connection(carrier), sock=self.listener.dup(), backlog=4096)
+        writer = asyncio.create_task(self._log()) if settings.log else None
         self.control.setblocking(False)
         told = asyncio.create_task(self._listen(stop))
         self.counters.add("ready")
@@ -112,6 +117,23 @@ class _Worker:
         self.listener.close()
         await carrier.drain(settings.grace)
         told.cancel()
+        if writer and self.app.log:
+            writer.cancel()
+            self.app.log.close()
+
+    async def _log(self) -> None:
+        """Write the log some times a second, in a thread: a disk that is slow holds up no answer."""
+        loop, log = asyncio.get_running_loop(), self.app.log
+        assert log
+        failing = False
+        while True:
+            await asyncio.sleep(INTERVAL)
+            lines = log.lines()
+            # A write that has begun ends, even where this task is cancelled.
+            await asyncio.shield(loop.run_in_executor(None, log.write, lines))
+            if log.is_failing != failing:
+                failing = log.is_failing
+                self.counters.add("log_failing", 1 if failing else -1)
 
     async def _accept_the_last(self, carrier: Carrier) -> None:
         """Take the connections that were made before the door closed."""
