@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from hardcover.serving.app import ENDPOINTS, App, Served
 from hardcover.serving.counters import Counters
@@ -26,6 +28,14 @@ RECORD = {
     "tool_wear": 0,
 }
 PREDICT = "/v1/models/maintenance/predict"
+
+
+def examples(few: int, many: int) -> settings:
+    """Return settings for so many examples, or so many in `make soak`."""
+    count = many if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else few
+    return settings(
+        max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    )
 
 
 @pytest.fixture(scope="session")

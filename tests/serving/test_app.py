@@ -7,16 +7,15 @@ import jsonschema
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardcover.serving.app import ENDPOINTS, App, Served
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import ARROW, LINES
-from tests.serving.conftest import PREDICT, RECORD, ask
+from tests.serving.conftest import PREDICT, RECORD, ask, examples
 
 EXPLAIN, INFER = "/v1/models/maintenance/explain", "/v2/models/maintenance/infer"
-SHARED = {"suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
 def records():
@@ -33,7 +32,7 @@ def records():
     )
 
 
-@settings(**SHARED)
+@examples(60, 10_000)
 @given(record=records())
 def test_a_score_read_from_json_has_the_wheels_bits(app, release, record):
     expected = release.model.predict(record, explain=True)
@@ -44,7 +43,7 @@ def test_a_score_read_from_json_has_the_wheels_bits(app, release, record):
     assert explained["base_value"] == expected.base_value
 
 
-@settings(max_examples=20, **SHARED)
+@examples(20, 2_000)
 @given(many=st.lists(records(), min_size=1, max_size=20))
 def test_many_records_are_answered_like_each_alone_in_every_format(app, release, many):
     expected = [release.model.predict(record) for record in many]
@@ -77,7 +76,7 @@ def tensors(columns: dict, rows: int) -> list[dict]:
     ]
 
 
-@settings(max_examples=20, **SHARED)
+@examples(20, 2_000)
 @given(many=st.lists(records(), min_size=1, max_size=20))
 def test_tensors_are_answered_with_the_same_bits_as_json_and_as_bytes(app, release, many):
     scores = [release.model.predict(record).score for record in many]
@@ -175,7 +174,7 @@ def test_what_is_not_asked_rightly_is_refused_as_the_standards_say(app, path, me
     assert status != 405 or b"allow: " in answer.lines
 
 
-@settings(max_examples=300, **SHARED)
+@examples(300, 100_000)
 @given(
     path=st.sampled_from(
         [PREDICT, EXPLAIN, INFER, "/v1/models/maintenance/rank", "/v1/models/maintenance/events"]

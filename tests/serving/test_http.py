@@ -6,12 +6,12 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hardcover.serving.carrier import Carrier
 from hardcover.serving.http import Connection
-from tests.serving.conftest import PREDICT, RECORD
+from tests.serving.conftest import PREDICT, RECORD, examples
 
 BODY = json.dumps(RECORD).encode()
 
@@ -93,7 +93,7 @@ def test_a_request_is_answered_and_the_connection_kept(app):
     )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, 10_000)
 @given(cuts=st.lists(st.integers(1, 700), max_size=12))
 def test_however_bytes_are_cut_the_answers_are_the_same(app, cuts):
     chunked = (
@@ -270,7 +270,7 @@ def test_while_draining_each_answer_ends_its_connection(app):
     assert wire.closed
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(300, 100_000)
 @given(
     parts=st.lists(
         st.one_of(
