@@ -1,4 +1,4 @@
-"""The faces of the service: a server is started on the wheel, and asked over the wire in each way that it understands.
+"""The faces of the service: one server is started on the wheel, and asked over the wire in each way that it understands.
 
 It answers raw rows; rows of model inputs cannot be asked of it.
 """
@@ -7,14 +7,15 @@ import http.client
 import io
 import json
 import math
-import os
 import random
 import signal
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -59,39 +60,58 @@ class Client:
         return answer.headers, content
 
 
+_starting = threading.Lock()
+_running: dict[Path, tuple[subprocess.Popen, str]] = {}
+
+
 @contextmanager
 def served(subject: Subject) -> Iterator[Client]:
-    """Serve the wheel on a free port while the block runs, with all events that its windows look at.
+    """Ask the one service of a proof, which is started with all events that windows look at when the first face asks; `end` ends it.
 
     Raises
     ------
     ProofFailed
         When it does not start.
     """
+    with _starting:
+        if subject.folder.parent not in _running:
+            _start(subject)
+    client = Client(_running[subject.folder.parent][1], subject.case)
+    try:
+        yield client
+    finally:
+        client.connection.close()
+
+
+def _start(subject: Subject) -> None:
     wheel = subject.folder / wheel_file.file_name(subject.wheel)
     wheel.write_bytes(subject.wheel)
     command = [sys.executable, "-c", START, "serve", str(wheel), "--port", "0", "--json", "--keep-all"]
     command += ["--max-body", "1000", "--patience", "60000"]
-    with (subject.folder / "log.txt").open("w+") as log:
-        server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=log, text=True, env=os.environ)
-        assert server.stderr
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert server.stderr
+    line = server.stderr.readline()
+    told = json.loads(line) if line.startswith("{") else {}
+    if told.get("event") != "serving":
+        server.communicate()
+        raise ProofFailed(f"the service does not start: {line.strip()[:500]}", wheel.name)
+    _running[subject.folder.parent] = server, told["address"]
+    if subject.events:
+        client = Client(told["address"], subject.case)
+        _observe(client, subject.events)
+        client.connection.close()
+
+
+def end(folder: Path) -> None:
+    """End the service that was started for the proof in a scratch folder, if one was."""
+    server, _ = _running.pop(folder, (None, ""))
+    if server is not None:
+        server.send_signal(signal.SIGTERM)
         try:
-            line = server.stderr.readline()
-            told = json.loads(line) if line.startswith("{") else {}
-            if told.get("event") != "serving":
-                raise ProofFailed(f"the service does not start: {line.strip()[:500]}", wheel.name)
-            client = Client(told["address"], subject.case)
-            if subject.events:
-                _observe(client, subject.events)
-            yield client
-            client.connection.close()
-        finally:
-            server.send_signal(signal.SIGTERM)
-            try:
-                server.communicate(timeout=20)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.communicate()
+            server.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.communicate()
 
 
 def _observe(client: Client, events: dict[str, list]) -> None:
