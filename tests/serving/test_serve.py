@@ -133,22 +133,22 @@ def variant(wheel: Path, folder: Path, number: int) -> Path:
     found = folder / wheel.name
     shutil.copy(wheel, found)
     with zipfile.ZipFile(found, "a") as archive:
-        archive.writestr("casebook_maintenance/note.txt", str(number))
+        archive.writestr(f"{wheel.name.partition('-')[0]}/note.txt", str(number))
     return found
 
 
-def publish(wheel: Path, dist: Path) -> None:
+def publish(wheel: Path, dist: Path, case: str = "maintenance") -> None:
     """Point a case to another wheel, as a proof that passed does."""
     import hashlib
 
     pointer = {
-        "case": "maintenance",
+        "case": case,
         "wheel": wheel.name,
         "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
     }
     draft = dist / "draft"
     draft.write_text(json.dumps(pointer))
-    draft.replace(dist / "maintenance.json")
+    draft.replace(dist / f"{case}.json")
 
 
 def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load, tmp_path):
