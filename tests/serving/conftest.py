@@ -30,11 +30,16 @@ RECORD = {
 PREDICT = "/v1/models/maintenance/predict"
 
 
+def often(few: int, many: int) -> int:
+    """Return how many times something is done: few, or many in `make soak`."""
+    return many if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else few
+
+
 def examples(few: int, many: int) -> settings:
     """Return settings for so many examples, or so many in `make soak`."""
-    count = many if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else few
     return settings(
-        max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+        max_examples=often(few, many),
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import eventually
-from tests.serving.conftest import PREDICT, RECORD
+from tests.serving.conftest import PREDICT, RECORD, often
 
 BODY = json.dumps(RECORD)
 
@@ -95,9 +95,9 @@ def test_the_model_is_served_and_tells_what_it_is(serve, wheel):
 
 def test_a_worker_that_dies_is_replaced_and_only_its_requests_fail(serve, wheel, load):
     server = serve(wheel, "--workers", 2)
-    clients = load(server.address)
-    for _ in range(3):
-        victim = random.Random(1).choice(server.workers())
+    clients, kills, chance = load(server.address), often(3, 200), random.Random(1)
+    for _ in range(kills):
+        victim = chance.choice(server.workers())
         os.kill(victim, signal.SIGKILL)
         assert server.until("worker died")["status"] == -signal.SIGKILL
         eventually(lambda victim=victim: len(server.workers()) == 2 and victim not in server.workers())
@@ -106,7 +106,7 @@ def test_a_worker_that_dies_is_replaced_and_only_its_requests_fail(serve, wheel,
         each.end()
 
     # A connection breaks when its worker dies, and the next one is answered.
-    assert all(len(each.broken) <= 3 for each in clients)
+    assert all(len(each.broken) <= kills for each in clients)
     assert sum(each.refused for each in clients) == 0
     assert all(len(each.answers) > 50 for each in clients)
     assert counted(server)['hardcover_requests_total{endpoint="predict",status="200"}'] >= sum(
@@ -114,7 +114,8 @@ def test_a_worker_that_dies_is_replaced_and_only_its_requests_fail(serve, wheel,
     )
 
 
-def test_what_is_asked_when_the_end_comes_is_answered(serve, wheel, load):
+@pytest.mark.parametrize("_", range(often(1, 100)))
+def test_what_is_asked_when_the_end_comes_is_answered(serve, wheel, load, _):
     server = serve(wheel, "--workers", 2, "--grace", 5)
     clients = load(server.address)
     time.sleep(0.4)
@@ -161,8 +162,10 @@ def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load
     publish(names[0], place.dist)
     server = serve("maintenance", "--workers", 2)
     clients = load(server.address)
-    for each in (*names[1:], names[0]):
-        time.sleep(0.3)
+    swaps = often(3, 1_000)
+    for number in range(1, swaps + 1):
+        each = names[number % 3]
+        time.sleep(often(300, 50) / 1000)
         publish(each, place.dist)
         server.process.send_signal(signal.SIGHUP)
         server.until("release took over")
@@ -174,8 +177,9 @@ def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load
     assert [each.broken for each in clients] == [[], [], []]
     for each in clients:
         seen = [header for _, header in each.answers]
-        # Each client saw the three releases in turn, and the first again.
-        assert len([header for at, header in enumerate(seen) if at == 0 or seen[at - 1] != header]) == 4
+        # Each client saw the releases in turn, and never an old one again in between.
+        turns = [header for at, header in enumerate(seen) if at == 0 or seen[at - 1] != header]
+        assert len(turns) == swaps + 1
 
 
 def test_a_damaged_release_is_refused_and_the_old_one_answers_on(serve, wheel, place):
@@ -211,6 +215,7 @@ def test_a_damaged_release_is_refused_and_the_old_one_answers_on(serve, wheel, p
         (["WHEEL", "WHEEL"], ["two wheels answer for 'maintenance'"]),
         (["WHEEL", "--histories", "mysql:x"], ["no histories can be kept at 'mysql:x'"]),
         (["WHEEL", "--host", "203.0.113.7"], ["cannot listen"]),
+        (["WHEEL", "--log", "/proc/nowhere"], ["cannot log answers", "a worker cannot start"]),
     ],
 )
 def test_what_cannot_be_served_is_said_at_the_start(place, wheel, arguments, words):

@@ -42,14 +42,17 @@ def parsed(body: bytes) -> Any:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise Refused(400, f"the body is not JSON: {error}") from error
-    if type(found) is dict:
-        # Each member and each text is in quotes. Where there are just so many, no member came twice.
-        quotes = len(found)
-        for value in found.values():
-            if type(value) is str:
-                quotes += 1
-        if body.count(b'"') == 2 * quotes:
-            return found
+    records = found if type(found) is list else [found]
+    # Each member and each text is in quotes. Where there are just so many, no member came twice.
+    quotes = 0
+    for record in records:
+        if type(record) is dict:
+            quotes += len(record)
+            for value in record.values():
+                if type(value) is str:
+                    quotes += 1
+    if body.count(b'"') == 2 * quotes:
+        return found
     try:
         json.loads(body, object_pairs_hook=_once)
     except RecursionError as error:

@@ -117,13 +117,21 @@ class Supervisor:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def run(self) -> None:
-        """Keep workers until SIGTERM or SIGINT, then let them answer what came, and end them."""
+        """Keep workers until SIGTERM or SIGINT, then let them answer what came, and end them.
+
+        Raises
+        ------
+        HardcoverError
+            When the first workers cannot start.
+        """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             for place in range(len(self.sockets)):
                 self._start(place)
-            self.say("serving", address=self.address, workers=len(self.sockets), models=self._models())
-            while True:
+            going = self._await_ready()
+            if going:
+                self.say("serving", address=self.address, workers=len(self.sockets), models=self._models())
+            while going:
                 found = signal.sigtimedwait(SIGNALS, WATCH)
                 number = found.si_signo if found else None
                 if number in (signal.SIGTERM, signal.SIGINT):
@@ -137,6 +145,26 @@ class Supervisor:
                     os.kill(each.pid, signal.SIGKILL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self.close()
+
+    def _await_ready(self) -> bool:
+        """Wait until all workers answer; False where it is to stop before.
+
+        Raises
+        ------
+        HardcoverError
+            When one ends instead: those that are started for it would, too.
+        """
+        while self.counters.total("ready") < len(self.children):
+            found = signal.sigtimedwait(SIGNALS, 0.01)
+            if found and found.si_signo in (signal.SIGTERM, signal.SIGINT):
+                return False
+            for place, each in list(self.children.items()):
+                if os.waitpid(each.pid, os.WNOHANG)[0]:
+                    del self.children[place]
+                    raise HardcoverError(
+                        "a worker cannot start", "it said why above", "Mend that, and serve again."
+                    )
+        return True
 
     def _models(self) -> dict[str, str]:
         return {each.champion.name: each.champion.version for each in self.served}
@@ -208,7 +236,8 @@ class Supervisor:
         except HardcoverError as error:
             self.say("release refused", why=str(error), serving=self._models())
             return
-        told = [self._tell(each, {"swap": wheels}) for each in list(self.children.values())]
+        children = list(self.children.values())
+        told = [self._tell(each, {"swap": wheels}) for each in children]
         wrong = [each["error"] for each in told if "error" in each]
         if wrong:
             self.say("release refused", why=wrong[0], serving=self._models())
@@ -216,6 +245,11 @@ class Supervisor:
                 self._tell(each, {"swap": self.wheels})
             return
         self.wheels, self.served = wheels, served
+        for each, answer in zip(children, told, strict=True):
+            # One that does not answer is replaced, by one that has the new release.
+            if not answer:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each.pid, signal.SIGKILL)
         self.say("release took over", models=self._models())
 
     def _tell(self, child: _Child, message: dict) -> dict:
