@@ -19,7 +19,7 @@ from hardcover.lineage import git_state
 from hardcover.notebooks import forkserver
 from hardcover.project import cases
 from hardcover.project.context import open_context
-from hardcover.proof import compare, faces, report, service_faces, wheel_faces
+from hardcover.proof import compare, faces, report, service_client, wheel_faces
 from hardcover.proof import subject as subjects
 from hardcover.release import publish, wheel_file
 from hardcover.reporting.progress import Reporter, silent
@@ -87,7 +87,7 @@ def prove(
             try:
                 answers, seconds = _ask(chosen, subject, say)
             finally:
-                service_faces.end(Path(scratch))
+                service_client.end(Path(scratch))
         found = {
             "format": compare.FORMAT,
             "case": case,

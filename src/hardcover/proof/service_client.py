@@ -1,0 +1,115 @@
+"""The one service of a proof, and a client that asks it."""
+
+import http.client
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hardcover.errors import ProofFailed
+from hardcover.proof.subject import Subject
+from hardcover.release import wheel_file
+
+# So many records or events at once.
+BATCH = 5_000
+START = "import sys; from hardcover.cli.main import main; sys.exit(main())"
+
+
+class Client:
+    """One connection that is kept, to the model of one case."""
+
+    def __init__(self, address: str, case: str):
+        self.case = case
+        self.connection = http.client.HTTPConnection(address, timeout=600)
+
+    def post(
+        self, path: str, body: bytes, kind: str = "application/json", **headers: str
+    ) -> tuple[Any, bytes]:
+        """Return the answer's headers and body.
+
+        Raises
+        ------
+        ProofFailed
+            When the service refuses.
+        """
+        given = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        self.connection.request("POST", path, body, given)
+        answer = self.connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise ProofFailed(
+                f"the service says {answer.status}: {content[:300].decode(errors='replace')}", path
+            )
+        return answer.headers, content
+
+
+_starting = threading.Lock()
+_running: dict[Path, tuple[subprocess.Popen, str]] = {}
+
+
+@contextmanager
+def served(subject: Subject) -> Iterator[Client]:
+    """Ask the one service of a proof, which is started with all events that windows look at when the first face asks; `end` ends it.
+
+    Raises
+    ------
+    ProofFailed
+        When it does not start.
+    """
+    with _starting:
+        if subject.folder.parent not in _running:
+            _start(subject)
+    client = Client(_running[subject.folder.parent][1], subject.case)
+    try:
+        yield client
+    finally:
+        client.connection.close()
+
+
+def _start(subject: Subject) -> None:
+    wheel = subject.folder / wheel_file.file_name(subject.wheel)
+    wheel.write_bytes(subject.wheel)
+    command = [sys.executable, "-c", START, "serve", str(wheel), "--port", "0", "--json", "--keep-all"]
+    command += ["--max-body", "1000", "--patience", "60000"]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert server.stderr
+    line = server.stderr.readline()
+    told = json.loads(line) if line.startswith("{") else {}
+    if told.get("event") != "serving":
+        server.communicate()
+        raise ProofFailed(f"the service does not start: {line.strip()[:500]}", wheel.name)
+    _running[subject.folder.parent] = server, told["address"]
+    if subject.events:
+        client = Client(told["address"], subject.case)
+        _observe(client, subject.events)
+        client.connection.close()
+
+
+def end(folder: Path) -> None:
+    """End the service that was started for the proof in a scratch folder, if one was."""
+    server, _ = _running.pop(folder, (None, ""))
+    if server is not None:
+        server.send_signal(signal.SIGTERM)
+        try:
+            server.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.communicate()
+
+
+def _observe(client: Client, events: dict[str, list]) -> None:
+    """Tell the service of all events in another order than they arrived in."""
+    every = list(records(events))
+    random.Random(2).shuffle(every)
+    for first in range(0, len(every), BATCH):
+        client.post(f"/v1/models/{client.case}/events", json.dumps(every[first : first + BATCH]).encode())
+
+
+def records(columns: dict[str, list]) -> Iterator[dict]:
+    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
