@@ -112,4 +112,5 @@ def _observe(client: Client, events: dict[str, list]) -> None:
 
 
 def records(columns: dict[str, list]) -> Iterator[dict]:
+    """Yield the rows of lists by field."""
     return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
