@@ -157,3 +157,17 @@ def test_killed_workers_lose_no_more_than_the_last_moment_and_nothing_counts_twi
     # What was written is safe; what was not yet is of the moment before the kill, some times the interval where the machine is busy.
     assert all(killed - 1.5 <= moment <= killed + 0.5 for moment in lost)
     assert len(lost) < len(answered) / 2
+
+
+def test_at_the_end_of_a_service_all_answers_are_in_the_log_once(serve, wheel, place, tmp_path):
+    server = serve(wheel, "--log", tmp_path / "log")
+    clients = [Load(server.address, named=True) for _ in range(3)]
+    for each in clients:
+        each.start()
+    time.sleep(1.0)
+    assert server.stop() == 0
+    for each in clients:
+        each.end()
+
+    _, table = collected(place, tmp_path / "log")
+    assert sorted(table["id"]) == sorted(name for each in clients for name, _ in each.named)

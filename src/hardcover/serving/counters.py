@@ -53,7 +53,7 @@ class Counters:
         """Make a worker's row this process's own; what it holds at the moment starts from zero."""
         self.mine = self.rows[worker]
         for name in GAUGES:
-            self.mine[self.named[name]] = 0
+            self.set(name, 0)
 
     def request(self, endpoint: int, status: int, nanoseconds: int) -> None:
         """Count a request and its latency."""
@@ -67,6 +67,10 @@ class Counters:
     def add(self, name: str, count: int = 1) -> None:
         """Add to a count, or to a gauge; a negative number lowers a gauge."""
         self.mine[self.named[name]] += count
+
+    def set(self, name: str, value: int) -> None:
+        """Set a gauge."""
+        self.mine[self.named[name]] = value
 
     def score(self, score: float) -> None:
         """Count a probability into its bin."""

@@ -25,7 +25,6 @@ from hardcover.serving.exchange import Request
 
 # Seconds between two writes, bytes of a segment, and bytes that wait at most while the disk takes none.
 INTERVAL, SEGMENT, WAITING = 0.2, 64 * 2**20, 64 * 2**20
-INPUTS = ("yes", "digest", "no")
 
 
 class Policy(NamedTuple):
@@ -121,14 +120,19 @@ class PredictionLog:
                 self._open()
             self._append(content)
         except OSError:
-            self.is_failing = True
+            self._note(True)
             size = len(content)
             while size > WAITING:
                 size -= len(self._waiting.pop(0))
                 self.counters.add("log_lost")
             return
         self.counters.add("logged", len(self._waiting))
-        self._waiting, self.is_failing = [], False
+        self._waiting = []
+        self._note(False)
+
+    def _note(self, failing: bool) -> None:
+        self.is_failing = failing
+        self.counters.set("log_failing", failing)
 
     def _append(self, content: bytes) -> None:
         begin = self._size

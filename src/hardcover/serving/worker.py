@@ -101,7 +101,8 @@ class _Worker:
             loop.add_signal_handler(each, stop.set)
         # The loop closes what it is given; the listener itself must stay usable for the last ones that wait.
         server = await loop.create_server(lambda: Connection(carrier), sock=self.listener.dup(), backlog=4096)
-        writer = asyncio.create_task(self._log()) if settings.log else None
+        ended = asyncio.Event()
+        writer = asyncio.create_task(self._log(ended)) if settings.log else None
         self.control.setblocking(False)
         told = asyncio.create_task(self._listen(stop))
         self.counters.add("ready")
@@ -117,23 +118,19 @@ class _Worker:
         self.listener.close()
         await carrier.drain(settings.grace)
         told.cancel()
-        if writer and self.app.log:
-            writer.cancel()
-            self.app.log.close()
+        if writer:
+            ended.set()
+            await writer
 
-    async def _log(self) -> None:
-        """Write the log some times a second, in a thread: a disk that is slow holds up no answer."""
+    async def _log(self, ended: asyncio.Event) -> None:
+        """Write the log some times a second, in a thread: a disk that is slow holds up no answer. Close it at the end."""
         loop, log = asyncio.get_running_loop(), self.app.log
         assert log
-        failing = False
-        while True:
-            await asyncio.sleep(INTERVAL)
-            lines = log.lines()
-            # A write that has begun ends, even where this task is cancelled.
-            await asyncio.shield(loop.run_in_executor(None, log.write, lines))
-            if log.is_failing != failing:
-                failing = log.is_failing
-                self.counters.add("log_failing", 1 if failing else -1)
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), INTERVAL)
+            await loop.run_in_executor(None, log.write, log.lines())
+        log.close()
 
     async def _accept_the_last(self, carrier: Carrier) -> None:
         """Take the connections that were made before the door closed."""
