@@ -33,7 +33,9 @@ def collect(folder: Path, env: str | None = None, say: Reporter = silent) -> dic
     """
     with run_lock.alone():
         catalog = open_context(env, None).catalog
+        catalog.in_run = True
         found = prediction_log.segments(folder)
+        known: dict[str, set[str]] = {}
         made: dict[str, Any] = {"segments": len(found), "cases": {}}
         rows: dict[str, list[dict]] = defaultdict(list)
         named: dict[str, dict[str, str]] = defaultdict(dict)
@@ -44,19 +46,15 @@ def collect(folder: Path, env: str | None = None, say: Reporter = silent) -> dic
             for event in prediction_log.read(path):
                 by_case[event["case"]].append(event)
             for case, events in by_case.items():
-                cases.check(case)
-                if digest not in _collected(catalog, case):
+                if case not in known:
+                    cases.check(case)
+                    known[case] = _collected(catalog, case)
+                if digest not in known[case]:
                     rows[case] += events
                     named[case][path.name] = digest
+        made_by = {"node": "collect", "face": "service", "inputs": {}, **git_state.describe()} if rows else {}
         for case, events in rows.items():
-            facts = {
-                "node": "collect",
-                "face": "service",
-                "inputs": {},
-                "segments": named[case],
-                **git_state.describe(),
-            }
-            catalog.in_run = True
+            facts = {**made_by, "segments": named[case]}
             catalog.save(f"{case}.served", table(events))
             manifests = catalog.commit(lambda _, facts=facts: facts)
             version = manifests[f"{case}.served"]["version"]
@@ -69,8 +67,10 @@ def collect(folder: Path, env: str | None = None, say: Reporter = silent) -> dic
 def _collected(catalog: Any, case: str) -> set[str]:
     """Return the digests of the segments that versions hold already."""
     place = catalog.folder_of(f"{case}.served")
-    folders = [path for path in place.glob("*") if (path / "manifest.json").exists()] if place else []
-    return {digest for path in folders for digest in versions.manifest_of(path).get("segments", {}).values()}
+    manifests = (
+        versions.manifest_of(place / version) for version in (versions.committed(place) if place else ())
+    )
+    return {digest for each in manifests for digest in each.get("segments", {}).values()}
 
 
 def table(events: list[dict]) -> pd.DataFrame:
