@@ -113,7 +113,7 @@ def test_large_segments_are_left_to_be_collected_while_more_is_written(logged, m
         ask(logged, PREDICT, RECORD)
         logged.log.write(logged.log.lines())
     said, table = collected(place, tmp_path / "log")
-    # The segment that is being written is nobody else's.
+    # The segment that is being written is left alone.
     assert len(table) < 20
     logged.log.close()
     again, table = collected(place, tmp_path / "log")

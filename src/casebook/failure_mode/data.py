@@ -1,4 +1,4 @@
-"""Say of each row of the maintenance case in which way the machine failed, if it did: one of five modes, or none.
+"""Tell of each row of the maintenance case in which way the machine failed, if it did: one of five modes, or none.
 
 Rows, units, limits and simulator are those of `maintenance`. Where several modes were recorded at once, the first of `MODES` counts."""
 

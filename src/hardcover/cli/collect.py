@@ -7,7 +7,7 @@ from pathlib import Path
 from hardcover.cli import progress
 
 PURPOSE = "make versions of CASE.served of what a service logged"
-DESCRIPTION = """Collect the segments that `hardcover serve --log FOLDER` wrote and nobody writes any more into a version of CASE.served
+DESCRIPTION = """Collect the segments that `hardcover serve --log FOLDER` wrote and no worker writes any more into a version of CASE.served
 for each case, each answer once, then remove them. Safe to kill and to run again."""
 EXAMPLES = """examples:
   hardcover collect /var/log/hardcover

@@ -16,7 +16,7 @@ from hardcover.store import disk, run_lock, versions
 
 
 def collect(folder: Path, env: str | None = None, say: Reporter = silent) -> dict[str, Any]:
-    """Collect all segments that nobody writes any more, then remove them.
+    """Collect all segments that no worker writes any more, then remove them.
 
     A segment counts once its answers are in a committed version, whose manifest names it with its digest: so a kill between that and its
     removal counts none twice.
