@@ -45,6 +45,11 @@ class Served:
     ):
         self.champion, self.challenger, self.share, self.by = champion, challenger, share, by
 
+    @property
+    def roles(self) -> dict[str, Release]:
+        """The releases by role."""
+        return {"champion": self.champion} | ({"challenger": self.challenger} if self.challenger else {})
+
     def chosen(self, request: Request, record: Any) -> Release:
         """Return the release that answers a request."""
         if self.challenger is None or self.share <= 0.0:
@@ -53,6 +58,11 @@ class Served:
         text = str(unit).encode() if unit is not None else request.headers.get(b"x-request-id", request.body)
         digest = hashlib.blake2b(text, digest_size=8, key=self.champion.name.encode()[:64]).digest()
         return self.challenger if int.from_bytes(digest, "big") < self.share * 2**64 else self.champion
+
+
+def counters_of(served: Iterable[Served], workers: int) -> Counters:
+    """Return counters for workers that answer with these releases."""
+    return Counters(workers, ENDPOINTS, [name for each in served for name in each.champion.fields])
 
 
 class App:
@@ -92,8 +102,7 @@ class App:
         self._scorings = {
             release.digest: Scoring(release, self.counters.score)
             for each in found.values()
-            for release in (each.champion, each.challenger)
-            if release is not None
+            for release in each.roles.values()
         }
         self.served, self._routes = found, self._table(found)
 
@@ -176,15 +185,15 @@ class App:
         self.counters.add("records", len(records))
         if log is not None:
             name = log.add(release, request, records, found, time.perf_counter_ns() - began)
-            answer = answer._replace(lines=b"x-request-id: %s\r\n" % name)
+            answer = answer._replace(lines=answer.lines + b"x-request-id: %s\r\n" % name)
         if served.challenger is not None and release is served.champion and not release.has_windows:
             self._later(served.challenger, records, found)
-        return answer._replace(lines=answer.lines + release.header)
+        return answer
 
     def _infer(self, served: Served, request: Request) -> Answer:
         answer, rows = inference.infer(self._scoring(served.champion), request)
         self.counters.add("records", rows)
-        return answer._replace(lines=answer.lines + served.champion.header)
+        return answer
 
     def _rank(self, served: Served, request: Request) -> Answer:
         given, scoring = parsed(request.body), self._scoring(served.champion)
@@ -208,7 +217,7 @@ class App:
             raise refusal_of(error) from error
         self.counters.add("records", len(given["candidates"]))
         ranked = [{"candidate": at, **as_json(prediction)} for at, prediction in found]
-        return Answer(200, JSON, orjson.dumps(ranked), served.champion.header)
+        return scoring.told(JSON, orjson.dumps(ranked))
 
     def _events(self, served: Served, request: Request) -> Answer:
         given, scoring = parsed(request.body), self._scoring(served.champion)
@@ -225,7 +234,7 @@ class App:
             except Exception as error:
                 raise refusal_of(error) from error
         self.counters.add("events", new)
-        return Answer(200, JSON, orjson.dumps({"new": new}), served.champion.header)
+        return scoring.told(JSON, orjson.dumps({"new": new}))
 
     def _readyz(self, _: Request) -> Answer:
         if self.ready and not self.draining:
@@ -234,19 +243,16 @@ class App:
 
     def _models(self) -> Iterable[tuple[str, str, str, str]]:
         for name, each in self.served.items():
-            for role, release in (("champion", each.champion), ("challenger", each.challenger)):
-                if release is not None:
-                    yield name, role, release.version, release.digest
+            for role, release in each.roles.items():
+                yield name, role, release.version, release.digest
 
     def _about(self, served: Served) -> dict:
-        model, others = (
-            served.champion.model,
-            [one for one in self._models() if one[0] == served.champion.name],
-        )
+        model = served.champion.model
         return {
             "name": served.champion.name,
             "releases": [
-                {"role": role, "version": version, "digest": digest} for _, role, version, digest in others
+                {"role": role, "version": release.version, "digest": release.digest}
+                for role, release in served.roles.items()
             ],
             "evaluator": type(model.evaluator).__name__,
             "about": model.about,

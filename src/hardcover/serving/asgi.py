@@ -16,12 +16,10 @@ from typing import Any
 
 from hardcover.errors import HardcoverError
 from hardcover.serving import sources, worker
-from hardcover.serving.app import ENDPOINTS, App
-from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import Answer, Refused, Request
+from hardcover.serving.app import App, counters_of
+from hardcover.serving.exchange import Answer, Request, too_large
 
 VARIABLE = "HARDCOVER_SERVE"
-MAX_BODY = 8 * 2**20
 
 
 class Gateway:
@@ -35,7 +33,7 @@ class Gateway:
         Bytes of a body at most; above, 413.
     """
 
-    def __init__(self, make: Callable[[], App], max_body: int = MAX_BODY):
+    def __init__(self, make: Callable[[], App], max_body: int = worker.Settings().max_body):
         self.make, self.max_body = make, max_body
 
     @cached_property
@@ -55,46 +53,35 @@ class Gateway:
             headers: dict[bytes, bytes] = {}
             for name, value in scope["headers"]:
                 headers[name] = headers[name] + b", " + value if name in headers else value
-            parts: list[bytes] = []
-            size, more = 0, True
+            body, more = _Body(self.max_body), True
             while more:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return
-                part = message.get("body", b"")
-                size, more = size + len(part), message.get("more_body", False)
-                parts = [*parts, part] if size <= self.max_body else []
-            path = scope.get("raw_path") or scope["path"].encode()
-            request = Request(
-                scope["method"].encode(),
-                path.partition(b"?")[0],
-                scope["query_string"],
-                headers,
-                b"".join(parts),
-            )
-            answer = self._answer(request) if size <= self.max_body else _too_large(self.max_body)
+                body.take(message.get("body", b""))
+                more = message.get("more_body", False)
+            path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]
+            answer = self._answer(scope["method"].encode(), path, scope["query_string"], headers, body)
             lines = [*_lines(answer), (b"content-length", b"%d" % len(answer.body))]
             await send({"type": "http.response.start", "status": answer.status, "headers": lines})
-            body = b"" if request.method == b"HEAD" else answer.body
-            await send({"type": "http.response.body", "body": body})
+            content = b"" if scope["method"] == "HEAD" else answer.body
+            await send({"type": "http.response.body", "body": content})
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer by RSGI 1."""
         headers = {name.encode(): value.encode("latin-1") for name, value in scope.headers.items()}
-        parts: list[bytes] = []
-        size = 0
+        body = _Body(self.max_body)
         async for part in protocol:
-            size += len(part)
-            # What is too much is read and let go, so that the client reads why.
-            parts = [*parts, part] if size <= self.max_body else []
+            body.take(part)
         path, query = scope.path.encode(), scope.query_string.encode()
-        request = Request(scope.method.encode(), path, query, headers, b"".join(parts))
-        answer = self._answer(request) if size <= self.max_body else _too_large(self.max_body)
+        answer = self._answer(scope.method.encode(), path, query, headers, body)
         lines = [(name.decode(), value.decode("latin-1")) for name, value in _lines(answer)]
         protocol.response_bytes(answer.status, lines, answer.body)
 
-    def _answer(self, request: Request) -> Answer:
-        answer = self.app.answer(request)
+    def _answer(self, method: bytes, path: bytes, query: bytes, headers: dict, body: "_Body") -> Answer:
+        if body.size > self.max_body:
+            return too_large(self.max_body).answer()
+        answer = self.app.answer(Request(method, path, query, headers, b"".join(body.parts)))
         if self.app.has_more:
             self.app.compare()
         return answer
@@ -110,8 +97,19 @@ class Gateway:
                 return
 
 
-def _too_large(limit: int) -> Answer:
-    return Refused(413, f"the body is over {limit} bytes").answer()
+class _Body:
+    """A body that comes in parts. What is too much is read and let go, so that the client reads why."""
+
+    def __init__(self, limit: int):
+        self.limit, self.size = limit, 0
+        self.parts: list[bytes] = []
+
+    def take(self, part: bytes) -> None:
+        self.size += len(part)
+        if self.size > self.limit:
+            self.parts.clear()
+        else:
+            self.parts.append(part)
 
 
 def _lines(answer: Answer) -> list[tuple[bytes, bytes]]:
@@ -140,8 +138,7 @@ def made() -> App:
     served = worker.served_of(sources.copied(named, folder), folder, worker.Settings())
     for each in served:
         each.champion.check()
-    fields = [name for each in served for name in each.champion.fields]
-    return App(served, Counters(1, ENDPOINTS, fields))
+    return App(served, counters_of(served, 1))
 
 
 app = Gateway(made)

@@ -1,7 +1,7 @@
 """What all connections of a worker share: the clock, the queue, and who is turned away while there is too much to do.
 
 While a worker has pauses, a request is answered as soon as it was read. Without one, requests queue, and between two pieces of work
-what has come is read: so each joins the queue, or is refused at once, by how long the queue would take. Nobody waits longer than the
+what has come is read: so each joins the queue, or is refused at once, by how long the queue would take. No request waits longer than the
 worker's patience, and what is answered is answered in the order of arrival.
 """
 

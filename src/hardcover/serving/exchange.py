@@ -91,3 +91,8 @@ class Refused(Exception):
         """Return the answer: ``application/problem+json``, RFC 9457."""
         facts = {"title": PHRASES[self.status], "status": self.status, "detail": self.detail}
         return Answer(self.status, PROBLEM, orjson.dumps({**facts, **self.members}), self.lines)
+
+
+def too_large(limit: int) -> Refused:
+    """Return the refusal of a body of more than ``limit`` bytes."""
+    return Refused(413, f"the body is over {limit} bytes")

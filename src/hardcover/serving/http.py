@@ -10,7 +10,7 @@ import httptools
 
 from hardcover.serving.app import ENDPOINTS
 from hardcover.serving.carrier import Carrier
-from hardcover.serving.exchange import Answer, Refused, Request
+from hardcover.serving.exchange import Answer, Refused, Request, too_large
 
 MAX_HEAD, MAX_HEADERS = 16 * 1024, 100
 # Seconds that a refused client has to read why.
@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
             and length.isdigit()
             and int(length[:20]) > self.carrier.max_body
         ):
-            self._stop(_too_large(self.carrier.max_body))
+            self._stop(too_large(self.carrier.max_body))
         expected = headers.get(b"expect")
         if expected is not None:
             if expected.lower() != b"100-continue":
@@ -159,16 +159,16 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
-        if not self.size:
+        self.size += len(part)
+        if self.size > self.carrier.max_body:
+            self._stop(too_large(self.carrier.max_body))
+        if not self.body:
             self.body = part
-        elif self.size + len(part) > self.carrier.max_body:
-            self._stop(_too_large(self.carrier.max_body))
         else:
             # Parts that come by and by are put together in place.
             whole = self.body if isinstance(self.body, bytearray) else bytearray(self.body)
             whole += part
             self.body = whole
-        self.size += len(part)
 
     def on_message_complete(self) -> None:
         """Answer, or let the request wait."""
@@ -216,10 +216,6 @@ class Connection(asyncio.Protocol):
         self.ended = self.closing = True
         if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(413, f"the body is over {limit} bytes")
 
 
 def _divided(target: bytes) -> tuple[bytes, bytes]:

@@ -227,9 +227,9 @@ def _response(asked: dict, outputs: dict[str, Any], scoring: Scoring) -> Answer:
         facts["id"] = asked["id"]
     header = orjson.dumps(facts)
     if not binary:
-        return Answer(200, JSON, header)
+        return scoring.told(JSON, header)
     line = b"inference-header-content-length: %d\r\n" % len(header)
-    return Answer(200, BINARY, b"".join([header, *binary]), line)
+    return scoring.told(BINARY, b"".join([header, *binary]), line)
 
 
 def _packed(texts: list[str]) -> bytes:

@@ -175,7 +175,7 @@ class PredictionLog:
 
 
 def segments(folder: Path) -> list[Path]:
-    """List the segments that nobody writes any more, those of dead workers too, the oldest first."""
+    """List the segments that no worker writes any more, those of dead workers too, the oldest first."""
     found = []
     for path in sorted(folder.glob("*-*-*.*")):
         if path.suffix == ".log":

@@ -123,6 +123,20 @@ class Scoring:
         self.is_probability = release.task in ("threshold", "classes")
         self.count = count
 
+    def told(self, kind: bytes, body: bytes, lines: bytes = b"") -> Answer:
+        """Return an answer that says which release gave it; ``lines``: further header lines."""
+        return Answer(200, kind, body, lines + self.release.header)
+
+    def refused(self, error: Exception) -> Refused:
+        """Return what a client is told of what the wheel raised.
+
+        Raises
+        ------
+        Exception
+            The error itself, where it is none that a wheel is known to raise.
+        """
+        return invalid(error.problems) if isinstance(error, self.invalid_record) else refusal_of(error)
+
     def one(self, record: Any, ask: Ask) -> Any:
         """Answer one record.
 
@@ -135,10 +149,8 @@ class Scoring:
             if ask.observe:
                 self.model.observe(record)
             found = self.model.predict(record, explain=ask.explain, top=ask.top, validate=ask.validate)
-        except self.invalid_record as error:
-            raise invalid(error.problems) from error
         except Exception as error:
-            raise refusal_of(error) from error
+            raise self.refused(error) from error
         if self.is_probability:
             self.count(found.score)
         return found
@@ -154,13 +166,13 @@ class Scoring:
             if type(given) is list:
                 return self._many(given, ask)
             found = self.one(given, ask)
-            return Answer(200, JSON, orjson.dumps(as_json(found))), [given], [found]
+            return self.told(JSON, orjson.dumps(as_json(found))), [given], [found]
         if kind in _LINES:
             return self._lines(request.body, ask)
         if kind == ARROW:
             if explain or ask.observe:
                 raise Refused(415, "Arrow is scored only; explain and observe by JSON")
-            return Answer(200, ARROW, self._arrow(request.body, ask.validate)), [], []
+            return self.told(ARROW, self._arrow(request.body, ask.validate)), [], []
         known = ", ".join(each.decode() for each in (JSON, LINES, ARROW))
         detail = f"records come as {known}, not as {kind.decode('ascii', 'replace')[:60]}"
         raise Refused(415, detail, f"accept-post: {known}\r\n".encode())
@@ -178,7 +190,7 @@ class Scoring:
                 problems += [{"row": row, **each} for each in refused.members["problems"]]
         if problems:
             raise Refused(422, f"{len(problems)} problems; see 'problems'", problems=problems[:1000])
-        return Answer(200, JSON, orjson.dumps([as_json(each) for each in found])), records, found
+        return self.told(JSON, orjson.dumps([as_json(each) for each in found])), records, found
 
     def _lines(self, body: bytes, ask: Ask) -> tuple[Answer, list, list]:
         lines, records, found = [], [], []
@@ -198,7 +210,7 @@ class Scoring:
                     raise
                 problems = refused.members.get("problems") or [{"field": "record", "message": refused.detail}]
                 lines.append(orjson.dumps({"line": number, "problems": problems}))
-        return Answer(200, LINES, b"\n".join([*lines, b""])), records, found
+        return self.told(LINES, b"\n".join([*lines, b""])), records, found
 
     def _arrow(self, body: bytes, validate: bool) -> bytes:
         try:
@@ -235,10 +247,8 @@ class Scoring:
         """
         try:
             scores = self.model.predict_many(table, validate=validate)
-        except self.invalid_record as error:
-            raise invalid(error.problems) from error
         except Exception as error:
-            raise refusal_of(error) from error
+            raise self.refused(error) from error
         decision = self.model.decision
         if decision.classes:
             at = [decision.position(row) for row in scores.tolist()]

@@ -77,13 +77,13 @@ class Release:
         """
         try:
             rows, differences = self.model.selftest()
-            explains = self.model.explains
+            # Asked now, what explains is loaded before workers are forked, and shared.
+            _ = self.model.explains
         except Exception as error:
             raise ReleaseError(f"the wheel is damaged: {error}", str(self.wheel), _FIX) from error
         if differences:
             what = f"{len(differences)} of {rows} golden rows are scored differently than at release: {differences[0]}"
             raise ReleaseError(what, str(self.wheel), _FIX)
-        self.explains = explains
 
     @property
     def has_windows(self) -> bool:

@@ -18,8 +18,7 @@ from typing import NamedTuple, NoReturn
 
 from hardcover.errors import HardcoverError
 from hardcover.serving import histories, sources, worker
-from hardcover.serving.app import ENDPOINTS, Served
-from hardcover.serving.counters import Counters
+from hardcover.serving.app import Served, counters_of
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 # Seconds between two looks at the pointers of releases.
@@ -96,18 +95,15 @@ class Supervisor:
             self.wheels = sources.copied(self.sources, self.folder)
             self.served = self._opened(self.wheels)
             for each in self.served:
-                for release in (each.champion, each.challenger):
-                    if release is not None:
-                        release.check()
-            releases = [each.champion for each in self.served]
-            histories.check(settings.histories, releases, workers)
+                for release in each.roles.values():
+                    release.check()
+            histories.check(settings.histories, [each.champion for each in self.served], workers)
             self.sockets = listen(host, port, workers)
         except BaseException:
             self.close()
             raise
         self.address = f"{host}:{self.sockets[0].getsockname()[1]}"
-        fields = [name for release in releases for name in release.fields]
-        self.counters = Counters(workers, ENDPOINTS, fields)
+        self.counters = counters_of(self.served, workers)
         self.children: dict[int, _Child] = {}
         self._next = [(0.0, 0.0)] * workers
         self._stamps = [source.stamp() for source in self.sources]

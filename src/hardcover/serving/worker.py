@@ -110,7 +110,7 @@ class _Worker:
         self.counters.add("ready", -1)
         self.app.ready = False
         await asyncio.sleep(settings.delay)
-        # The door first: whoever is told to come again on another connection finds it closed, not a queue that nobody serves.
+        # The door first: a client that is told to come again on another connection finds it closed, not a queue that no worker serves.
         server.close()
         _turn_away(self.listener)
         await asyncio.sleep(HANDSHAKE)
@@ -169,7 +169,7 @@ class _Worker:
 def _turn_away(listener: socket.socket) -> None:
     """Let the kernel drop who knocks from now on, so that no connection is made between the last that is taken and the end of the socket.
 
-    Whoever knocks again, a second later, finds the door closed. The filter (socket(7), SO_ATTACH_FILTER) looks at the flags of the TCP
+    A client that knocks again, a second later, finds the door closed. The filter (socket(7), SO_ATTACH_FILTER) looks at the flags of the TCP
     header, byte 13, and drops SYN; handshakes that have begun end.
     """
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in _DROP_SYN))
@@ -179,7 +179,7 @@ def _turn_away(listener: socket.socket) -> None:
 
 
 def _hand_over(old: Release | None, new: Release, settings: Settings) -> None:
-    """Give a release the events that the one before it kept.
+    """Hand a release the events that the one before it kept.
 
     Raises
     ------
