@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,17 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Options of a run whose model need not be good.
 FEW = ("--param", "maintenance.training.rounds=40", "--param", "maintenance.evaluation.bootstrap=20")
+# One that the schema of the main case allows.
+RECORD = {
+    "quality": "M",
+    "air_temperature": 298.1,
+    "process_temperature": 308.6,
+    "rotational_speed": 1551,
+    "torque": 42.8,
+    "tool_wear": 0,
+}
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; .ci/run installs it")
 FORKS = Forks()
 BASE: list[pytest.TempPathFactory] = []
 
@@ -173,6 +185,17 @@ def copy_of_checkout(folder: Path) -> Checkout:
     return copy
 
 
+def environment(name: str) -> Path:
+    """Install what ``requirements/NAME.txt`` locks into ``.tools/NAME``; returns the folder of its programs."""
+    uv, folder = ROOT / ".tools" / "bin" / "uv", ROOT / ".tools" / name
+    programs, locked = folder / "bin", ROOT / "requirements" / f"{name}.txt"
+    made = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder]
+    subprocess.run(made, check=True)
+    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", programs / "python", locked]
+    subprocess.run(sync, check=True)
+    return programs
+
+
 class Run(NamedTuple):
     """A finished run: where it left things, and what it said as JSON."""
 
@@ -207,6 +230,13 @@ def once(tmp_path_factory, name: str, make: Callable[[Path], object]) -> tuple[P
             folder.mkdir()
             said.write_text(json.dumps(make(folder)))
     return folder, json.loads(said.read_text())
+
+
+def free_port() -> int:
+    """Return a port that no server listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
 
 
 def eventually(ask, seconds: float = 60):

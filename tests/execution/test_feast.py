@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +11,7 @@ import pytest
 from hardcover.errors import HardcoverError
 from hardcover.project.case import Case
 from hardcover.release import feast
-from tests.conftest import ROOT
+from tests.conftest import environment
 
 PROGRAM = """
 import json, sys
@@ -33,14 +32,7 @@ print(json.dumps({"views": views, "found": json.loads(found.to_json(orient="reco
 @pytest.fixture(scope="session")
 def feast_python() -> Path:
     """The Python of ``.tools/feast``, with what requirements/feast.txt locks."""
-    folder = ROOT / ".tools" / "feast"
-    uv, python = ROOT / ".tools" / "bin" / "uv", folder / "bin" / "python"
-    locked = ROOT / "requirements" / "feast.txt"
-    subprocess.run(
-        [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder], check=True
-    )
-    subprocess.run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, locked], check=True)
-    return python
+    return environment("feast") / "python"
 
 
 def test_feast_finds_what_the_offline_table_has(windows_run, feast_python, tmp_path, monkeypatch):
@@ -57,14 +49,14 @@ def test_feast_finds_what_the_offline_table_has(windows_run, feast_python, tmp_p
     asked = rows[["transaction", "customer", "terminal"]].astype("str")
     asked["event_timestamp"] = rows["received_at"].dt.tz_localize("UTC")
     asked.to_parquet(tmp_path / "asked.parquet")
-    environment = {**os.environ, "FEAST_USAGE": "False", "IS_TEST": "True"}
+    variables = {**os.environ, "FEAST_USAGE": "False", "IS_TEST": "True"}
     command = [str(feast_python.parent / "feast"), "apply"]
-    subprocess.run(command, cwd=tmp_path / "feast", env=environment, check=True, capture_output=True)
+    subprocess.run(command, cwd=tmp_path / "feast", env=variables, check=True, capture_output=True)
 
     said = subprocess.run(
         [feast_python, "-c", PROGRAM],
         cwd=tmp_path,
-        env=environment,
+        env=variables,
         check=True,
         capture_output=True,
         text=True,

@@ -2,8 +2,6 @@
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import time
 import urllib.request
@@ -13,11 +11,10 @@ import pandas as pd
 import pytest
 
 from hardcover.template import add, new
-from tests.conftest import BIN, ROOT
+from tests.conftest import BIN, CHROMIUM, ROOT, free_port, needs_browser
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; .ci/run installs it")
+pytestmark = needs_browser
 ARTIFACTS = ROOT / ".artifacts"
 FEATURE = '#| export\ndef price_per_kg(price, load_kg):\n    """Price of a kilogram, in $/kg."""\n    return price / load_kg'
 
@@ -65,9 +62,7 @@ def address(project, tmp_path_factory):
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(values))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = _environment(home) | {"JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
     command = [BIN / "jupyter", "lab", "--no-browser", f"--port={port}", "--allow-root", "--expose-app-in-browser",
                "--ServerApp.root_dir=.", "--IdentityProvider.token=", "--ServerApp.password="]  # fmt: skip

@@ -2,7 +2,6 @@
 
 import html
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +9,9 @@ import pytest
 from PIL import Image
 
 from hardcover.reporting import pages
-from tests.conftest import ROOT
+from tests.conftest import CHROMIUM, ROOT, needs_browser
 
 ARTIFACTS = ROOT / ".artifacts"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 QUIET = [
     "--headless",
     "--no-sandbox",
@@ -84,7 +82,7 @@ def test_a_table_escapes_nothing_and_sets_numbers_to_the_right():
     assert '<td class="number">1</td>' in made
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; .ci/run installs it")
+@needs_browser
 @pytest.mark.parametrize("width", [1200, 400])
 def test_every_page_fits_its_window_and_is_kept_as_a_picture(found, width, tmp_path):
     ARTIFACTS.mkdir(exist_ok=True)

@@ -13,17 +13,10 @@ from hypothesis import strategies as st
 from casebook.maintenance import data
 from hardcover.ingest import schema
 from hardcover.runtime.records import Fields, InvalidRecord
+from tests.conftest import RECORD
 
 SCHEMA = schema.to_json_schema(schema.as_data(data.SCHEMA))
 FIELDS = Fields(SCHEMA)
-GOOD = {
-    "quality": "M",
-    "air_temperature": 298.1,
-    "process_temperature": 308.6,
-    "rotational_speed": 1551,
-    "torque": 42.8,
-    "tool_wear": 0,
-}
 
 
 def problems(record) -> str:
@@ -33,9 +26,9 @@ def problems(record) -> str:
 
 
 def test_a_good_record_becomes_floats():
-    values = FIELDS.encode(GOOD)
+    values = FIELDS.encode(RECORD)
 
-    assert values == {**GOOD, "quality": 1.0}
+    assert values == {**RECORD, "quality": 1.0}
     assert all(type(value) is float for value in values.values())
 
 
@@ -58,7 +51,7 @@ def test_a_good_record_becomes_floats():
     ],
 )
 def test_a_bad_field_is_named_with_its_value(change, complaint):
-    said = problems({**GOOD, **change})
+    said = problems({**RECORD, **change})
 
     assert complaint in said
     assert len(said) < 300
@@ -90,19 +83,19 @@ json_values = st.recursive(
 )
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "other", ""]), json_values))
+@given(st.dictionaries(st.sampled_from([*RECORD, "other", ""]), json_values))
 def test_any_record_is_encoded_or_refused(record):
     try:
-        values = FIELDS.encode({**GOOD, **record})
+        values = FIELDS.encode({**RECORD, **record})
     except InvalidRecord as error:
         assert error.problems
         return
     assert all(math.isfinite(value) for value in values.values())
 
 
-@given(st.dictionaries(st.sampled_from(sorted(GOOD)), json_values))
+@given(st.dictionaries(st.sampled_from(sorted(RECORD)), json_values))
 def test_a_refusal_agrees_with_a_validator_of_json_schema(change):
-    record = {**GOOD, **change}
+    record = {**RECORD, **change}
     missing = any(isinstance(value, float) and not math.isfinite(value) for value in record.values())
     huge = any(isinstance(value, int) and abs(value) > 1e300 for value in record.values())
     if missing or huge:
@@ -126,8 +119,8 @@ numbers = st.floats(-500, 5000) | st.just(math.nan) | st.just(math.inf)
     st.booleans(),
 )
 def test_columns_are_judged_and_encoded_as_records_are(rows, validate):
-    records = [dict(zip(GOOD, row, strict=True)) for row in rows]
-    columns = {name: np.array([record[name] for record in records]) for name in GOOD}
+    records = [dict(zip(RECORD, row, strict=True)) for row in rows]
+    columns = {name: np.array([record[name] for record in records]) for name in RECORD}
     alone, refused = [], set()
     for number, record in enumerate(records):
         try:
@@ -147,12 +140,12 @@ def test_columns_are_judged_and_encoded_as_records_are(rows, validate):
         return
     assert not refused
     assert count == len(rows)
-    for name in GOOD:
+    for name in RECORD:
         np.testing.assert_array_equal(together[name], [values[name] for values in alone])
 
 
 def test_tables_of_pandas_and_arrow_are_columns():
-    table = pd.DataFrame([GOOD, {**GOOD, "quality": "H"}])
+    table = pd.DataFrame([RECORD, {**RECORD, "quality": "H"}])
 
     for given_table in (
         table,
@@ -169,16 +162,19 @@ def test_tables_of_pandas_and_arrow_are_columns():
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ({**{name: [value] for name, value in GOOD.items()}, "torque": [1.0, 2.0]}, "have different lengths"),
-        ({"torque": [1.0]}, "air_temperature: is missing from the columns"),
-        ({**{name: [value] for name, value in GOOD.items()}, "torque": ["high"]}, "not of numbers"),
         (
-            {**{name: [value] for name, value in GOOD.items()}, "torque": np.array(["a"], object)},
+            {**{name: [value] for name, value in RECORD.items()}, "torque": [1.0, 2.0]},
+            "have different lengths",
+        ),
+        ({"torque": [1.0]}, "air_temperature: is missing from the columns"),
+        ({**{name: [value] for name, value in RECORD.items()}, "torque": ["high"]}, "not of numbers"),
+        (
+            {**{name: [value] for name, value in RECORD.items()}, "torque": np.array(["a"], object)},
             "row 0, torque: 'a' is not",
         ),
-        ({**{name: [value] for name, value in GOOD.items()}, "tork": [1.0]}, "did you mean 'torque'"),
+        ({**{name: [value] for name, value in RECORD.items()}, "tork": [1.0]}, "did you mean 'torque'"),
         (
-            {**{name: [value] for name, value in GOOD.items()}, "quality": [None]},
+            {**{name: [value] for name, value in RECORD.items()}, "quality": [None]},
             "row 0, quality: is missing",
         ),
     ],
@@ -189,7 +185,7 @@ def test_bad_columns_are_refused_by_row_and_field(columns, complaint):
 
 
 def test_the_message_shows_ten_problems_and_counts_the_rest():
-    columns = {name: np.array([value] * 50) for name, value in GOOD.items()} | {"torque": np.full(50, -1.0)}
+    columns = {name: np.array([value] * 50) for name, value in RECORD.items()} | {"torque": np.full(50, -1.0)}
 
     with pytest.raises(InvalidRecord, match="and 40 more") as caught:
         FIELDS.encode_many(columns)

@@ -17,16 +17,8 @@ from hardcover.serving.app import ENDPOINTS, App, Served
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, Answer, Request
 from hardcover.serving.release import Release
-from tests.conftest import Place, eventually
+from tests.conftest import RECORD, Place, eventually
 
-RECORD = {
-    "quality": "M",
-    "air_temperature": 298.1,
-    "process_temperature": 308.6,
-    "rotational_speed": 1551,
-    "torque": 42.8,
-    "tool_wear": 0,
-}
 PREDICT = "/v1/models/maintenance/predict"
 
 

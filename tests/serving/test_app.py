@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hardcover.serving.app import ENDPOINTS, App, Served
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import ARROW, LINES
-from tests.serving.conftest import PREDICT, RECORD, ask, examples
+from tests.conftest import RECORD
+from tests.serving.conftest import PREDICT, ask, examples
 
 EXPLAIN, INFER = "/v1/models/maintenance/explain", "/v2/models/maintenance/infer"
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover.serving.carrier import Carrier
+from hardcover.serving.carrier import Carrier, Limits
 from hardcover.serving.http import Connection
-from tests.serving.conftest import PREDICT, RECORD, examples
+from tests.conftest import RECORD
+from tests.serving.conftest import PREDICT, examples
 
 BODY = json.dumps(RECORD).encode()
 
@@ -65,11 +66,13 @@ def post(body: bytes = BODY, path: str = PREDICT, **headers: str) -> bytes:
     return f"POST {path} HTTP/1.1\r\n{lines}\r\n".encode() + body
 
 
-def talk(app, *parts: bytes, then=None, **options) -> Wire:
-    """Send parts one after the other on one connection; ``then`` is called with connection and carrier."""
+def talk(app, *parts: bytes, first=None, then=None, **options) -> Wire:
+    """Send parts one after the other on one connection; ``first`` is called with the carrier, ``then`` with connection and carrier."""
 
     async def run() -> Wire:
-        wire, carrier = Wire(), Carrier(app, **options)
+        wire, carrier = Wire(), Carrier(app, Limits(**options))
+        if first is not None:
+            first(carrier)
         connection = Connection(carrier)
         connection.connection_made(wire)
         for part in parts:
@@ -229,36 +232,16 @@ def test_a_worker_that_is_behind_says_so_at_once_but_answers_those_who_watch(app
 
 
 def test_what_waits_is_answered_in_order_and_a_refusal_after_it(app):
-    async def run():
-        wire, carrier = Wire(), Carrier(app)
-        busy(carrier, cost=1)
-        connection = Connection(carrier)
-        connection.connection_made(wire)
-        connection.data_received(
-            post() + post(path="/nowhere") + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" + b"no http"
-        )
-        await asyncio.sleep(0.02)
-        return wire
-
-    wire = asyncio.run(run())
+    sent = post() + post(path="/nowhere") + b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" + b"no http"
+    wire = talk(app, sent, first=lambda carrier: busy(carrier, cost=1))
     assert [status for status, *_ in wire.answers()] == [200, 404, 200, 400]
     assert wire.ended
 
 
 def test_a_request_whose_own_deadline_has_passed_is_not_answered(app):
-    async def run():
-        wire, carrier = Wire(), Carrier(app)
-        busy(carrier, cost=1)
-        connection = Connection(carrier)
-        connection.connection_made(wire)
-        connection.data_received(
-            post(**{"x-request-timeout-ms": "3"}) + post(**{"x-request-timeout-ms": "300"})
-        )
-        time.sleep(0.005)
-        await asyncio.sleep(0.02)
-        return wire
-
-    assert [status for status, *_ in asyncio.run(run()).answers()] == [504, 200]
+    sent = post(**{"x-request-timeout-ms": "3"}) + post(**{"x-request-timeout-ms": "300"})
+    wire = talk(app, sent, first=lambda carrier: busy(carrier, cost=1), then=lambda *_: time.sleep(0.005))
+    assert [status for status, *_ in wire.answers()] == [504, 200]
     assert app.counters.total("late") == 1
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, eventually
-from tests.serving.conftest import PREDICT, RECORD, ask
+from tests.conftest import RECORD, ROOT, environment, eventually, free_port
+from tests.serving.conftest import PREDICT, ask
 
 SERVERS = {
     "uvicorn": ["uvicorn", "hardcover.serving.asgi:app", "--port", "PORT", "--no-access-log"],
@@ -46,26 +45,14 @@ with http.InferenceServerClient(address) as client:
         client.infer("nothing", inputs)
     except http.InferenceServerException as error:
         found["unknown"] = error.status()
-print(json.dumps({"server": client.get_server_metadata() if False else None, "found": found}))
+print(json.dumps(found))
 """
 
 
 @pytest.fixture(scope="session")
 def others() -> Path:
     """The programs of ``.tools/serving``, with what requirements/serving.txt locks."""
-    folder = ROOT / ".tools" / "serving"
-    uv, python = ROOT / ".tools" / "bin" / "uv", folder / "bin" / "python"
-    locked = ROOT / "requirements" / "serving.txt"
-    made = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, folder]
-    subprocess.run(made, check=True)
-    subprocess.run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, locked], check=True)
-    return folder / "bin"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    return environment("serving")
 
 
 def fetch(address: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -82,11 +69,11 @@ def fetch(address: str, path: str, body: bytes | None = None, **headers: str) ->
 def test_another_server_gives_the_same_answers(others, wheel, app, name):
     port = free_port()
     command = [str(port) if each == "PORT" else each.replace("PORT", str(port)) for each in SERVERS[name]]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HARDCOVER_SERVE": str(wheel)}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HARDCOVER_SERVE": str(wheel)}
     address = f"127.0.0.1:{port}"
     with subprocess.Popen(
         [others / command[0], *command[1:]],
-        env=environment,
+        env=variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as server:
@@ -115,7 +102,7 @@ def test_tritons_own_client_is_answered_with_the_wheels_bits(others, serve, whee
     command = [others / "python", "-c", CLIENT, server.address, json.dumps(rows)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["found"]
+    found = json.loads(done.stdout)
 
     answer = [[each.score for each in expected], [each.label for each in expected]]
     assert found == {"True": answer, "False": answer, "unknown": "404"}

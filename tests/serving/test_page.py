@@ -1,15 +1,12 @@
 """The page to try a model, in a real browser; its picture is kept in ``.artifacts``."""
 
-import shutil
-
 import pytest
 
-from tests.conftest import ROOT
-from tests.serving.conftest import PREDICT, RECORD
+from tests.conftest import CHROMIUM, RECORD, ROOT, needs_browser
+from tests.serving.conftest import PREDICT
 
 playwright = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed; .ci/run installs it")
+pytestmark = needs_browser
 
 
 def test_a_record_is_filled_in_and_its_score_shown_with_reasons(serve, wheel, release):

@@ -14,7 +14,8 @@ from hardcover.serving.app import ENDPOINTS
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import Request
 from hardcover.serving.prediction_log import Policy, PredictionLog
-from tests.serving.conftest import PREDICT, RECORD, ask
+from tests.conftest import RECORD
+from tests.serving.conftest import PREDICT, ask
 from tests.serving.test_serve import Load, counted
 
 

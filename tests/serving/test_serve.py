@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import eventually
-from tests.serving.conftest import PREDICT, RECORD, often
+from tests.conftest import RECORD, eventually
+from tests.serving.conftest import PREDICT, often
 
 BODY = json.dumps(RECORD)
 
