@@ -90,6 +90,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then."""
     from hardcover.errors import HardcoverError
+    from hardcover.serving.carrier import Limits
     from hardcover.serving.prediction_log import Policy
     from hardcover.serving.sources import Source
     from hardcover.serving.supervisor import Supervisor
@@ -109,8 +110,7 @@ def do(options: argparse.Namespace) -> int:
         keep_all=options.keep_all,
         share=options.share,
         by=options.by,
-        max_body=options.max_body * 2**20,
-        patience=options.patience / 1000,
+        limits=Limits(max_body=options.max_body * 2**20, patience=options.patience / 1000),
         delay=options.delay,
         grace=options.grace,
         log=log,

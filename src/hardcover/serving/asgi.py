@@ -17,6 +17,7 @@ from typing import Any
 from hardcover.errors import HardcoverError
 from hardcover.serving import sources, worker
 from hardcover.serving.app import App, counters_of
+from hardcover.serving.carrier import Limits
 from hardcover.serving.exchange import Answer, Request, too_large
 
 VARIABLE = "HARDCOVER_SERVE"
@@ -33,7 +34,7 @@ class Gateway:
         Bytes of a body at most; above, 413.
     """
 
-    def __init__(self, make: Callable[[], App], max_body: int = worker.Settings().max_body):
+    def __init__(self, make: Callable[[], App], max_body: int = Limits().max_body):
         self.make, self.max_body = make, max_body
 
     @cached_property

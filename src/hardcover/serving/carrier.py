@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from email.utils import formatdate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hardcover.serving.app import WATCHED, App
 from hardcover.serving.exchange import PHRASES, Answer, Refused, Request
@@ -24,13 +24,11 @@ SHARE = 8
 _Waiting = tuple["Connection", Request, bool, int]
 
 
-class Carrier:
-    """All connections of a worker.
+class Limits(NamedTuple):
+    """What a worker puts up with.
 
-    Parameters
+    Attributes
     ----------
-    app
-        Answers.
     max_body
         Bytes of a body at most; above, 413.
     patience
@@ -41,16 +39,18 @@ class Carrier:
         Seconds that a connection may be silent between requests.
     """
 
-    def __init__(
-        self,
-        app: App,
-        max_body: int = 8 * 2**20,
-        patience: float = 0.01,
-        slow: float = 10.0,
-        idle: float = 75.0,
-    ):
-        self.app, self.max_body, self.slow, self.idle = app, max_body, slow, idle
-        self.patience = int(patience * 1e9)
+    max_body: int = 8 * 2**20
+    patience: float = 0.01
+    slow: float = 10.0
+    idle: float = 75.0
+
+
+class Carrier:
+    """All connections of a worker: ``app`` answers, within ``limits``."""
+
+    def __init__(self, app: App, limits: Limits = Limits()):  # noqa: B008
+        self.app, self.max_body, self.slow, self.idle = app, limits.max_body, limits.slow, limits.idle
+        self.patience = int(limits.patience * 1e9)
         self.connections: set[Connection] = set()
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic()

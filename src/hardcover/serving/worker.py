@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from hardcover.errors import HardcoverError
 from hardcover.serving import histories
 from hardcover.serving.app import App, Served
-from hardcover.serving.carrier import Carrier
+from hardcover.serving.carrier import Carrier, Limits
 from hardcover.serving.counters import Counters
 from hardcover.serving.http import Connection
 from hardcover.serving.prediction_log import INTERVAL, Policy, PredictionLog
@@ -30,16 +30,13 @@ _DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0x
 
 
 class Settings(NamedTuple):
-    """How workers serve: what `http.Carrier` and `app.Served` take, where histories are, and how long a drain lasts."""
+    """How workers serve: what `carrier.Carrier` and `app.Served` take, where histories are, and how long a drain lasts."""
 
     histories: str | None = None
     keep_all: bool = False
     share: float = 0.0
     by: str | None = None
-    max_body: int = 8 * 2**20
-    patience: float = 0.01
-    slow: float = 10.0
-    idle: float = 75.0
+    limits: Limits = Limits()
     delay: float = 0.0
     grace: float = 10.0
     log: Policy | None = None
@@ -95,7 +92,7 @@ class _Worker:
         self.app = App(self.served, self.counters)
         if settings.log:
             self.app.log = PredictionLog(settings.log, self.counters)
-        carrier = Carrier(self.app, settings.max_body, settings.patience, settings.slow, settings.idle)
+        carrier = Carrier(self.app, settings.limits)
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop.set)
