@@ -8,8 +8,7 @@ from importlib.metadata import version
 
 from hardcover.release import isolated_env
 from hardcover.runtime import functions
-from tests.conftest import FEW, Checkout, Place
-from tests.runtime.test_records import GOOD
+from tests.conftest import FEW, RECORD, Checkout, Place
 
 NOTEBOOK, MODULE = "notebooks/maintenance/02_features.ipynb", "src/casebook/maintenance/features.py"
 PLAIN = {
@@ -52,7 +51,7 @@ def answered(said: dict, folder, needs: list[str]) -> dict:
         "found = model.predict(json.loads(sys.argv[1]), explain=True)\n"
         "print(json.dumps({'score': found.score, **{each.feature: each.value for each in found.contributions}}))"
     )
-    command = [python, "-I", "-c", program, json.dumps({**GOOD, "tool_wear": 0})]
+    command = [python, "-I", "-c", program, json.dumps({**RECORD, "tool_wear": 0})]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -64,12 +63,12 @@ def test_ratios_logarithms_branches_and_categories_by_name_reach_a_proven_wheel(
     found = answered(said, tmp_path, [])
     assert said["proof"]["passed"]
     assert set(said["proof"]["faces"]) >= {"wheel without numpy", "wheel without kernel", "notebook"}
-    assert found["ratio"] == GOOD["torque"] / GOOD["rotational_speed"]
+    assert found["ratio"] == RECORD["torque"] / RECORD["rotational_speed"]
     assert found["wear_rate"] == math.inf
     assert found["log_wear"] == -math.inf
-    assert found["log_torque"] == functions.log1p(GOOD["torque"])
-    assert found["is_low"] == float(GOOD["quality"] == "L")
-    assert found["branch"] == 2.0 * GOOD["torque"]
+    assert found["log_torque"] == functions.log1p(RECORD["torque"])
+    assert found["is_low"] == float(RECORD["quality"] == "L")
+    assert found["branch"] == 2.0 * RECORD["torque"]
     assert 0 <= found["score"] <= 1
 
 
@@ -86,4 +85,4 @@ def test_numpy_reaches_a_proven_wheel_where_the_case_accepts_it(checkout, place,
     assert "hardcover.runtime.functions" in refused.stderr
     assert said["proof"]["passed"]
     assert said["proof"]["left_out"] == {"wheel without numpy": "its features use numpy"}
-    assert struct.pack("d", found["log_torque"]) == struct.pack("d", functions.log1p(GOOD["torque"]))
+    assert struct.pack("d", found["log_torque"]) == struct.pack("d", functions.log1p(RECORD["torque"]))

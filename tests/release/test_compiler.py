@@ -16,8 +16,8 @@ from hardcover.release import compiler, wheel, wheel_file
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.model import Model
+from tests.conftest import RECORD
 from tests.runtime.strategies import PLAIN, train
-from tests.runtime.test_records import GOOD
 
 AT_HALF = {"kind": "threshold", "threshold": 0.5}
 INPUTS = ["torque", "tool_wear", "power", "strain", "quality"]
@@ -77,7 +77,7 @@ def test_a_decision_for_another_number_of_scores_is_refused(parts, tmp_path):
         archive.extractall(tmp_path)
 
     with pytest.raises(DamagedRelease, match="decides among 1 scores, its model gives 3"):
-        Model(tmp_path / "project_small", module).predict(GOOD)
+        Model(tmp_path / "project_small", module).predict(RECORD)
 
 
 def test_numpy_is_asked_for_where_the_features_import_it():
@@ -103,12 +103,12 @@ def test_without_any_compiler_the_wheel_evaluates_in_plain_python_anywhere(parts
         tags = archive.read(next(name for name in archive.namelist() if name.endswith("WHEEL"))).decode()
     assert "Root-Is-Purelib: true" in tags
     model = Model(tmp_path / "project_small", module)
-    found = model.predict(GOOD, explain=True)
+    found = model.predict(RECORD, explain=True)
     assert isinstance(model.evaluator, Forest)
     assert model.explain_inputs([]).shape == (0, len(INPUTS) + 1)
     assert model.score_inputs(np.zeros((0, len(INPUTS)))).shape == (0,)
     assert sum(each.contribution for each in found.contributions) + found.base_value == pytest.approx(
-        model.evaluator.raw(model._row(GOOD, True))[0], rel=1e-12
+        model.evaluator.raw(model._row(RECORD, True))[0], rel=1e-12
     )
 
 

@@ -19,8 +19,8 @@ from hardcover.ingest import schema
 from hardcover.release import row_code
 from hardcover.runtime import features
 from hardcover.runtime.records import Fields, InvalidRecord
+from tests.conftest import RECORD
 from tests.runtime.test_hostile_models import SOAK
-from tests.runtime.test_records import GOOD
 
 SCHEMA = schema.to_json_schema(schema.as_data(data.SCHEMA))
 INPUTS = [*SCHEMA["properties"], *features.discover(module)]
@@ -56,7 +56,7 @@ def hostile(chance: random.Random) -> object:
     """Draw a record with wrong types, huge texts, nesting, NaN, missing and unknown fields; about half of them are right."""
     record = {
         name: value if isinstance(value, str) else value * chance.uniform(0.98, 1.02)
-        for name, value in GOOD.items()
+        for name, value in RECORD.items()
     }
     nested: object = "deep"
     for _ in range(chance.randrange(50)):
@@ -67,7 +67,7 @@ def hostile(chance: random.Random) -> object:
         np.float64(42.0), np.float32(42.0), np.int64(42), np.array([1.0, 2.0]), Decimal("42"), Decimal("sNaN"), Fraction(85, 2),
     )  # fmt: skip
     for _ in range(chance.choice((0, 0, 1, 1, 2, 6))):
-        record[chance.choice([*GOOD, "other", "", "torque "])] = chance.choice(odd)
+        record[chance.choice([*RECORD, "other", "", "torque "])] = chance.choice(odd)
     for name in chance.sample(sorted(record), chance.choice((0, 0, 0, 1))):
         del record[name]
     if chance.random() < 0.02:

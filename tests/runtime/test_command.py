@@ -14,8 +14,8 @@ from hardcover.release import wheel
 from hardcover.runtime.arrays import DamagedRelease
 from hardcover.runtime.command import main
 from hardcover.runtime.model import Model
+from tests.conftest import RECORD
 from tests.release.test_compiler import INPUTS, made_parts
-from tests.runtime.test_records import GOOD
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def answers(folder, monkeypatch, capsys, lines: list[str], *options: str) -> tup
 
 
 def test_each_line_is_answered_or_refused(folder, monkeypatch, capsys):
-    lines = [json.dumps(GOOD), "", "no json", json.dumps({**GOOD, "torque": "high"}), "[" * 100_000]
+    lines = [json.dumps(RECORD), "", "no json", json.dumps({**RECORD, "torque": "high"}), "[" * 100_000]
 
     code, found = answers(folder, monkeypatch, capsys, lines, "--explain")
 
@@ -49,9 +49,9 @@ def test_each_line_is_answered_or_refused(folder, monkeypatch, capsys):
 
 def test_an_id_comes_back_with_its_answer_or_its_refusal(folder, monkeypatch, capsys):
     lines = [
-        json.dumps({**GOOD, "order": 7}),
-        json.dumps({**GOOD, "torque": "high", "order": "a"}),
-        json.dumps(GOOD),
+        json.dumps({**RECORD, "order": 7}),
+        json.dumps({**RECORD, "torque": "high", "order": "a"}),
+        json.dumps(RECORD),
     ]
 
     code, found = answers(folder, monkeypatch, capsys, lines, "--key", "order")
@@ -85,7 +85,7 @@ def test_a_reader_that_has_enough_ends_the_command_quietly(folder):
         "from project_small import model; from project_small.runtime.command import main\n"
         "sys.exit(main(model, 'project_small', ['predict']))"
     )
-    line = json.dumps(GOOD)
+    line = json.dumps(RECORD)
     command = f"yes '{line}' | head -n 20000 | {sys.executable} -c \"$PROGRAM\" {folder.parent} | head -n 1"
     done = subprocess.run(
         command,
@@ -111,7 +111,7 @@ def test_a_damaged_release_is_not_the_clients_fault(folder, monkeypatch, capsys)
         file.write(b"x")
 
     with pytest.raises(DamagedRelease, match="is not the file that was released"):
-        answers(folder, monkeypatch, capsys, [json.dumps(GOOD)])
+        answers(folder, monkeypatch, capsys, [json.dumps(RECORD)])
 
 
 def test_a_manifest_that_lacks_what_a_release_says_is_refused(folder, monkeypatch, capsys):
@@ -120,4 +120,4 @@ def test_a_manifest_that_lacks_what_a_release_says_is_refused(folder, monkeypatc
     (folder / "manifest.json").write_text(json.dumps(about))
 
     with pytest.raises(DamagedRelease, match="not what was released"):
-        answers(folder, monkeypatch, capsys, [json.dumps(GOOD)])
+        answers(folder, monkeypatch, capsys, [json.dumps(RECORD)])

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from hardcover.serving.app import ENDPOINTS, App, Served
+from hardcover.serving.app import ENDPOINTS, App
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, Answer, Request
-from hardcover.serving.release import Release
+from hardcover.serving.release import Release, Served
 from tests.conftest import RECORD, Place, eventually
 
 PREDICT = "/v1/models/maintenance/predict"

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardcover.serving.app import ENDPOINTS, App, Served
+from hardcover.serving.app import ENDPOINTS, App
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import ARROW, LINES
+from hardcover.serving.release import Served
 from tests.conftest import RECORD
 from tests.serving.conftest import PREDICT, ask, examples
 

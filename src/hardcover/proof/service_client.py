@@ -15,6 +15,7 @@ from typing import Any
 from hardcover.errors import ProofFailed
 from hardcover.proof.subject import Subject
 from hardcover.release import wheel_file
+from hardcover.release.in_wheel import records
 
 # So many records or events at once.
 BATCH = 5_000
@@ -109,8 +110,3 @@ def _observe(client: Client, events: dict[str, list]) -> None:
     random.Random(2).shuffle(every)
     for first in range(0, len(every), BATCH):
         client.post(f"/v1/models/{client.case}/events", json.dumps(every[first : first + BATCH]).encode())
-
-
-def records(columns: dict[str, list]) -> Iterator[dict]:
-    """Yield the rows of lists by field."""
-    return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))

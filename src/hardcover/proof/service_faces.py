@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from hardcover.errors import ProofFailed
-from hardcover.proof.service_client import BATCH, Client, records, served
+from hardcover.proof.service_client import BATCH, Client, served
 from hardcover.proof.subject import Subject
+from hardcover.release.in_wheel import records
 
 # So many rows are asked of one by one.
 SINGLE = 1_000
@@ -25,8 +26,7 @@ _ARROW = "application/vnd.apache.arrow.stream"
 def by_json(subject: Subject) -> dict:
     """Ask by JSON: the first rows one by one, the others as lists; infinite numbers, which JSON cannot write, as tensors."""
     rows, classes = list(records(subject.columns)), subject.decision.get("classes")
-    infinite = [row for row, record in enumerate(rows) if any(map(_is_infinite, record.values()))]
-    finite = sorted(set(range(len(rows))) - set(infinite))
+    finite, infinite = _divided(subject.columns)
     names, parts = classes or ["score"], []
     with served(subject) as client:
         for at in [*([row] for row in finite[:SINGLE]), *_batches(finite[SINGLE:])]:
@@ -45,15 +45,24 @@ def by_json(subject: Subject) -> dict:
             parts.append((at, {"score": score, "label": {} if label[0] is None else {"label": label}}))
         if infinite:
             parts.append((infinite, _infer(client, _rows(subject.columns, infinite), subject, binary=True)))
-        mine = [rows[row] for row in subject.explained if row < len(rows)]
-        contributions = None if any(any(map(_is_infinite, each.values())) for each in mine) else mine
-        explained = [_explained(client, each, subject) for each in contributions or ()]
+        asked = [row for row in subject.explained if row < len(rows)]
+        explained = (
+            [] if {*asked} & {*infinite} else [_explained(client, rows[row], subject) for row in asked]
+        )
     found = {"rows": len(rows), **_together(parts, len(rows))}
     return found | ({"contributions": explained} if explained and None not in explained else {})
 
 
-def _is_infinite(value: Any) -> bool:
-    return isinstance(value, float) and math.isinf(value)
+def _divided(columns: dict[str, list]) -> tuple[list[int], list[int]]:
+    """Return the rows that JSON can write, and those with an infinite number."""
+    infinite = {
+        row
+        for values in columns.values()
+        for row, value in enumerate(values)
+        if isinstance(value, float) and math.isinf(value)
+    }
+    rows = range(len(next(iter(columns.values()))))
+    return [row for row in rows if row not in infinite], sorted(infinite)
 
 
 def _batches(rows: list[int]) -> list[list[int]]:
@@ -106,11 +115,8 @@ def by_arrow(subject: Subject) -> dict:
 def by_tensors(subject: Subject) -> dict:
     """Ask by the Open Inference Protocol, tensors as JSON; the few rows with infinite numbers as bytes."""
     columns = subject.columns
-    rows = len(next(iter(columns.values())))
-    infinite = sorted(
-        {row for values in columns.values() for row, value in enumerate(values) if _is_infinite(value)}
-    )
-    finite = sorted(set(range(rows)) - set(infinite))
+    finite, infinite = _divided(columns)
+    rows = len(finite) + len(infinite)
     with served(subject) as client:
         parts = [
             (at, _infer(client, _rows(columns, at), subject, binary))

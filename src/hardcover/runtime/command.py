@@ -3,13 +3,12 @@
 import argparse
 import importlib
 import json
-import math
 import os
 import sys
 
 from .arrays import DamagedRelease
 from .model import Model
-from .prediction import Contribution, Prediction
+from .prediction import Prediction, as_json, present
 from .records import InvalidRecord, Problem
 
 
@@ -106,31 +105,11 @@ def _predict(model: Model, top: int | None, key: str | None) -> int:
             except InvalidRecord as error:
                 answer = error.problems
         if isinstance(answer, Prediction):
-            answer = _as_json(answer)
+            answer = as_json(answer)
         else:
             refused += 1
-            answer = {"line": number, "problems": [_problem_as_json(problem) for problem in answer]}
+            answer = {"line": number, "problems": [present(problem) for problem in answer]}
         print(json.dumps({**given, **answer}))
     if refused:
         print(f"{refused} records refused; see their lines", file=sys.stderr)
     return 1 if refused else 0
-
-
-def _problem_as_json(problem: Problem) -> dict:
-    return {name: value for name, value in problem._asdict().items() if value is not None}
-
-
-def _as_json(prediction: Prediction) -> dict:
-    answer = {name: value for name, value in prediction._asdict().items() if value is not None}
-    found = prediction.contributions
-    if isinstance(found, dict):
-        answer["contributions"] = {name: _contributions(given) for name, given in found.items()}
-    elif found is not None:
-        answer["contributions"] = _contributions(found)
-    return answer
-
-
-def _contributions(given: list[Contribution]) -> list[dict]:
-    # JSON has neither NaN nor infinities.
-    finite = [each if math.isfinite(each.value) else each._replace(value=None) for each in given]
-    return [each._asdict() for each in finite]

@@ -1,5 +1,6 @@
 """The answer for one record, and what contributed to it."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,3 +88,27 @@ def explained(
         contributions={name: contributions for name, (contributions, _) in by_class.items()},
         base_value={name: base for name, (_, base) in by_class.items()},
     )
+
+
+def as_json(prediction: Prediction) -> dict:
+    """Return an answer as JSON has it: what is None is left out, and a value that is no finite number is null."""
+    score, label, version, scores, found, _ = prediction
+    if label is not None and scores is None and found is None:
+        # Most answers; in a fifth of the time.
+        return {"score": score, "label": label, "version": version}
+    answer = present(prediction)
+    if isinstance(found, dict):
+        answer["contributions"] = {name: _contributions(given) for name, given in found.items()}
+    elif found is not None:
+        answer["contributions"] = _contributions(found)
+    return answer
+
+
+def present(facts: NamedTuple) -> dict:
+    """Return the fields of a named tuple that are not None."""
+    return {name: value for name, value in facts._asdict().items() if value is not None}
+
+
+def _contributions(given: list[Contribution]) -> list[dict]:
+    # JSON has neither NaN nor infinities.
+    return [{**each._asdict(), "value": each.value if math.isfinite(each.value) else None} for each in given]

@@ -1,6 +1,5 @@
 """What the service answers: a table of paths, and the releases behind it. Knows no socket; `http` and `asgi` carry for it."""
 
-import hashlib
 import logging
 import time
 from collections import deque
@@ -10,12 +9,13 @@ from typing import Any
 
 import orjson
 
+from hardcover.runtime.prediction import as_json
 from hardcover.serving import inference, openapi
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Refused, Request
 from hardcover.serving.prediction_log import PredictionLog
-from hardcover.serving.records import Scoring, as_json, parsed, refusal_of
-from hardcover.serving.release import Release
+from hardcover.serving.records import Scoring, parsed, refusal_of
+from hardcover.serving.release import Release, Served
 
 ENDPOINTS = ("predict", "explain", "rank", "events", "infer", "other")
 # Asked for by those who watch; answered however busy the worker is.
@@ -24,40 +24,6 @@ WATCHED = frozenset((b"/livez", b"/readyz", b"/metrics", b"/v2/health/live", b"/
 SHADOW_SHARE = 0.05
 _log = logging.getLogger("hardcover.serving")
 _Handler = Callable[[Request], Answer]
-
-
-class Served:
-    """A model's name, and the releases that answer for it.
-
-    Parameters
-    ----------
-    champion
-        Answers.
-    challenger
-        Answers a ``share`` of the requests; of the others it is asked afterwards, and differences are counted.
-    share
-        From 0 to 1. Who is answered by whom goes by a hash of the field ``by`` of the record, else of the header
-        ``x-request-id``, so that it stays the same.
-    """
-
-    def __init__(
-        self, champion: Release, challenger: Release | None = None, share: float = 0.0, by: str | None = None
-    ):
-        self.champion, self.challenger, self.share, self.by = champion, challenger, share, by
-
-    @property
-    def roles(self) -> dict[str, Release]:
-        """The releases by role."""
-        return {"champion": self.champion} | ({"challenger": self.challenger} if self.challenger else {})
-
-    def chosen(self, request: Request, record: Any) -> Release:
-        """Return the release that answers a request."""
-        if self.challenger is None or self.share <= 0.0:
-            return self.champion
-        unit = record.get(self.by) if self.by and type(record) is dict else None
-        text = str(unit).encode() if unit is not None else request.headers.get(b"x-request-id", request.body)
-        digest = hashlib.blake2b(text, digest_size=8, key=self.champion.name.encode()[:64]).digest()
-        return self.challenger if int.from_bytes(digest, "big") < self.share * 2**64 else self.champion
 
 
 def counters_of(served: Iterable[Served], workers: int) -> Counters:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from hardcover.runtime.prediction import as_json, present
 from hardcover.serving.exchange import ARROW, JSON, LINES, Answer, Refused, Request
 from hardcover.serving.release import Release
 
@@ -73,25 +74,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict:
 
 def invalid(problems: list[Any]) -> Refused:
     """Return the refusal that lists every field's problem, as a wheel's ``InvalidRecord`` has them."""
-    found = [
-        {name: value for name, value in each._asdict().items() if value is not None} for each in problems
-    ]
+    found = [present(each) for each in problems]
     count = f"{len(found)} problems" if len(found) > 1 else "one problem"
     return Refused(422, f"the record has {count}; see 'problems'", problems=found[:1000])
-
-
-def as_json(prediction: Any) -> dict:
-    """Return an answer as JSON has it: what is None is left out."""
-    score, label, version, scores, contributions, _ = prediction
-    if contributions is None and scores is None and label is not None:
-        return {"score": score, "label": label, "version": version}
-    found = {name: value for name, value in prediction._asdict().items() if value is not None}
-    given = found.get("contributions")
-    if isinstance(given, dict):
-        found["contributions"] = {name: [each._asdict() for each in mine] for name, mine in given.items()}
-    elif given is not None:
-        found["contributions"] = [each._asdict() for each in given]
-    return found
 
 
 class Ask(NamedTuple):

@@ -1,4 +1,4 @@
-"""A released wheel as the service holds it: unpacked, imported under a name of its own, checked."""
+"""A released wheel as the service holds it: unpacked, imported under a name of its own, checked; and who answers for a name."""
 
 import hashlib
 import importlib.util
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hardcover.errors import ReleaseError
+from hardcover.serving.exchange import Request
 
 _MEMBER = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 SHOWN = 12
@@ -89,6 +90,40 @@ class Release:
     def has_windows(self) -> bool:
         """Whether features look at the past, so that events are observed."""
         return self.model._online is not None
+
+
+class Served:
+    """A model's name, and the releases that answer for it.
+
+    Parameters
+    ----------
+    champion
+        Answers.
+    challenger
+        Answers a ``share`` of the requests; of the others it is asked afterwards, and differences are counted.
+    share
+        From 0 to 1. Who is answered by whom goes by a hash of the field ``by`` of the record, else of the header
+        ``x-request-id``, so that it stays the same.
+    """
+
+    def __init__(
+        self, champion: Release, challenger: Release | None = None, share: float = 0.0, by: str | None = None
+    ):
+        self.champion, self.challenger, self.share, self.by = champion, challenger, share, by
+
+    @property
+    def roles(self) -> dict[str, Release]:
+        """The releases by role."""
+        return {"champion": self.champion} | ({"challenger": self.challenger} if self.challenger else {})
+
+    def chosen(self, request: Request, record: Any) -> Release:
+        """Return the release that answers a request."""
+        if self.challenger is None or self.share <= 0.0:
+            return self.champion
+        unit = record.get(self.by) if self.by and type(record) is dict else None
+        text = str(unit).encode() if unit is not None else request.headers.get(b"x-request-id", request.body)
+        digest = hashlib.blake2b(text, digest_size=8, key=self.champion.name.encode()[:64]).digest()
+        return self.challenger if int.from_bytes(digest, "big") < self.share * 2**64 else self.champion
 
 
 _FIX = "Release it again: hardcover run, or hardcover release."

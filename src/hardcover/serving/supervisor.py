@@ -18,7 +18,8 @@ from typing import NamedTuple, NoReturn
 
 from hardcover.errors import HardcoverError
 from hardcover.serving import histories, sources, worker
-from hardcover.serving.app import Served, counters_of
+from hardcover.serving.app import counters_of
+from hardcover.serving.release import Served
 
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 # Seconds between two looks at the pointers of releases.

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 from hardcover.errors import HardcoverError
 from hardcover.serving import histories
-from hardcover.serving.app import App, Served
+from hardcover.serving.app import App
 from hardcover.serving.carrier import Carrier, Limits
 from hardcover.serving.counters import Counters
 from hardcover.serving.http import Connection
 from hardcover.serving.prediction_log import INTERVAL, Policy, PredictionLog
-from hardcover.serving.release import Release
+from hardcover.serving.release import Release, Served
 
 # Seconds for handshakes that have begun.
 HANDSHAKE = 0.05
@@ -30,7 +30,7 @@ _DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0x
 
 
 class Settings(NamedTuple):
-    """How workers serve: what `carrier.Carrier` and `app.Served` take, where histories are, and how long a drain lasts."""
+    """How workers serve: what `carrier.Carrier` and `release.Served` take, where histories are, and how long a drain lasts."""
 
     histories: str | None = None
     keep_all: bool = False
