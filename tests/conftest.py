@@ -309,6 +309,18 @@ def windows_run(tmp_path_factory) -> Run:
     return Run(Place(folder), said)
 
 
+@pytest.fixture(scope="session")
+def failure_mode_run(tmp_path_factory) -> Run:
+    """The multiclass variant of the main case, once for all tests that look at it."""
+
+    def make(folder: Path) -> dict:
+        command = ("hardcover", "run", "failure_mode", "--env", "ci", "--pipeline", "--json")
+        return json.loads(Place(folder).call(*command).stdout)[0]
+
+    folder, said = once(tmp_path_factory, "failure_mode", make)
+    return Run(Place(folder), said)
+
+
 @pytest.fixture
 def unproven(pipeline_run, tmp_path) -> Place:
     """A copy of ``pipeline_run`` to change."""

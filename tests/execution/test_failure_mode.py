@@ -1,23 +1,13 @@
 """The multiclass variant of the main case: another question to the same rows, with features that it imports."""
 
-import json
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from casebook.maintenance import features as shared
-from tests.conftest import Place
 
 
-@pytest.fixture(scope="module")
-def said(tmp_path_factory) -> dict:
-    place = Place(tmp_path_factory.mktemp("failure-mode"))
-    done = place.call("hardcover", "run", "failure_mode", "--env", "ci", "--pipeline", "--no-prove", "--json")
-    return json.loads(done.stdout)[0] | {"place": place}
-
-
-def test_the_modes_are_learned_and_the_wheel_answers_alike(said):
+def test_the_modes_are_learned_and_the_wheel_answers_alike(failure_mode_run):
+    said = failure_mode_run.said
     metrics, report = said["metrics"], said["data_report"]
 
     assert report["rows"] == report["clean"] + report["quarantined"]
@@ -26,8 +16,8 @@ def test_the_modes_are_learned_and_the_wheel_answers_alike(said):
     assert said["release_report"]["differing_bits"] == 0
 
 
-def test_its_wheel_carries_the_other_cases_features_unchanged(said):
-    (wheel,) = said["place"].data.glob("06_models/failure_mode/release.whl/*/release.whl")
+def test_its_wheel_carries_the_other_cases_features_unchanged(failure_mode_run):
+    (wheel,) = failure_mode_run.place.data.glob("06_models/failure_mode/release.whl/*/release.whl")
     with zipfile.ZipFile(wheel) as archive:
         inside = archive.read("casebook_failure_mode/maintenance/features.py")
 

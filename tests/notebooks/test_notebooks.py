@@ -19,6 +19,13 @@ from tests.conftest import BIN, ROOT
 
 cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "notebooks" / "clean.py"))["cleaned"]
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoints" not in str(path))
+# Upon which finished run a notebook is executed, where that isn't the main case's.
+RUNS = {
+    "alerts": "windows_run",
+    "failure_mode": "failure_mode_run",
+    "fraud": "windows_run",
+    "recommendation": "windows_run",
+}
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -92,9 +99,7 @@ def test_has_small_cells_with_readable_ids(path):
 @every_notebook
 def test_runs_whole_in_jupyter_from_its_own_folder(path, request):
     notebook = nbformat.read(path, as_version=4)
-    run = request.getfixturevalue(
-        "windows_run" if path.parent.name in ("alerts", "fraud", "recommendation") else "notebook_run"
-    )
+    run = request.getfixturevalue(RUNS.get(path.parent.name, "notebook_run"))
     environment = {**os.environ, **run.place.environment, "KEDRO_ENV": "ci"}
     environment.pop("HARDCOVER_PROJECT")
 
