@@ -50,7 +50,7 @@ def test_all_faces_agree_and_the_proof_travels_in_the_wheel(notebook_run):
 
     assert found["passed"]
     wheels = ["wheel", "wheel without numpy", "wheel without kernel"]
-    services = ["service JSON", "service Arrow", "service OIP JSON", "service OIP binary"]
+    services = ["service JSON", "service Arrow", "service OIP JSON", "service OIP binary", "service gRPC"]
     whole = ["notebook", "module", "pipeline", *wheels]
     assert list(found["faces"]) == [*whole, *services]
     for names, quantities in ((whole, compare.QUANTITIES), (services, ("score", "label"))):

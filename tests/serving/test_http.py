@@ -129,7 +129,6 @@ HOSTILE = {
     "zero byte": (b"GET /livez HTTP/1.1\r\nHost: x\r\nA: \0\r\n\r\n", 400),
     "bare newline in target": (b"GET /li\nvez HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "not http": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
-    "http/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
     "unknown method": (b"BREW /livez HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "many headers": (
         b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"".join(b"a%d: b\r\n" % n for n in range(200)) + b"\r\n",

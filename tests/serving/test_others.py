@@ -20,30 +20,32 @@ SERVERS = {
     "granian by ASGI": ["granian", "hardcover.serving.asgi:app", "--interface", "asgi", "--port", "PORT"],
 }
 CLIENT = """
-import json, sys
+import importlib, json, sys
 import numpy as np
-import tritonclient.http as http
 
-address, rows = sys.argv[1], json.loads(sys.argv[2])
-with http.InferenceServerClient(address) as client:
+address, rows, way = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3]
+triton = importlib.import_module(f"tritonclient.{way}")
+by_json = {} if way == "http" else {"as_json": True}
+with triton.InferenceServerClient(address) as client:
     assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("maintenance")
-    known = client.get_model_metadata("maintenance")
+    known = client.get_model_metadata("maintenance", **by_json)
     found = {}
     for binary in (True, False):
+        form = {"binary_data": binary} if way == "http" else {}
         inputs = []
         for each in known["inputs"]:
             text = each["datatype"] == "BYTES"
             values = np.array([row[each["name"]] for row in rows], dtype=object if text else np.float64)
-            tensor = http.InferInput(each["name"], [len(rows)], each["datatype"])
-            tensor.set_data_from_numpy(values, binary_data=binary)
+            tensor = triton.InferInput(each["name"], [len(rows)], each["datatype"])
+            tensor.set_data_from_numpy(values, **form)
             inputs.append(tensor)
-        outputs = [http.InferRequestedOutput(each["name"], binary_data=binary) for each in known["outputs"]]
+        outputs = [triton.InferRequestedOutput(each["name"], **form) for each in known["outputs"]]
         answer = client.infer("maintenance", inputs, outputs=outputs, request_id="7")
-        assert answer.get_response()["id"] == "7"
+        assert answer.get_response(**by_json)["id"] == "7"
         found[str(binary)] = [answer.as_numpy("score").tolist(), answer.as_numpy("label").tolist()]
     try:
         client.infer("nothing", inputs)
-    except http.InferenceServerException as error:
+    except triton.InferenceServerException as error:
         found["unknown"] = error.status()
 print(json.dumps(found))
 """
@@ -93,19 +95,35 @@ def test_another_server_gives_the_same_answers(others, wheel, app, name):
             server.terminate()
 
 
-def test_tritons_own_client_is_answered_with_the_wheels_bits(others, serve, wheel, release):
+@pytest.mark.parametrize(("way", "unknown"), [("http", "404"), ("grpc", "StatusCode.NOT_FOUND")])
+def test_tritons_own_client_is_answered_with_the_wheels_bits(others, serve, wheel, release, way, unknown):
     server = serve(wheel)
     rows = [
         {**RECORD, "torque": torque, "quality": quality} for torque in (12.5, 42.8, 70.1) for quality in "LMH"
     ]
     expected = [release.model.predict(row) for row in rows]
-    command = [others / "python", "-c", CLIENT, server.address, json.dumps(rows)]
+    command = [others / "python", "-c", CLIENT, server.address, json.dumps(rows), way]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
 
     answer = [[each.score for each in expected], [each.label for each in expected]]
-    assert found == {"True": answer, "False": answer, "unknown": "404"}
+    assert found == {"True": answer, "False": answer, "unknown": unknown}
+
+
+@pytest.mark.parametrize("body", [RECORD, [RECORD] * 3000])
+def test_curl_is_answered_by_http_2_as_by_http_1(serve, wheel, tmp_path, body):
+    address = serve(wheel).address
+    (tmp_path / "body.json").write_text(json.dumps(body))
+    options = ["--silent", "--header", "content-type: application/json", "--data", f"@{tmp_path}/body.json"]
+    asked = [*options, "--write-out", "\\n%{http_version} %{http_code}", f"http://{address}{PREDICT}"]
+    first, second = (
+        subprocess.run(["curl", way, *asked], capture_output=True, check=True).stdout.rpartition(b"\n")
+        for way in ("--http1.1", "--http2-prior-knowledge")
+    )
+
+    assert (first[2], second[2]) == (b"1.1 200", b"2 200")
+    assert first[0] == second[0]
 
 
 @pytest.mark.parametrize("way", ["hardcover serve", "python -m"])

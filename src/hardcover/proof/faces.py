@@ -59,6 +59,7 @@ def known() -> dict[str, Callable[[Subject], dict]]:
         "service Arrow": service_faces.by_arrow,
         "service OIP JSON": service_faces.by_tensors,
         "service OIP binary": service_faces.by_binary_tensors,
+        "service gRPC": service_faces.by_grpc,
     }
     return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
 

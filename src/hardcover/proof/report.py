@@ -53,6 +53,7 @@ WHAT_FACES_ARE = {
     "service Arrow": "the same, all rows at once as an Arrow stream",
     "service OIP JSON": "the same by the Open Inference Protocol, tensors as JSON",
     "service OIP binary": "the same, tensors as their bytes",
+    "service gRPC": "the same by gRPC",
 }
 
 

@@ -16,6 +16,7 @@ from hardcover.errors import ProofFailed
 from hardcover.proof.subject import Subject
 from hardcover.release import wheel_file
 from hardcover.release.in_wheel import records
+from hardcover.serving.messages import INFERENCE, message_of
 
 # So many records or events at once.
 BATCH = 5_000
@@ -26,7 +27,7 @@ class Client:
     """One connection that is kept, to the model of one case."""
 
     def __init__(self, address: str, case: str):
-        self.case = case
+        self.address, self.case = address, case
         self.connection = http.client.HTTPConnection(address, timeout=600)
 
     def post(
@@ -48,6 +49,27 @@ class Client:
                 f"the service says {answer.status}: {content[:300].decode(errors='replace')}", path
             )
         return answer.headers, content
+
+    def infer_request(self) -> Any:
+        """Return an empty ModelInferRequest for the model."""
+        return message_of(INFERENCE, "ModelInferRequest")(model_name=self.case)
+
+    def call(self, asked: Any) -> Any:
+        """Return the ModelInferResponse to a request, by gRPC; raises ProofFailed when the service refuses."""
+        import grpc
+
+        returns = message_of(INFERENCE, "ModelInferResponse")
+        options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+        with grpc.insecure_channel(self.address, options) as channel:
+            infer = channel.unary_unary(
+                f"/{INFERENCE}/ModelInfer", type(asked).SerializeToString, returns.FromString
+            )
+            try:
+                return infer(asked, timeout=600)
+            except grpc.RpcError as error:
+                raise ProofFailed(
+                    f"the service says {error.code().name}: {error.details()[:300]}", "gRPC"
+                ) from error
 
 
 _starting = threading.Lock()

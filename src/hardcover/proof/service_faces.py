@@ -144,6 +144,55 @@ def by_binary_tensors(subject: Subject) -> dict:
     return {"rows": len(next(iter(subject.columns.values()))), **found}
 
 
+def by_grpc(subject: Subject) -> dict:
+    """Ask by the Open Inference Protocol over gRPC: the first rows with typed contents, the others with raw ones.
+
+    A missing text is neither; the rows that have one are asked by tensors as JSON.
+    """
+    columns, parts = subject.columns, []
+    rows = range(len(next(iter(columns.values()))))
+    arrays = _arrays(columns, subject)
+    texts = [values for values in arrays.values() if values.dtype == object]
+    without = [row for row in rows if any(values[row] is None for values in texts)]
+    others = [row for row in rows if row not in {*without}]
+    with served(subject) as client:
+        for at, raw in ((others[:SINGLE], False), (others[SINGLE:], True)):
+            if at:
+                parts.append(
+                    (at, _called(client, {name: values[at] for name, values in arrays.items()}, raw, subject))
+                )
+        if without:
+            parts.append((without, _infer(client, _rows(columns, without), subject, binary=False)))
+    return {"rows": len(rows), **_together(parts, len(rows))}
+
+
+def _called(client: Client, arrays: dict[str, Any], raw: bool, subject: Subject) -> dict:
+    asked = client.infer_request()
+    asked.parameters["validate"].bool_param = False
+    for name, values in arrays.items():
+        is_text = values.dtype == object
+        tensor = asked.inputs.add(name=name, shape=[len(values)], datatype="BYTES" if is_text else "FP64")
+        if raw:
+            asked.raw_input_contents.append(_packed(values) if is_text else values.tobytes())
+        elif is_text:
+            tensor.contents.bytes_contents.extend(text.encode() for text in values)
+        else:
+            tensor.contents.fp64_contents.extend(values.tolist())
+    answer = client.call(asked)
+    tensors, contents = [], []
+    for at, each in enumerate(answer.outputs):
+        tensor = {"name": each.name, "shape": [*each.shape]}
+        if raw:
+            contents.append(answer.raw_output_contents[at])
+            tensor["parameters"] = {"binary_data_size": len(contents[-1])}
+        elif each.datatype == "BYTES":
+            tensor["data"] = [text.decode() for text in each.contents.bytes_contents]
+        else:
+            tensor["data"] = [*(each.contents.fp64_contents or each.contents.bool_contents)]
+        tensors.append(tensor)
+    return _outputs(tensors, b"".join(contents), subject)
+
+
 def _arrays(columns: dict[str, list], subject: Subject) -> dict[str, Any]:
     """Return fields as arrays: numbers as float64, of which a missing one is NaN, all else as text."""
     numbers = {

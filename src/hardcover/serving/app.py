@@ -12,14 +12,26 @@ import orjson
 from hardcover.runtime.prediction import as_json
 from hardcover.serving import inference, openapi
 from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Refused, Request
+from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Call, Refused, Request
 from hardcover.serving.prediction_log import PredictionLog
 from hardcover.serving.records import Scoring, parsed, refusal_of
 from hardcover.serving.release import Release, Served
 
 ENDPOINTS = ("predict", "explain", "rank", "events", "infer", "other")
 # Asked for by those who watch; answered however busy the worker is.
-WATCHED = frozenset((b"/livez", b"/readyz", b"/metrics", b"/v2/health/live", b"/v2/health/ready"))
+WATCHED = frozenset(
+    (
+        *(
+            b"/livez",
+            b"/readyz",
+            b"/metrics",
+            b"/v2/health/live",
+            b"/v2/health/ready",
+            b"/grpc.health.v1.Health/Check",
+        ),
+        *(b"/inference.GRPCInferenceService/ServerLive", b"/inference.GRPCInferenceService/ServerReady"),
+    )
+)
 # The share of a worker's time that challengers may take.
 SHADOW_SHARE = 0.05
 _log = logging.getLogger("hardcover.serving")
@@ -60,6 +72,7 @@ class App:
         self._shadow: deque[tuple[Release, Any, Any]] = deque()
         self._allowed, self._since = 0, time.perf_counter_ns()
         self._scorings: dict[str, Scoring] = {}
+        self._learned: list[Callable[[App, Callable], None]] = []
         self.take(served)
 
     def take(self, served: Iterable[Served]) -> None:
@@ -72,6 +85,12 @@ class App:
         }
         self.served, self._routes = found, self._table(found)
 
+    def learn(self, routes: "Callable[[App, Callable], None]") -> None:
+        """Answer at more paths, too: ``routes`` is called with the app and with what adds one."""
+        if routes not in self._learned:
+            self._learned.append(routes)
+            self._routes = self._table(self.served)
+
     def answer(self, request: Request) -> Answer:
         """Answer a request; whatever goes wrong is an answer, too."""
         began, endpoint = time.perf_counter_ns(), len(ENDPOINTS) - 1
@@ -79,7 +98,7 @@ class App:
             handlers = self._routes.get(request.path)
             if handlers is None:
                 raise Refused(
-                    404,
+                    501 if type(request) is Call else 404,
                     f"there is nothing at {request.path[:200].decode('ascii', 'replace')}; see /openapi.json",
                 )
             method = b"GET" if request.method == b"HEAD" else request.method
@@ -123,6 +142,8 @@ class App:
         add("/v2", "GET", lambda _: _json(about))
         for name, each in served.items():
             self._model(add, name, each)
+        for routes in self._learned:
+            routes(self, add)
         return found
 
     def _model(self, add: Callable, name: str, served: Served) -> None:
@@ -133,11 +154,12 @@ class App:
         add(f"{mine}/rank", "POST", lambda request: self._rank(served, request), "rank")
         add(f"{mine}/events", "POST", lambda request: self._events(served, request), "events")
         for path in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{served.champion.version}"):
-            add(path, "GET", lambda _: _json(inference.metadata(self._scoring(served.champion))))
+            add(path, "GET", lambda _: _json(inference.metadata(self.scoring(served.champion))))
             add(f"{path}/ready", "GET", self._readyz)
             add(f"{path}/infer", "POST", lambda request: self._infer(served, request), "infer")
 
-    def _scoring(self, release: Release) -> Scoring:
+    def scoring(self, release: Release) -> Scoring:
+        """Return what answers by a release."""
         return self._scorings[release.digest]
 
     def _records(self, served: Served, request: Request, explain: bool) -> Answer:
@@ -147,7 +169,7 @@ class App:
         log, began = self.log, time.perf_counter_ns()
         if log is not None and log.is_failing and log.policy.required:
             raise Refused(503, "answers cannot be logged, and must be", b"retry-after: 5\r\n")
-        answer, records, found = self._scoring(release).answer(request, explain)
+        answer, records, found = self.scoring(release).answer(request, explain)
         self.counters.add("records", len(records))
         if log is not None:
             name = log.add(release, request, records, found, time.perf_counter_ns() - began)
@@ -157,12 +179,12 @@ class App:
         return answer
 
     def _infer(self, served: Served, request: Request) -> Answer:
-        answer, rows = inference.infer(self._scoring(served.champion), request)
+        answer, rows = inference.infer(self.scoring(served.champion), request)
         self.counters.add("records", rows)
         return answer
 
     def _rank(self, served: Served, request: Request) -> Answer:
-        given, scoring = parsed(request.body), self._scoring(served.champion)
+        given, scoring = parsed(request.body), self.scoring(served.champion)
         wrong = type(given) is not dict or type(given.get("candidates")) is not list
         if wrong or type(given.get("query", {})) is not dict or set(given) - {"query", "candidates", "top"}:
             raise Refused(400, "give {'query': {…}, 'candidates': [{…}, …], 'top': 10}")
@@ -186,7 +208,7 @@ class App:
         return scoring.told(JSON, orjson.dumps(ranked))
 
     def _events(self, served: Served, request: Request) -> Answer:
-        given, scoring = parsed(request.body), self._scoring(served.champion)
+        given, scoring = parsed(request.body), self.scoring(served.champion)
         new = 0
         for event in given if type(given) is list else [given]:
             try:
@@ -202,8 +224,13 @@ class App:
         self.counters.add("events", new)
         return scoring.told(JSON, orjson.dumps({"new": new}))
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are welcome."""
+        return self.ready and not self.draining
+
     def _readyz(self, _: Request) -> Answer:
-        if self.ready and not self.draining:
+        if self.is_ready:
             return Answer(200, JSON, b'{"ready":true}')
         return Answer(503, JSON, b'{"ready":false}', b"retry-after: 1\r\n")
 

@@ -9,19 +9,20 @@ import asyncio
 import time
 from collections import deque
 from email.utils import formatdate
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardcover.serving.app import WATCHED, App
 from hardcover.serving.exchange import PHRASES, Answer, Refused, Request
 
 if TYPE_CHECKING:
-    from hardcover.serving.http import Connection
+    from hardcover.serving import http, http2
+    from hardcover.serving.streams import Stream
 
 # Nanoseconds. Work without a pause as long as the first, for as long as the second, makes a queue; the third is a piece of work.
 PAUSE, BUSY, PIECE = 50_000, 2_000_000, 150_000
 # A piece of work is at least so many times as long as what was read before it took.
 SHARE = 8
-_Waiting = tuple["Connection", Request, bool, int]
+_Waiting = tuple["http.Connection | Stream", Request, bool, int]
 
 
 class Limits(NamedTuple):
@@ -45,13 +46,29 @@ class Limits(NamedTuple):
     idle: float = 75.0
 
 
+class Client(asyncio.Protocol):
+    """A connection that reads no more from who does not read."""
+
+    __slots__ = ()
+    transport: Any
+
+    def pause_writing(self) -> None:
+        """Stop reading from a client that does not read its answers."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Read on."""
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+
+
 class Carrier:
     """All connections of a worker: ``app`` answers, within ``limits``."""
 
     def __init__(self, app: App, limits: Limits = Limits()):  # noqa: B008
         self.app, self.max_body, self.slow, self.idle = app, limits.max_body, limits.slow, limits.idle
         self.patience = int(limits.patience * 1e9)
-        self.connections: set[Connection] = set()
+        self.connections: set[http.Connection | http2.Connection] = set()
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic()
         self.date = b""
@@ -83,7 +100,7 @@ class Carrier:
         if self.app.has_more and not self._queue:
             self.loop.call_soon(self.app.compare)
 
-    def take(self, connection: "Connection", request: Request, keep: bool) -> Answer | None:
+    def take(self, connection: "http.Connection | Stream", request: Request, keep: bool) -> Answer | None:
         """Answer a request that was read, or return None and let it wait; ``keep``: whether its connection goes on afterwards."""
         if not connection.waiting:
             if not self.is_busy or request.path in WATCHED:
@@ -115,7 +132,7 @@ class Carrier:
         while queue and now < until:
             connection, request, keep, came = queue.popleft()
             connection.waiting -= 1
-            if connection.parser is not None:
+            if connection.is_open:
                 connection.reply(self._late(request, now - came) or self._answer(request), request, keep)
             now = time.perf_counter_ns()
         if queue:
@@ -145,6 +162,8 @@ class Carrier:
     async def drain(self, grace: float) -> None:
         """Answer what comes on open connections, closing each after its answer, then what is still open after ``grace`` seconds."""
         self.app.draining = True
+        for each in list(self.connections):
+            each.drain()
         until = time.monotonic() + grace
         while self.connections and time.monotonic() < until:
             await asyncio.sleep(0.02)

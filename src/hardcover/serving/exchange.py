@@ -59,6 +59,15 @@ class Request:
         self.body = body
 
 
+class Call(Request):
+    """What a client asks by gRPC: ``path`` is its method, ``body`` the one message."""
+
+    __slots__ = ()
+
+    def __init__(self, path: bytes, headers: dict[bytes, bytes], message: bytes):
+        super().__init__(b"POST", path, b"", headers, message)
+
+
 class Answer(NamedTuple):
     """What a client gets: status, content type, body, and further header lines, each with its line end."""
 

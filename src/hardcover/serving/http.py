@@ -1,15 +1,14 @@
-"""HTTP/1.1 on an event loop (RFC 9110, RFC 9112): from bytes of a socket to a request, and back.
+"""HTTP/1.1 on an event loop (RFC 9110, RFC 9112): from bytes of a socket to a request, and back. HTTP/2 begins here, too.
 
 llhttp, the parser of Node.js, reads; what it accepts goes to the ``Carrier``, and answers leave in the order of the requests.
 """
 
-import asyncio
 from typing import Any
 
 import httptools
 
 from hardcover.serving.app import ENDPOINTS
-from hardcover.serving.carrier import Carrier
+from hardcover.serving.carrier import Carrier, Client
 from hardcover.serving.exchange import Answer, Refused, Request, too_large
 
 MAX_HEAD, MAX_HEADERS = 16 * 1024, 100
@@ -17,7 +16,7 @@ MAX_HEAD, MAX_HEADERS = 16 * 1024, 100
 LINGER = 2.0
 
 
-class Connection(asyncio.Protocol):
+class Connection(Client):
     """One connection.
 
     Attributes
@@ -29,7 +28,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "body", "carrier", "closing", "ended", "head", "headers", "in_head", "method", "out", "parser", "refused", "since", "size", "target",
+        "body", "carrier", "closing", "ended", "head", "headers", "in_head", "is_new", "method", "out", "parser", "refused", "since", "size", "target",
         "transport", "waiting",
     )  # fmt: skip
 
@@ -39,7 +38,7 @@ class Connection(asyncio.Protocol):
         self.transport: Any = None
         self.out: list[bytes] = []
         self.ended, self.closing, self.waiting = False, False, 0
-        self.in_head, self.head, self.since = False, 0, 0.0
+        self.is_new, self.in_head, self.head, self.since = True, False, 0, 0.0
         self.refused: Refused | None = None
         self._fresh()
 
@@ -62,19 +61,15 @@ class Connection(asyncio.Protocol):
         self.parser = None
         self._fresh()
 
-    def pause_writing(self) -> None:
-        """Stop reading from a client that does not read its answers."""
-        self.transport.pause_reading()
-
-    def resume_writing(self) -> None:
-        """Read on."""
-        if not self.transport.is_closing():
-            self.transport.resume_reading()
-
     def data_received(self, data: bytes) -> None:
         """Take bytes; write the answers to what is whole."""
         if self.ended:
             return
+        if self.is_new:
+            self.is_new = False
+            if data.startswith(b"PRI "):
+                self._become_http2(data)
+                return
         self.carrier.turn()
         try:
             self.parser.feed_data(data)
@@ -90,6 +85,18 @@ class Connection(asyncio.Protocol):
                 self._refuse(Refused(431, f"the request's head is over {MAX_HEAD} bytes"))
         self._write()
         self.carrier.turned()
+
+    def _become_http2(self, data: bytes) -> None:
+        """Hand the socket over; only who speaks it loads what it takes."""
+        from hardcover.serving import calls, http2
+
+        self.carrier.app.learn(calls.routes)
+        self.carrier.connections.discard(self)
+        self.parser = None
+        other = http2.Connection(self.carrier)
+        self.transport.set_protocol(other)
+        other.connection_made(self.transport)
+        other.data_received(data)
 
     def _write(self) -> None:
         if self.ended and not self.waiting and not self.closing:
@@ -210,6 +217,14 @@ class Connection(asyncio.Protocol):
         elif quiet > self.carrier.slow:
             self._refuse(Refused(408, f"the request did not arrive within {self.carrier.slow:g} seconds"))
             self._write()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a client to answer."""
+        return self.parser is not None
+
+    def drain(self) -> None:
+        """Go on until the next answer, which closes the connection."""
 
     def end(self) -> None:
         """Close the connection after what was written."""

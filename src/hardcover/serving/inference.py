@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST, with its binary tensors.
+"""The Open Inference Protocol, version 2: over REST, with its binary tensors, and what `calls` has in common with that.
 
 https://github.com/kserve/open-inference-protocol, and for tensors outside of the JSON
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md. A field of the record is a tensor of
@@ -6,7 +6,8 @@ its name, of shape [rows] or [rows, 1]; answers are the tensors ``score`` and ``
 """
 
 import struct
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -70,20 +71,32 @@ def infer(scoring: Scoring, request: Request) -> tuple[Answer, int]:
     kind_of(request)
     header, rest = _header(request)
     asked = _request(header)
+    found, rows = outputs(scoring, asked, rest)
+    return _response(asked, found, scoring), rows
+
+
+def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Any], int]:
+    """Score the tensors of a request, of which binary ones are in ``rest``; return the outputs by name, and the number of rows.
+
+    Raises
+    ------
+    Refused
+        As `infer`.
+    """
     columns, rest = _columns(asked, rest)
     if rest:
         raise Refused(400, f"{len(rest)} bytes follow the last binary tensor")
     rows = len(next(iter(columns.values())))
     found = scoring.columns(columns, asked.get("parameters", {}).get("validate") is not False)
     classes = scoring.model.decision.classes
-    outputs: dict[str, Any] = {"score": found["score"]}
+    given: dict[str, Any] = {"score": found["score"]}
     if classes:
         import numpy as np
 
-        outputs["score"] = np.column_stack([found[name] for name in classes])
+        given["score"] = np.column_stack([found[name] for name in classes])
     if "label" in found:
-        outputs["label"] = found["label"]
-    return _response(asked, outputs, scoring), rows
+        given["label"] = found["label"]
+    return given, rows
 
 
 def _header(request: Request) -> tuple[bytes, bytes]:
@@ -203,23 +216,51 @@ def _texts(content: bytes, rows: int, name: str) -> Any:
     return np.array(found, dtype=object)
 
 
-def _response(asked: dict, outputs: dict[str, Any], scoring: Scoring) -> Answer:
-    wanted = asked.get("outputs") or [{"name": name} for name in outputs]
+class Output(NamedTuple):
+    """One tensor of an answer: numbers as an array of float64 or bool, or a list of texts."""
+
+    name: str
+    values: Any
+    parameters: dict
+
+    @property
+    def datatype(self) -> str:
+        """The protocol's name for what it holds."""
+        return "FP64" if self.name == "score" else "BYTES" if isinstance(self.values, list) else "BOOL"
+
+    @property
+    def shape(self) -> list[int]:
+        """[rows], or [rows, classes]."""
+        return [len(self.values)] if isinstance(self.values, list) else [*self.values.shape]
+
+    def flat(self) -> list:
+        """Return all values, row by row."""
+        return self.values if isinstance(self.values, list) else self.values.ravel().tolist()
+
+    def content(self) -> bytes:
+        """Return the values as the protocol has them in bytes."""
+        return _packed(self.values) if isinstance(self.values, list) else self.values.tobytes()
+
+
+def wanted(asked: dict, found: dict[str, Any]) -> Iterator[Output]:
+    """Return the outputs that a request names, or all; raises Refused, with 400, where there is none of a name."""
+    for each in asked.get("outputs") or [{"name": name} for name in found]:
+        if each["name"] not in found:
+            raise Refused(400, f"there is no output {each['name'][:60]!r}; there are {', '.join(found)}")
+        yield Output(each["name"], found[each["name"]], each.get("parameters", {}))
+
+
+def _response(asked: dict, found: dict[str, Any], scoring: Scoring) -> Answer:
     every = asked.get("parameters", {}).get("binary_data_output") is True
     tensors, binary = [], []
-    for each in wanted:
-        if each["name"] not in outputs:
-            raise Refused(400, f"there is no output {each['name'][:60]!r}; there are {', '.join(outputs)}")
-        values = outputs[each["name"]]
-        shape = list(values.shape) if hasattr(values, "shape") else [len(values)]
-        datatype = "FP64" if each["name"] == "score" else "BYTES" if isinstance(values, list) else "BOOL"
-        tensor: dict[str, Any] = {"name": each["name"], "datatype": datatype, "shape": shape}
-        if each.get("parameters", {}).get("binary_data", every) is True:
-            content = _packed(values) if isinstance(values, list) else values.tobytes()
+    for each in wanted(asked, found):
+        tensor: dict[str, Any] = {"name": each.name, "datatype": each.datatype, "shape": each.shape}
+        if each.parameters.get("binary_data", every) is True:
+            content = each.content()
             tensor["parameters"] = {"binary_data_size": len(content)}
             binary.append(content)
         else:
-            tensor["data"] = values if isinstance(values, list) else values.ravel().tolist()
+            tensor["data"] = each.flat()
         tensors.append(tensor)
     release = scoring.release
     facts = {"model_name": release.name, "model_version": release.version, "outputs": tensors}
