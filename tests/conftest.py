@@ -86,6 +86,7 @@ class Place(NamedTuple):
             "HARDCOVER_TRACKING_ARTIFACTS": str(self.folder / "mlartifacts"),
             # Tests that are about the proof say so.
             "HARDCOVER_RUN_PROVE": "no",
+            "HARDCOVER_PROVE_ROWS": "1000",
         }
 
     def call(
@@ -259,7 +260,9 @@ def notebook_run(tmp_path_factory) -> Run:
 
     def make(folder: Path) -> dict:
         done = Place(folder).call(
-            *("hardcover", "run", "--env", "ci", "--json"), env={"HARDCOVER_RUN_PROVE": "yes"}, fresh=True
+            *("hardcover", "run", "--env", "ci", "--json"),
+            env={"HARDCOVER_RUN_PROVE": "yes", "HARDCOVER_PROVE_ROWS": "10000"},
+            fresh=True,
         )
         return json.loads(done.stdout)[0]
 

@@ -24,6 +24,7 @@ DEFAULTS = {
     "run.cases": "all",
     "run.wait": "600",
     "run.prove": "yes",
+    "prove.rows": "10000",
 }
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
 # Set for the kernels of one run by ``hardcover run``, or read by ``serving.asgi``; not settings.

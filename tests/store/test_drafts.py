@@ -57,9 +57,9 @@ def test_whoever_is_killed_at_any_call_leaves_the_old_or_the_new_version(faults,
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_whoever_is_killed_at_any_moment_leaves_the_old_or_the_new_version(faults, tmp_path, kind):
-    found = attempts(faults, tmp_path, kind, "moments", "200" if SOAK else "40")
+    found = attempts(faults, tmp_path, kind, "moments", "200" if SOAK else "15")
 
-    assert found["tried"] == (200 if SOAK else 40)
+    assert found["tried"] == (200 if SOAK else 15)
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO"])

@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--face", action="append", metavar="FACE", help="only this face; may be given several times"
     )
     parser.add_argument(
-        "--rows", type=int, default=10_000, metavar="N", help="generated rows (default 10000)"
+        "--rows", type=int, metavar="N", help="generated rows (default: prove.rows in settings.ini, 10000)"
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the generated rows (default 1)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="also write the page here")

@@ -1,5 +1,7 @@
 """A project's configuration: the library's defaults, and what ``conf/`` says otherwise."""
 
+import copy
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from hardcover.project import cases
 
 FOLDER = Path(__file__).parent / "defaults"
 EVERY_LEVEL = 99
+_read_before: dict[tuple, dict[str, Any]] = {}
 
 
 class ConfigLoader(OmegaConfigLoader):
@@ -33,19 +36,43 @@ class ConfigLoader(OmegaConfigLoader):
         """
         if key in self or key not in ("catalog", "mlflow", "parameters"):
             return super().__getitem__(key)
-        try:
-            given = super().__getitem__(key)
-        except MissingConfigException:
-            given = {}
         if key == "parameters":
-            names = cases.names()
+            given, names = self._parameters(), cases.names()
             return {
                 name: _of_case(name, value) if name in names and isinstance(value, dict) else value
                 for name, value in given.items()
             }
+        try:
+            given = super().__getitem__(key)
+        except MissingConfigException:
+            given = {}
         # Interpolations depend on the environment, so they are resolved each time.
-        defaults = OmegaConf.to_container(OmegaConf.load(FOLDER / f"{key}.yml"), resolve=True)
+        defaults = OmegaConf.to_container(_defaults(key), resolve=True)
         return _merged(defaults, given, 1 if key == "catalog" else EVERY_LEVEL)
+
+    def _parameters(self) -> dict[str, Any]:
+        """Return what ``conf/`` says of parameters, read again only after a file, an override or the environment has changed.
+
+        A run asks four times, and parsing takes a quarter of a second each time.
+        """
+        files = sorted(path for path in Path(self.conf_source).rglob("*") if path.is_file())
+        stamps = tuple((str(path), (facts := path.stat()).st_mtime_ns, facts.st_size) for path in files)
+        # MLflow tells its children by variables which run is open.
+        variables = frozenset(each for each in os.environ.items() if "MLFLOW" not in each[0])
+        state = (self.env, repr(self.runtime_params), repr(self.data), stamps, variables)
+        if state not in _read_before:
+            if len(_read_before) > 16:
+                _read_before.clear()
+            try:
+                _read_before[state] = super().__getitem__("parameters")
+            except MissingConfigException:
+                _read_before[state] = {}
+        return copy.deepcopy(_read_before[state])
+
+
+@cache
+def _defaults(key: str) -> Any:
+    return OmegaConf.load(FOLDER / f"{key}.yml")
 
 
 def _of_case(case: str, given: dict) -> dict:

@@ -1,6 +1,6 @@
 """Prove that all faces of a case give the same bits: features, raw scores, scores and labels, on the same rows.
 
-The rows are the whole holdout and at least ten thousand generated ones: missing, extreme, on each split's threshold, unseen
+The rows are the whole holdout and ten thousand generated ones, or as many as are asked for: missing, extreme, on each split's threshold, unseen
 categories.
 """
 
@@ -33,7 +33,7 @@ def prove(
     case: str,
     env: str | None = None,
     only: list[str] | None = None,
-    rows: int = 10_000,
+    rows: int | None = None,
     seed: int = 1,
     say: Reporter = silent,
 ) -> dict:
@@ -48,7 +48,7 @@ def prove(
     only
         Names of faces; None or empty: all.
     rows, seed
-        How many rows are generated, and from which seed.
+        How many rows are generated, by default as the setting ``prove.rows`` says, and from which seed.
     say
         Called with lines of progress.
 
@@ -67,6 +67,7 @@ def prove(
         When a face cannot answer at all.
     """
     cases.check(case)
+    rows = int(settings.read("prove.rows")) if rows is None else rows
     known = faces.known()
     for name in only or []:
         if name not in known:
