@@ -7,6 +7,8 @@ import queue
 import signal
 import subprocess
 import threading
+import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +19,10 @@ from hardcover.serving.app import ENDPOINTS, App
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, Answer, Request
 from hardcover.serving.release import Release, Served
-from tests.conftest import RECORD, Place, eventually
+from tests.conftest import RECORD, Place, environment, eventually
 
 PREDICT = "/v1/models/maintenance/predict"
+BODY = json.dumps(RECORD)
 
 
 def often(few: int, many: int) -> int:
@@ -131,3 +134,62 @@ def serve(place) -> Iterator:
             each.process.kill()
             each.process.wait()
             eventually(lambda each=each: not each.process.stderr.closed)
+
+
+class Load(threading.Thread):
+    """A client that asks over and over on a connection that it keeps, and counts what it sees."""
+
+    def __init__(self, address: str, named: bool = False):
+        super().__init__(daemon=True)
+        self.address, self.going, self.gives_names = address, True, named
+        self.named: list[tuple[str, float]] = []
+        self.answers: list[tuple[str, str]] = []
+        self.refused, self.broken = 0, []
+
+    def run(self) -> None:
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        while self.going:
+            fresh = connection.sock is None
+            name = {"x-request-id": uuid.uuid4().hex} if self.gives_names else {}
+            try:
+                connection.request("POST", PREDICT, BODY, {"content-type": "application/json", **name})
+                answer = connection.getresponse()
+                content = answer.read()
+            except ConnectionRefusedError:
+                self.refused += 1
+                connection.close()
+                time.sleep(0.01)
+                continue
+            except (OSError, http.client.HTTPException) as error:
+                self.broken.append((fresh, repr(error)))
+                connection.close()
+                continue
+            assert answer.status == 200, content
+            self.named += [(each, time.time()) for each in name.values()]
+            self.answers.append((json.loads(content)["version"], answer.headers["hardcover-release"]))
+        connection.close()
+
+    def end(self) -> None:
+        self.going = False
+        self.join(timeout=20)
+
+
+@pytest.fixture
+def load():
+    started: list[Load] = []
+
+    def start(address: str, clients: int = 3) -> list[Load]:
+        started.extend(Load(address) for _ in range(clients))
+        for each in started:
+            each.start()
+        return started
+
+    yield start
+    for each in started:
+        each.end()
+
+
+@pytest.fixture(scope="session")
+def others() -> Path:
+    """The programs of ``.tools/serving``, with what requirements/serving.txt locks."""
+    return environment("serving")

@@ -1,5 +1,6 @@
 """What the service answers, whatever carries it."""
 
+import copy
 import json
 import math
 
@@ -303,3 +304,16 @@ def test_who_is_answered_by_the_challenger_stays_the_same(release):
     assert all(served.chosen(None, {"machine": number}) is each for number, each in chosen.items())
     share = sum(each is other for each in chosen.values()) / 2_000
     assert math.isclose(share, 0.3, abs_tol=0.05)
+
+
+def test_how_many_a_challenger_answers_is_counted_beside_how_many_it_should(release):
+    other = copy.copy(release)
+    other.digest = "0" * 64
+    counters = Counters(1, ENDPOINTS, release.fields)
+    app = App([Served(release, other, share=0.3)], counters)
+    for number in range(400):
+        ask(app, PREDICT, RECORD, x_request_id=str(number).encode())
+
+    assert counters.total("divided") == 400
+    assert counters.total("challenged_expected_ppm") == 400 * 300_000
+    assert abs(counters.total("challenged") - 120) < 4 * math.sqrt(400 * 0.3 * 0.7)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import RECORD, ROOT, environment, eventually, free_port
-from tests.serving.conftest import PREDICT, ask
+from tests.conftest import RECORD, ROOT, eventually, free_port
+from tests.serving.conftest import PREDICT, ask, often
 
 SERVERS = {
     "uvicorn": ["uvicorn", "hardcover.serving.asgi:app", "--port", "PORT", "--no-access-log"],
@@ -49,12 +49,6 @@ with triton.InferenceServerClient(address) as client:
         found["unknown"] = error.status()
 print(json.dumps(found))
 """
-
-
-@pytest.fixture(scope="session")
-def others() -> Path:
-    """The programs of ``.tools/serving``, with what requirements/serving.txt locks."""
-    return environment("serving")
 
 
 def fetch(address: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -109,6 +103,18 @@ def test_tritons_own_client_is_answered_with_the_wheels_bits(others, serve, whee
 
     answer = [[each.score for each in expected], [each.label for each in expected]]
     assert found == {"True": answer, "False": answer, "unknown": unknown}
+
+
+def test_schemathesis_finds_no_answer_that_the_description_does_not_have(others, serve, wheel, tmp_path):
+    address = serve(wheel).address
+    # What a row must be besides, as one field above another, no JSON Schema says; so what it allows may be refused.
+    options = ["--exclude-checks", "positive_data_acceptance", "--phases", "coverage,fuzzing", "--seed", "1"]
+    command = [others / "st", "run", f"http://{address}/openapi.json", *options, "--no-color"]
+    count = ["--max-examples", str(often(10, 15_000)), "--continue-on-failure"]
+    done = subprocess.run([*command, *count], cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout
+    assert "No issues found" in done.stdout
 
 
 @pytest.mark.parametrize("body", [RECORD, [RECORD] * 3000])

@@ -15,8 +15,8 @@ from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import Request
 from hardcover.serving.prediction_log import Policy, PredictionLog
 from tests.conftest import RECORD
-from tests.serving.conftest import PREDICT, ask
-from tests.serving.test_serve import Load, counted
+from tests.serving.conftest import PREDICT, Load, ask
+from tests.serving.test_serve import counted
 
 
 @pytest.fixture

@@ -1,77 +1,21 @@
 """``hardcover serve`` as operators run it: workers that die, releases that change, ends under load."""
 
-import http.client
 import json
 import os
 import random
 import shutil
 import signal
 import socket
-import threading
 import time
-import uuid
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import RECORD, eventually
-from tests.serving.conftest import PREDICT, often
-
-BODY = json.dumps(RECORD)
-
-
-class Load(threading.Thread):
-    """A client that asks over and over on a connection that it keeps, and counts what it sees."""
-
-    def __init__(self, address: str, named: bool = False):
-        super().__init__(daemon=True)
-        self.address, self.going, self.gives_names = address, True, named
-        self.named: list[tuple[str, float]] = []
-        self.answers: list[tuple[str, str]] = []
-        self.refused, self.broken = 0, []
-
-    def run(self) -> None:
-        connection = http.client.HTTPConnection(self.address, timeout=10)
-        while self.going:
-            fresh = connection.sock is None
-            name = {"x-request-id": uuid.uuid4().hex} if self.gives_names else {}
-            try:
-                connection.request("POST", PREDICT, BODY, {"content-type": "application/json", **name})
-                answer = connection.getresponse()
-                content = answer.read()
-            except ConnectionRefusedError:
-                self.refused += 1
-                connection.close()
-                time.sleep(0.01)
-                continue
-            except (OSError, http.client.HTTPException) as error:
-                self.broken.append((fresh, repr(error)))
-                connection.close()
-                continue
-            assert answer.status == 200, content
-            self.named += [(each, time.time()) for each in name.values()]
-            self.answers.append((json.loads(content)["version"], answer.headers["hardcover-release"]))
-        connection.close()
-
-    def end(self) -> None:
-        self.going = False
-        self.join(timeout=20)
-
-
-@pytest.fixture
-def load():
-    started: list[Load] = []
-
-    def start(address: str, clients: int = 3) -> list[Load]:
-        started.extend(Load(address) for _ in range(clients))
-        for each in started:
-            each.start()
-        return started
-
-    yield start
-    for each in started:
-        each.end()
+from hardcover.release import publish as release
+from hardcover.store import disk
+from tests.conftest import eventually
+from tests.serving.conftest import often
 
 
 def counted(server) -> dict[str, float]:
@@ -180,6 +124,42 @@ def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load
         # Each client saw the releases in turn, and never an old one again in between.
         turns = [header for at, header in enumerate(seen) if at == 0 or seen[at - 1] != header]
         assert len(turns) == swaps + 1
+
+
+def test_promote_and_rollback_are_followed_under_load(serve, wheel, here, load, tmp_path):
+    pointers = []
+    for number in range(2):
+        name = wheel.name.replace("-py3", f"{number}-py3")
+        content = variant(wheel, tmp_path / f"w{number}", number).read_bytes()
+        disk.write_atomically(here.dist / name, content)
+        facts = {"wheel": name, "sha256": disk.digest_of(content), "run": str(number)}
+        pointers.append({"case": "maintenance", **facts})
+    release.promote(pointers[0], "run")
+    server = serve("maintenance", "--challenger", "maintenance")
+    clients = load(server.address)
+    asked = {"path": "/v1/models/maintenance", "body": None, "method": "GET"}
+
+    def roles() -> list[str]:
+        return [each["role"] for each in json.loads(server.ask(**asked)[1])["releases"]]
+
+    assert roles() == ["champion"]
+    release.note({**pointers[1], "role": "challenger"})
+    server.until("release took over")
+    assert roles() == ["champion", "challenger"]
+    rollbacks = often(2, 100)
+    for _ in range(rollbacks):
+        release.promote(release.candidate("maintenance", pointers[1]["wheel"]), "promote")
+        server.process.send_signal(signal.SIGHUP)
+        server.until("release took over")
+        release.promote(release.before("maintenance"), "rollback")
+        server.process.send_signal(signal.SIGHUP)
+        server.until("release took over")
+    for each in clients:
+        each.end()
+
+    assert [each.broken for each in clients] == [[], [], []]
+    assert all(len({release for _, release in each.answers}) == 2 for each in clients)
+    assert len(release.history("maintenance")) == min(1 + 2 * rollbacks, release.KEPT)
 
 
 def test_a_damaged_release_is_refused_and_the_old_one_answers_on(serve, wheel, place):

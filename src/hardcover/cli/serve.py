@@ -1,4 +1,4 @@
-"""``hardcover serve``: answer by HTTP with released wheels."""
+"""``hardcover serve``: answer by HTTP and gRPC with released wheels."""
 
 import argparse
 import json
@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-PURPOSE = "answer by HTTP with released wheels"
-DESCRIPTION = """Answer by HTTP with released wheels: JSON, JSON lines, Arrow, and the Open Inference Protocol. A case is served by
-its current release and takes over the next one as soon as that is published; a wheel's file, by itself. GET / is a page to try it,
+PURPOSE = "answer by HTTP and gRPC with released wheels"
+DESCRIPTION = """Answer by HTTP and gRPC with released wheels: JSON, JSON lines, Arrow, and the Open Inference Protocol. A case is served by
+its champion and takes over the next one as soon as that is released, promoted or rolled back to; a wheel's file, by itself. GET / is a page to try it,
 /openapi.json describes it, /metrics is for Prometheus. SIGTERM ends it after the requests that came."""
 EXAMPLES = """examples:
   hardcover serve churn
@@ -33,8 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--challenger",
         action="append",
         default=[],
-        metavar="WHEEL",
-        help="compare with it in the shadow of answers",
+        metavar="CASE|WHEEL",
+        help="compare with it in the shadow of answers; a case: with its challenger, whenever there is one",
     )
     parser.add_argument(
         "--share", type=float, default=0.0, help="share of records that the challenger answers (%(default)s)"

@@ -10,6 +10,7 @@ from hardcover import settings
 from hardcover.execution import summary, unchanged
 from hardcover.execution.request import Plan, Request
 from hardcover.project import exported
+from hardcover.release import publish
 from hardcover.reporting.progress import Reporter, silent
 from hardcover.store import run_lock
 
@@ -76,7 +77,7 @@ def _note_unchanged(request: Request, plans: list[Plan], sources: dict, results:
         if request.prove and not request.stages:
             if not published:
                 return
-            places += [Path(published["path"]), Path(settings.read("release.dist")) / f"{plan.case}.json"]
+            places += [Path(published["path"]), *publish.pointers(plan.case)]
     unchanged.record(request, sources, results, texts, places)
 
 

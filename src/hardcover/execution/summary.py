@@ -90,7 +90,12 @@ def _wheel_line(facts: dict) -> str:
     release, published = facts["release_report"], _published(facts)
     bits = f"{release['rows']} holdout rows equal to the bit with only numpy {release['numpy']}"
     held = f"{release['wheel']}, not published: run hardcover prove {facts['case']}"
-    return f"{published['path'] if published else held} ({bits})"
+    role = (
+        ""
+        if not published or published["role"] == "champion"
+        else f", challenger: hardcover promote {facts['case']} puts it to use"
+    )
+    return f"{published['path'] if published else held} ({bits}){role}"
 
 
 def _histories_line(facts: dict) -> str:

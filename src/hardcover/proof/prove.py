@@ -124,10 +124,9 @@ def passing_proof(case: str) -> dict | None:
         return None
     (file,) = proof["files"]
     found = json.loads((newest[0] / file).read_text(encoding="utf-8"))
-    pointer = publish.current(case)
-    if not found["passed"] or pointer is None or pointer["wheel"] != found["wheel"]:
-        return None
-    return {**found, "published": pointer}
+    pointers = [publish.current(case, role) for role in (publish.CHAMPION, publish.CHALLENGER)]
+    mine = [pointer for pointer in pointers if pointer and pointer["wheel"] == found["wheel"]]
+    return {**found, "published": mine[0]} if found["passed"] and mine else None
 
 
 def _ask(chosen: dict[str, Callable], subject: subjects.Subject, say: Reporter) -> tuple[dict, dict]:
@@ -190,10 +189,13 @@ def _save(case: str, catalog: Any, found: dict, built: bytes, say: Reporter) -> 
     ]
     say("telling the tracking server", transient=True)
     facts = {"run": made_by, "commit": found["commit"], "registry": "challenger"}
-    # Published first: a champion always has its wheel.
-    pointer = publish.publish(case, built, found, facts) if found["passed"] else None
     registered = catalog.load(f"{case}.registration_report")
     with run_lock.hold("tracking"):
+        # Published first: a champion always has its wheel.
+        pointer = publish.publish(case, built, found, facts) if found["passed"] else None
         mlflow_log.log_proof(made_by, found["passed"], files)
-        decision = registry.promote(registered, found["wheel"], found["commit"], found["passed"])
-    return publish.note(pointer, registry=decision) if pointer else None
+        promoted, words = registry.promote(registered, found["wheel"], found["commit"], found["passed"])
+        if pointer is None:
+            return None
+        pointer = publish.note(pointer, registry=words)
+        return publish.promote(pointer, "run") if promoted or publish.current(case) is None else pointer

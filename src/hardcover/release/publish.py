@@ -1,19 +1,26 @@
-"""The folder of released wheels: what is proven, one current version a case, a pointer to it, and an archive.
+"""The folder of released wheels: what is proven, pointers to what is in use and to what would replace it, and an archive.
 
-``dist/<case>.json`` points to the current wheel, and says by which proof and run. Wheels of the same version for other platforms
-lie beside it; those of other versions move to ``dist/archive/``.
+``dist/<case>.json`` points to the champion's wheel, and says by which proof and run, and which wheels were champions before;
+``dist/<case>.challenger.json`` points to one that is proven and not champion. Their wheels lie in ``dist/``, with those of the same version
+for other platforms; all others in ``dist/archive/``.
 """
 
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from hardcover import settings
+from hardcover.errors import ReleaseError
 from hardcover.release import wheel_file
 from hardcover.store import disk
 
 FORMAT = "hardcover.pointer/1"
 ARCHIVE = "archive"
+CHAMPION, CHALLENGER = "champion", "challenger"
+# So many changes of a champion are kept.
+KEPT = 100
+_DERIVED = ("path", "role")
 
 
 def folder() -> Path:
@@ -21,18 +28,29 @@ def folder() -> Path:
     return Path(settings.read("release.dist"))
 
 
-def current(case: str) -> dict | None:
-    """Read a case's pointer; None where nothing was released, or its wheel is gone or changed."""
+def pointer_file(case: str, role: str = CHAMPION) -> Path:
+    """Return the file that points to a case's wheel."""
+    return folder() / (f"{case}.json" if role == CHAMPION else f"{case}.{role}.json")
+
+
+def current(case: str, role: str = CHAMPION) -> dict | None:
+    """Read a case's pointer; None where there is none, or its wheel is gone or changed."""
     try:
-        pointer = json.loads((folder() / f"{case}.json").read_text(encoding="utf-8"))
+        pointer = json.loads(pointer_file(case, role).read_text(encoding="utf-8"))
         there = disk.digest(folder() / pointer["wheel"]) == pointer["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return {**pointer, "path": str(folder() / pointer["wheel"])} if there else None
+    return _told(pointer, role) if there else None
+
+
+def pointers(case: str) -> list[Path]:
+    """Return the files of a case that point to wheels."""
+    files = (pointer_file(case, role) for role in (CHAMPION, CHALLENGER))
+    return [file for file in files if file.is_file()]
 
 
 def publish(case: str, built: bytes, proof: dict, facts: dict) -> dict:
-    """Release a wheel with its proof in it, point to it, and archive wheels of other versions.
+    """Release a wheel with its proof in it, and point to it as challenger.
 
     Parameters
     ----------
@@ -46,7 +64,7 @@ def publish(case: str, built: bytes, proof: dict, facts: dict) -> dict:
     Returns
     -------
     dict
-        The pointer, with the wheel's ``path``.
+        The pointer, with the wheel's ``path`` and ``role``.
     """
     content = wheel_file.with_proof(built, json.dumps(proof, indent=1, sort_keys=True).encode())
     name = wheel_file.file_name(built)
@@ -57,42 +75,142 @@ def publish(case: str, built: bytes, proof: dict, facts: dict) -> dict:
         "case": case,
         "wheel": name,
         "sha256": disk.digest_of(content),
-        "published": datetime.now(UTC).isoformat(timespec="seconds"),
+        "published": _now(),
         **facts,
     }
     # The wheel first: a pointer never names what is not there.
-    _write(pointer)
+    _write(pointer, CHALLENGER)
+    _tidy(case, name)
+    return _told(pointer, CHALLENGER)
+
+
+def promote(pointer: dict, how: str) -> dict:
+    """Point to a wheel as champion; the champion before it goes to the archive, and can come back.
+
+    Parameters
+    ----------
+    pointer
+        As ``publish``, ``candidate`` or ``before`` return it.
+    how
+        ``run``, ``promote`` or ``rollback``.
+
+    Returns
+    -------
+    dict
+        The champion's pointer; of its ``history``, newest first, each entry says ``at``, ``how``, and what the pointer said.
+    """
+    case, name = pointer["case"], pointer["wheel"]
+    # Whatever was archived of its version comes back before it is pointed to.
     package, version = name.split("-")[:2]
-    for other in folder().glob(f"{package}-*.whl"):
-        if other.name.split("-")[1] != version:
+    for other in (folder() / ARCHIVE).glob(f"{package}-{version}-*.whl"):
+        other.replace(folder() / other.name)
+    facts = {
+        name: value for name, value in pointer.items() if name not in (*_DERIVED, "history", "at", "how")
+    }
+    changes = [{"at": _now(), "how": how, **facts}, *history(case)][:KEPT]
+    _write({**facts, "history": changes}, CHAMPION)
+    if (challenger := current(case, CHALLENGER)) and challenger["sha256"] == pointer["sha256"]:
+        pointer_file(case, CHALLENGER).unlink()
+    _tidy(case, name)
+    return _told({**facts, "history": changes}, CHAMPION)
+
+
+def history(case: str) -> list[dict]:
+    """Return how the champions of a case changed, newest first."""
+    try:
+        return json.loads(pointer_file(case).read_text(encoding="utf-8")).get("history", [])
+    except (OSError, ValueError, AttributeError):
+        return []
+
+
+def candidate(case: str, name: str | None = None) -> dict:
+    """Return what ``promote`` takes for a case's challenger, or for the wheel of a file name or version.
+
+    Raises
+    ------
+    ReleaseError
+        When there is no challenger, or no proven wheel, or more than one, of that name.
+    """
+    if name is None:
+        if found := current(case, CHALLENGER):
+            return found
+        fix = f"Run: hardcover run {case}. Or name one of its earlier wheels; hardcover history {case} lists them."
+        raise ReleaseError(f"{case!r} has no challenger", str(folder()), fix)
+    pointers = {each["wheel"]: each for each in [*history(case), current(case, CHALLENGER) or {}] if each}
+    known = [each for each in pointers.values() if name in (each["wheel"], each["wheel"].split("-")[1])]
+    if len(known) != 1:
+        fix = f"Known: {', '.join(pointers) or 'none'}."
+        raise ReleaseError(f"no wheel of {case!r} is called {name!r}", str(folder()), fix)
+    return _there(known[0])
+
+
+def before(case: str) -> dict:
+    """Return what ``promote`` takes for the champion before the one that is in use.
+
+    Raises
+    ------
+    ReleaseError
+        When there was none.
+    """
+    line: list[dict] = []
+    for each in reversed(history(case)):
+        if each["how"] != "rollback":
+            line.append(each)
+        elif line:
+            line.pop()
+    if len(line) < 2:
+        fix = f"hardcover history {case} lists what was in use."
+        raise ReleaseError(f"{case!r} has no champion before this one", str(pointer_file(case)), fix)
+    return _there(line[-2])
+
+
+def _there(pointer: dict) -> dict:
+    for place in (folder() / pointer["wheel"], folder() / ARCHIVE / pointer["wheel"]):
+        if place.is_file() and disk.digest(place) == pointer["sha256"]:
+            return pointer
+    fix = f"Restore it, or run: hardcover reproduce {pointer.get('run')}, which builds it again."
+    raise ReleaseError("the wheel is gone, or not the one that was released", pointer["wheel"], fix)
+
+
+def _tidy(case: str, name: str) -> None:
+    """Move wheels of a case to the archive that no pointer names."""
+    named = [current(case, role) for role in (CHAMPION, CHALLENGER)]
+    kept = {each["wheel"].split("-")[1] for each in named if each} | {name.split("-")[1]}
+    for other in folder().glob(f"{name.split('-')[0]}-*.whl"):
+        if other.name.split("-")[1] not in kept:
             (folder() / ARCHIVE).mkdir(exist_ok=True)
             other.replace(folder() / ARCHIVE / other.name)
-    return {**pointer, "path": str(folder() / name)}
 
 
-def note(pointer: dict, **facts: str) -> dict:
+def _told(pointer: dict, role: str) -> dict:
+    return {**pointer, "path": str(folder() / pointer["wheel"]), "role": role}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def note(pointer: dict, **facts: Any) -> dict:
     """Add to what a pointer says; returns it."""
     pointer = {**pointer, **facts}
-    _write(pointer)
+    _write(pointer, pointer["role"])
     return pointer
 
 
-def _write(pointer: dict) -> None:
-    content = {name: value for name, value in pointer.items() if name != "path"}
-    disk.write_atomically(folder() / f"{pointer['case']}.json", json.dumps(content, indent=1).encode())
+def _write(pointer: dict, role: str) -> None:
+    content = {name: value for name, value in pointer.items() if name not in _DERIVED}
+    disk.write_atomically(pointer_file(pointer["case"], role), json.dumps(content, indent=1).encode())
 
 
 def add(pointer: dict, built: bytes) -> Path:
-    """Put a current wheel's counterpart for another platform beside it, and say in the pointer that it is not proven there.
+    """Put a released wheel's counterpart for another platform beside it, and say in the pointer that it is not proven there.
 
     Returns its path; this machine's own, which is proven, stays as it is.
     """
     path = folder() / wheel_file.file_name(built)
     if path.name != pointer["wheel"]:
         disk.write_atomically(path, built)
-        others = {
-            **(current(pointer["case"]) or pointer).get("other_platforms", {}),
-            path.name: "not proven: run its selftest there",
-        }
-        note(pointer, other_platforms=others)
+        found = current(pointer["case"], pointer["role"]) or pointer
+        others = {**found.get("other_platforms", {}), path.name: "not proven: run its selftest there"}
+        note(found, other_platforms=others)
     return path

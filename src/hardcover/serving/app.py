@@ -166,6 +166,11 @@ class App:
         release = served.champion
         if served.share > 0.0:
             release = served.chosen(request, _plain_record(request))
+            # By a field, requests of one unit go together, and are no draws of their own.
+            if served.challenger is not None and served.by is None:
+                self.counters.add("divided")
+                self.counters.add("challenged", release is served.challenger)
+                self.counters.add("challenged_expected_ppm", int(served.share * 1_000_000))
         log, began = self.log, time.perf_counter_ns()
         if log is not None and log.is_failing and log.policy.required:
             raise Refused(503, "answers cannot be logged, and must be", b"retry-after: 5\r\n")

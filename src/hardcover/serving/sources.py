@@ -28,12 +28,12 @@ class Source(NamedTuple):
 
     @classmethod
     def of(cls, named: str, role: str = "champion") -> "Source":
-        """Return what a name on the command line means: a file ending in ``.whl`` or a path, else a case."""
+        """Return what a name on the command line means: a file ending in ``.whl`` or a path, else a case, by its pointer of that role."""
         is_path = named.endswith(".whl") or os.sep in named
         return cls(role, Path(named), None) if is_path else cls(role, None, named)
 
-    def wheel(self) -> Path:
-        """Return the file to serve now.
+    def wheel(self) -> Path | None:
+        """Return the file to serve now; None where a case has no challenger.
 
         Raises
         ------
@@ -42,7 +42,9 @@ class Source(NamedTuple):
         """
         if self.path is not None:
             return self.path
-        pointer = publish.current(str(self.case))
+        pointer = publish.current(str(self.case), self.role)
+        if pointer is None and self.role == publish.CHALLENGER:
+            return None
         if pointer is None:
             fix = f"Run: hardcover run {self.case}, which ends with a proven wheel."
             raise ReleaseError(f"no wheel of {self.case!r} is released", str(publish.folder()), fix)
@@ -50,7 +52,7 @@ class Source(NamedTuple):
 
     def stamp(self) -> Any:
         """Return what changes when the file or the pointer does."""
-        path = self.path if self.path is not None else publish.folder() / f"{self.case}.json"
+        path = self.path if self.path is not None else publish.pointer_file(str(self.case), self.role)
         try:
             found = path.stat()
         except OSError:
@@ -74,6 +76,8 @@ def copied(sources: Sequence[Source], folder: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for source in sources:
         wheel = source.wheel()
+        if wheel is None:
+            continue
         try:
             content = _packed(wheel) if wheel.is_dir() else wheel.read_bytes()
         except OSError as error:

@@ -39,7 +39,7 @@ def champion(name: str) -> "tuple[str | None, lightgbm.Booster | None]":
     return None if version is None else str(version), model
 
 
-def promote(registered: dict, wheel: str, commit: str | None, passed: bool) -> str:
+def promote(registered: dict, wheel: str, commit: str | None, passed: bool) -> tuple[bool, str]:
     """Tell the registry what was proven; a proven model that beat the champion it was compared with becomes champion.
 
     Parameters
@@ -54,8 +54,8 @@ def promote(registered: dict, wheel: str, commit: str | None, passed: bool) -> s
 
     Returns
     -------
-    str
-        The decision in words.
+    bool, str
+        Whether it is promoted, also where this store has no registry that could say otherwise; and the decision in words.
     """
     from mlflow.exceptions import MlflowException
 
@@ -77,15 +77,32 @@ def promote(registered: dict, wheel: str, commit: str | None, passed: bool) -> s
         )
         connection.update_model_version(name, version, description)
         if not passed:
-            return "not promoted: its proof failed"
+            return False, "not promoted: its proof failed"
         if not registered.get("better"):
-            return registered["decision"]
+            return False, registered["decision"]
         if str(champion) not in (str(registered.get("against")), version):
-            return (
-                f"stays challenger: version {champion} became champion meanwhile; run the train stage again"
-            )
+            words = f"stays challenger: version {champion} became champion meanwhile"
+            return False, f"{words}; run the train stage again"
         connection.set_registered_model_alias(name, "champion", version)
     except MlflowException as error:
         raise_unless_absent(error)
-        return "this tracking store does not have the version, so nothing was promoted"
-    return f"promoted to champion: {registered['decision']}"
+        return True, "this tracking store does not have the version, so its registry was not told"
+    return True, f"promoted to champion: {registered['decision']}"
+
+
+def set_champion(name: str, wheel: str) -> str:
+    """Let a model's alias ``champion`` follow a wheel that was promoted or rolled back to; returns what was done, in words."""
+    from mlflow.exceptions import MlflowException
+
+    connection, _ = client()
+    try:
+        found = connection.search_model_versions(f"name = '{name}'")
+        mine = [each for each in found if each.tags.get("wheel") == wheel]
+        if not mine:
+            return "the registry has no version of this wheel"
+        version = max(mine, key=lambda each: int(each.version)).version
+        connection.set_registered_model_alias(name, "champion", version)
+    except MlflowException as error:
+        raise_unless_absent(error)
+        return "this tracking store does not have the model"
+    return f"version {version} is champion in the registry"
