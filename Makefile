@@ -46,6 +46,7 @@ bench: $(READY)  ## measure side by side with peers; tables in docs/benchmarks.m
 	$(BIN)/python benchmarks/kernel.py $(ARGS)
 	$(BIN)/python benchmarks/windows.py $(ARGS)
 	$(BIN)/python benchmarks/serving.py $(ARGS)
+	$(BIN)/python benchmarks/serving_grpc.py $(ARGS)
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 

@@ -17,6 +17,7 @@ TITLES = {
     "recommendation": "Films beside ALS and BPR",
     "windows": "Windows beside how others compute and serve them",
     "serving": "The service beside other servers",
+    "serving_grpc": "The service by gRPC beside other servers",
     "main_job": "The main job beside the same functions in one plain process",
     "machinery": "What versions, hashes and skipping cost",
     "own_data": "What is seen in other people's files",
