@@ -32,7 +32,7 @@ run: $(READY)    ## the main job: execute the notebooks, train, explain, release
 	$(BIN)/hardcover run $(CASE) $(ARGS)
 
 test: $(READY) check ## everything: lint, notebooks in sync, all tests, the main job included
-	$(SINGLE) $(BIN)/pytest --numprocesses 3 --dist worksteal $(ARGS)
+	$(SINGLE) $(BIN)/pytest --numprocesses 4 --dist worksteal $(ARGS)
 
 check: $(READY)  ## lint, format, types, import rules, notebooks clean and in sync with src/
 	$(BIN)/ruff check .

@@ -240,7 +240,7 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def eventually(ask, seconds: float = 60):
+def eventually(ask, seconds: float = 60, every: float = 0.5):
     """Ask until the answer is true, and return it; an OSError means not yet. Fails, or raises it, after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -251,7 +251,7 @@ def eventually(ask, seconds: float = 60):
             if time.monotonic() > deadline:
                 raise
         assert time.monotonic() <= deadline, f"not within {seconds} seconds"
-        time.sleep(0.5)
+        time.sleep(every)
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def test_every_task_is_proven_and_published(finished, task):
 
     assert said["metrics"]["task"] == task
     assert said["proof"]["passed"]
-    assert len(said["proof"]["faces"]) == 10
+    assert len(said["proof"]["faces"]) == 11
     assert Path(said["proof"]["published"]["path"]).name.startswith(f"small_{task}-")
     assert said["release_report"]["differing_bits"] == 0
     assert said["registration_report"]["better"]

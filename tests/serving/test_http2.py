@@ -27,9 +27,6 @@ BODY = json.dumps(RECORD).encode()
 class Client(Wire):
     """The side of the client, which takes frames apart by a decoder of its own."""
 
-    def set_protocol(self, protocol):
-        self.protocol = protocol
-
     def frames(self) -> list[tuple[int, int, int, bytes]]:
         found, rest = [], self.written
         while rest:
