@@ -75,7 +75,7 @@ def carriers(wheel: Path, unpacked: Path, model: Path) -> dict[str, tuple[list, 
     converted = starting.BENCH / "maintenance.omle"
     subprocess.run([omle / "omle-convert", model, converted], check=True, capture_output=True)
     names = next(line for line in model.read_text().splitlines() if line.startswith("feature_names="))
-    threads = ["--rest-threads", "1", "--grpc-threads", "1", "--rest-port", "0"]
+    threads = ["--rest-threads", "1", "--grpc-threads", "16", "--rest-port", "0"]
     return {
         "hardcover serve": ([serving.BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}, question()),
         "omle-server, the model alone": (

@@ -29,6 +29,7 @@ class Client:
     def __init__(self, address: str, case: str):
         self.address, self.case = address, case
         self.connection = http.client.HTTPConnection(address, timeout=600)
+        self.channel: Any = None
 
     def post(
         self, path: str, body: bytes, kind: str = "application/json", **headers: str
@@ -59,17 +60,24 @@ class Client:
         import grpc
 
         returns = message_of(INFERENCE, "ModelInferResponse")
-        options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
-        with grpc.insecure_channel(self.address, options) as channel:
-            infer = channel.unary_unary(
-                f"/{INFERENCE}/ModelInfer", type(asked).SerializeToString, returns.FromString
-            )
-            try:
-                return infer(asked, timeout=600)
-            except grpc.RpcError as error:
-                raise ProofFailed(
-                    f"the service says {error.code().name}: {error.details()[:300]}", "gRPC"
-                ) from error
+        if self.channel is None:
+            options = [(f"grpc.max_{way}_message_length", -1) for way in ("send", "receive")]
+            self.channel = grpc.insecure_channel(self.address, options)
+        infer = self.channel.unary_unary(
+            f"/{INFERENCE}/ModelInfer", type(asked).SerializeToString, returns.FromString
+        )
+        try:
+            return infer(asked, timeout=600)
+        except grpc.RpcError as error:
+            raise ProofFailed(
+                f"the service says {error.code().name}: {error.details()[:300]}", "gRPC"
+            ) from error
+
+    def close(self) -> None:
+        """End the connections."""
+        self.connection.close()
+        if self.channel is not None:
+            self.channel.close()
 
 
 _starting = threading.Lock()
@@ -92,7 +100,7 @@ def served(subject: Subject) -> Iterator[Client]:
     try:
         yield client
     finally:
-        client.connection.close()
+        client.close()
 
 
 def _start(subject: Subject) -> None:
@@ -111,7 +119,7 @@ def _start(subject: Subject) -> None:
     if subject.events:
         client = Client(told["address"], subject.case)
         _observe(client, subject.events)
-        client.connection.close()
+        client.close()
 
 
 def end(folder: Path) -> None:

@@ -19,6 +19,8 @@ from hardcover.release.in_wheel import records
 
 # So many rows are asked of one by one.
 SINGLE = 1_000
+# So many calls of gRPC, of one row each.
+ALONE = 200
 LENGTH = "Inference-Header-Content-Length"
 _ARROW = "application/vnd.apache.arrow.stream"
 
@@ -145,7 +147,7 @@ def by_binary_tensors(subject: Subject) -> dict:
 
 
 def by_grpc(subject: Subject) -> dict:
-    """Ask by the Open Inference Protocol over gRPC: the first rows with typed contents, the others with raw ones.
+    """Ask by the Open Inference Protocol over gRPC: the first rows one by one, then with typed contents, the others with raw ones.
 
     A missing text is neither; the rows that have one are asked by tensors as JSON.
     """
@@ -156,7 +158,8 @@ def by_grpc(subject: Subject) -> dict:
     without = [row for row in rows if any(values[row] is None for values in texts)]
     others = [row for row in rows if row not in {*without}]
     with served(subject) as client:
-        for at, raw in ((others[:SINGLE], False), (others[SINGLE:], True)):
+        alone = [([row], row % 2 == 0) for row in others[:ALONE]]
+        for at, raw in (*alone, (others[ALONE:SINGLE], False), (others[SINGLE:], True)):
             if at:
                 parts.append(
                     (at, _called(client, {name: values[at] for name, values in arrays.items()}, raw, subject))
