@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardcover.serving.budgets import MAX_CALLERS, Budget, Callers
 from hardcover.serving.carrier import Carrier, Limits
+from hardcover.serving.exchange import Request
 from hardcover.serving.http import Connection
 from tests.conftest import RECORD
 from tests.serving.conftest import PREDICT, examples
@@ -23,6 +25,9 @@ class Wire:
     def __init__(self):
         self.written, self.closed, self.aborted, self.ended, self.reading = b"", False, False, False, True
         self.protocol = None
+
+    def get_extra_info(self, name):
+        return ("192.0.2.7", 4711) if name == "peername" else None
 
     def set_protocol(self, protocol):
         self.protocol = protocol
@@ -274,3 +279,46 @@ def test_no_bytes_make_the_carrier_fail(app, parts):
     # What began as HTTP/2 is another test's.
     assert wire.protocol or all(status < 500 for status, *_ in wire.answers())
     assert app.counters.total("connections") == 0
+
+
+def test_a_caller_who_asks_too_much_is_told_when_to_come_again(app):
+    before = app.counters.total("over_budget")
+    explain = PREDICT.replace("predict", "explain")
+    health = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+    mine, other = post(), post(**{"x-caller": "other"})
+    wire = talk(
+        app, mine, mine, mine, other, health, post(path=explain), post(path=explain), budget=Budget(1, 0.1)
+    )
+
+    assert [status for status, *_ in wire.answers()] == [200, 200, 429, 200, 200, 200, 429]
+    refused = wire.answers()[2]
+    assert refused[1][b"retry-after"] == b"1"
+    assert b"budget" in refused[2]
+    assert app.counters.total("over_budget") == before + 2
+    assert not wire.closed
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.floats(0, 2)), max_size=60), st.floats(0.1, 20))
+def test_no_caller_gets_more_than_a_bucket_and_what_was_refilled_since(asks, rate):
+    callers, now, given, first = Callers(Budget(rate)), 0.0, {}, {}
+    for caller, wait in asks:
+        now += wait
+        name = str(caller).encode()
+        later = callers.spend(Request(b"POST", PREDICT.encode(), b"", {b"x-caller": name}), b"", now)
+        first.setdefault(name, now)
+        given[name] = given.get(name, 0) + (later == 0)
+        assert given[name] <= max(2 * rate, 1) + (now - first[name]) * rate + 1e-6
+        # Who waits as long as told is answered.
+        if later:
+            again = Request(b"POST", PREDICT.encode(), b"", {b"x-caller": name})
+            assert later <= 1 / rate + 1e-9
+            now += later + 1e-9
+            assert callers.spend(again, b"", now) == 0
+            given[name] += 1
+
+
+def test_callers_that_are_forgotten_make_room():
+    callers = Callers(Budget(1))
+    for number in range(MAX_CALLERS + 500):
+        callers.spend(Request(b"GET", b"/x"), str(number).encode(), 0.0)
+    assert len(callers._left) == MAX_CALLERS

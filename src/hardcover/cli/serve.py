@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   hardcover serve churn fraud --port 8080 --workers 4 --histories sqlite:histories.db
   hardcover serve dist/churn-0.1.0+m1234567-py3-none-linux_x86_64.whl
   hardcover serve churn --log /var/log/churn
+  hardcover serve churn --budget 200 --explain-budget 5 --caller x-api-client
   hardcover serve churn --challenger candidate.whl --share 0.1 --by customer
   curl localhost:8000/v1/models/churn/predict -H 'content-type: application/json' -d '{"tenure": 3, ...}'
 """
@@ -76,6 +77,22 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="wait for other requests before 503 (%(default)s)",
     )
     parser.add_argument(
+        "--budget",
+        type=float,
+        default=0,
+        metavar="N",
+        help="requests a second of one caller at most, at each worker; above, 429 (default: no limit)",
+    )
+    parser.add_argument(
+        "--explain-budget", type=float, default=0, metavar="N", help="the same for explanations, besides"
+    )
+    parser.add_argument(
+        "--caller",
+        default="x-caller",
+        metavar="HEADER",
+        help="the header that names a caller; who has none goes by address (%(default)s)",
+    )
+    parser.add_argument(
         "--delay",
         type=float,
         default=0,
@@ -90,6 +107,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then."""
     from hardcover.errors import HardcoverError
+    from hardcover.serving.budgets import Budget
     from hardcover.serving.carrier import Limits
     from hardcover.serving.prediction_log import Policy
     from hardcover.serving.sources import Source
@@ -105,12 +123,13 @@ def do(options: argparse.Namespace) -> int:
     if options.log:
         folder = str(Path(options.log).resolve())
         log = Policy(folder, options.log_share, options.log_inputs, options.log_required)
+    budget = Budget(options.budget, options.explain_budget, options.caller.lower().encode())
     settings = Settings(
         histories=_absolute(options.histories),
         keep_all=options.keep_all,
         share=options.share,
         by=options.by,
-        limits=Limits(max_body=options.max_body * 2**20, patience=options.patience / 1000),
+        limits=Limits(max_body=options.max_body * 2**20, patience=options.patience / 1000, budget=budget),
         delay=options.delay,
         grace=options.grace,
         log=log,

@@ -6,12 +6,14 @@ worker's patience, and what is answered is answered in the order of arrival.
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hardcover.serving.app import WATCHED, App
+from hardcover.serving.app import ENDPOINTS, WATCHED, App
+from hardcover.serving.budgets import Budget, Callers
 from hardcover.serving.exchange import PHRASES, Answer, Refused, Request
 
 if TYPE_CHECKING:
@@ -38,12 +40,15 @@ class Limits(NamedTuple):
         Seconds in which a request must have arrived whole; above, 408.
     idle
         Seconds that a connection may be silent between requests.
+    budget
+        What one caller may ask; above, 429.
     """
 
     max_body: int = 8 * 2**20
     patience: float = 0.01
     slow: float = 10.0
     idle: float = 75.0
+    budget: Budget = Budget()
 
 
 class Client(asyncio.Protocol):
@@ -51,6 +56,12 @@ class Client(asyncio.Protocol):
 
     __slots__ = ()
     transport: Any
+
+    @property
+    def address(self) -> bytes:
+        """The client's address, without its port."""
+        found = self.transport.get_extra_info("peername")
+        return str(found[0] if found else "").encode()
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read its answers."""
@@ -68,6 +79,7 @@ class Carrier:
     def __init__(self, app: App, limits: Limits = Limits()):  # noqa: B008
         self.app, self.max_body, self.slow, self.idle = app, limits.max_body, limits.slow, limits.idle
         self.patience = int(limits.patience * 1e9)
+        self.callers = Callers(limits.budget) if any(limits.budget[:2]) else None
         self.connections: set[http.Connection | http2.Connection] = set()
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic()
@@ -102,6 +114,8 @@ class Carrier:
 
     def take(self, connection: "http.Connection | Stream", request: Request, keep: bool) -> Answer | None:
         """Answer a request that was read, or return None and let it wait; ``keep``: whether its connection goes on afterwards."""
+        if self.callers is not None and (refusal := self._over_budget(self.callers, connection, request)):
+            return refusal
         if not connection.waiting:
             if not self.is_busy or request.path in WATCHED:
                 return self._answer(request)
@@ -120,6 +134,21 @@ class Carrier:
         # What one request costs, by the last few.
         self._cost += (self.app.took - self._cost) >> 3
         return answer
+
+    def _over_budget(
+        self, callers: Callers, connection: "http.Connection | Stream", request: Request
+    ) -> Answer | None:
+        # An answer may not overtake those that wait on its connection.
+        if request.path in WATCHED or connection.waiting:
+            return None
+        wait = callers.spend(request, connection.address)
+        if not wait:
+            return None
+        self.app.counters.add("over_budget")
+        detail = f"this caller's budget is spent; try again in {wait:.3g} seconds"
+        refusal = Refused(429, detail, b"retry-after: %d\r\n" % math.ceil(wait)).answer()
+        self.app.counters.request(len(ENDPOINTS) - 1, 429, 0)
+        return refusal
 
     def _shed(self) -> Answer:
         self.app.counters.add("shed")

@@ -17,7 +17,7 @@ SCORE_BINS = 20
 GAUGES = ("connections", "ready", "log_failing")
 COUNTS = (
     "records", "invalid", "shed", "late", "events", "swaps", "compared", "differing", "shadow_dropped", "logged", "log_lost",
-    "divided", "challenged", "challenged_expected_ppm",
+    "over_budget", "divided", "challenged", "challenged_expected_ppm",
 )  # fmt: skip
 
 
@@ -150,6 +150,7 @@ _HELP = {
     "swaps": "Releases that took over while serving.",
     "compared": "Answers that a challenger was compared with.",
     "differing": "Of these, answers in which it differed.",
+    "over_budget": "Requests refused because their caller had asked too much.",
     "divided": "Requests that were divided between champion and challenger, where each is a draw of its own.",
     "challenged": "Of these, answered by the challenger.",
     "challenged_expected_ppm": "How many of these the share says, in millionths.",

@@ -37,6 +37,7 @@ _REASONS = {
     "413": "too large",
     "415": "of another media type",
     "422": "a record has problems, by field",
+    "429": "this caller has asked too much; try again",
     "503": "the service is behind; try again",
 }
 

@@ -49,6 +49,11 @@ class Stream:
         self.unsent: tuple[bytes, bytes | None] | None = None
 
     @property
+    def address(self) -> bytes:
+        """The client's address, without its port."""
+        return self.connection.address
+
+    @property
     def _is_conversation(self) -> bool:
         return self.head.is_grpc and self.head.path in grpc.STREAMED
 
