@@ -40,7 +40,10 @@ class Watch:
 
     def _modules(self) -> list[tuple[str, ModuleType]]:
         prefix = f"{self._package}."
-        return [(name, module) for name, module in sorted(sys.modules.items()) if name.startswith(prefix)]
+        # Of a copy, since other threads import meanwhile.
+        return [
+            (name, module) for name, module in sorted(sys.modules.copy().items()) if name.startswith(prefix)
+        ]
 
     def after_cell(self, *_: Any) -> None:
         """Show them in the notebook."""

@@ -58,7 +58,7 @@ class ConfigLoader(OmegaConfigLoader):
         files = sorted(path for path in Path(self.conf_source).rglob("*") if path.is_file())
         stamps = tuple((str(path), (facts := path.stat()).st_mtime_ns, facts.st_size) for path in files)
         # MLflow tells its children by variables which run is open.
-        variables = frozenset(each for each in os.environ.items() if "MLFLOW" not in each[0])
+        variables = tuple((name, os.environ.get(name)) for name in sorted(os.environ) if "MLFLOW" not in name)
         state = (self.env, repr(self.runtime_params), repr(self.data), stamps, variables)
         if state not in _read_before:
             if len(_read_before) > 16:

@@ -20,17 +20,8 @@ from hardcover.serving.release import Release, Served
 ENDPOINTS = ("predict", "explain", "rank", "events", "infer", "other")
 # Asked for by those who watch; answered however busy the worker is.
 WATCHED = frozenset(
-    (
-        *(
-            b"/livez",
-            b"/readyz",
-            b"/metrics",
-            b"/v2/health/live",
-            b"/v2/health/ready",
-            b"/grpc.health.v1.Health/Check",
-        ),
-        *(b"/inference.GRPCInferenceService/ServerLive", b"/inference.GRPCInferenceService/ServerReady"),
-    )
+    b"/livez /readyz /metrics /v2/health/live /v2/health/ready /grpc.health.v1.Health/Check "
+    b"/inference.GRPCInferenceService/ServerLive /inference.GRPCInferenceService/ServerReady".split()
 )
 # The share of a worker's time that challengers may take.
 SHADOW_SHARE = 0.05
