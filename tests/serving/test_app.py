@@ -284,8 +284,8 @@ def test_a_challenger_is_asked_in_the_shadow_and_never_heard(release):
 
     app = App([Served(release, Broken())], counters)
     answer = ask(app, PREDICT, RECORD)
-    app._allowed = 10**9
-    app.compare()
+    app.shadow._allowed = 10**9
+    app.shadow.compare()
 
     assert answer.status == 200
     assert json.loads(answer.body)["version"] == release.version

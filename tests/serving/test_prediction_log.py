@@ -3,19 +3,21 @@
 import json
 import os
 import signal
+import socket
 import time
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from hardcover.errors import HardcoverError
 from hardcover.serving import prediction_log
 from hardcover.serving.app import ENDPOINTS
 from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import Request
+from hardcover.serving.exchange import ARROW, JSON, Request
 from hardcover.serving.prediction_log import Policy, PredictionLog
 from tests.conftest import RECORD
-from tests.serving.conftest import PREDICT, Load, ask
+from tests.serving.conftest import BODY, PREDICT, Load, ask, often
 from tests.serving.test_serve import counted
 
 
@@ -50,14 +52,60 @@ def test_each_answer_is_a_row_with_its_inputs_and_who_gave_it(logged, release, p
     assert not list((tmp_path / "log").iterdir())
 
 
+def arrow_of(records: list[dict]) -> bytes:
+    table, sink = pa.Table.from_pylist(records), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_tables_and_candidates_are_rows_as_records_are(logged, release, place, tmp_path, rows):
+    records = [{**RECORD, "torque": 20.0 + row} for row in range(rows)]
+    expected = [release.model.predict(record).score for record in records]
+    tensors = [
+        {
+            "name": name,
+            "shape": [rows],
+            "datatype": "BYTES" if name == "quality" else "FP64",
+            "data": [record[name] for record in records],
+        }
+        for name in RECORD
+    ]
+    query = {"quality": RECORD["quality"]}
+    candidates = [{name: value for name, value in record.items() if name not in query} for record in records]
+    for body, path, kind in (
+        (arrow_of(records), PREDICT, ARROW),
+        ({"inputs": tensors}, "/v2/models/maintenance/infer", JSON),
+        ({"query": query, "candidates": candidates, "top": rows}, "/v1/models/maintenance/rank", JSON),
+    ):
+        made = ask(logged, path, body, kind, x_request_id=path.encode())
+        assert made.status == 200, made.body
+        assert b"x-request-id: " in made.lines
+    logged.log.close()
+    _, table = collected(place, tmp_path / "log")
+
+    assert logged.counters.total("records") == 3 * rows
+    for name, found in table.groupby("id"):
+        assert found["row"].tolist() == list(range(rows))
+        # The best candidate comes first.
+        in_order = found.sort_values("input.torque") if name.endswith("rank") else found
+        assert in_order["score"].tolist() == expected
+        assert in_order["input.torque"].tolist() == [record["torque"] for record in records]
+        assert in_order["input.quality"].tolist() == [RECORD["quality"]] * rows
+    assert len(set(table["label"])) <= 2
+
+
 def test_inputs_are_kept_as_the_policy_says(app, tmp_path):
     for inputs, there in (("digest", {"inputs_sha256"}), ("no", set())):
         app.log = PredictionLog(Policy(str(tmp_path / inputs), inputs=inputs), app.counters)
         ask(app, PREDICT, RECORD)
+        ask(app, PREDICT, arrow_of([RECORD, RECORD]), ARROW)
         app.log.close()
         (segment,) = prediction_log.segments(tmp_path / inputs)
-        (event,) = prediction_log.read(segment)
-        assert {name for name in event if "inputs" in name} == there
+        events = list(prediction_log.read(segment))
+        assert [{name for name in event if "inputs" in name} for event in events] == [there] * 3
+        assert len({event.get("inputs_sha256") for event in events}) == 1
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_a_damaged_one_is_named(logged, tmp_path):
@@ -94,6 +142,26 @@ def test_a_disk_that_is_full_stops_no_answer_unless_it_must(logged, monkeypatch,
     (segment,) = prediction_log.segments(tmp_path / "log")
     assert len(list(prediction_log.read(segment))) == 3
     assert logged.counters.total("logged") == 3
+
+
+def test_a_durable_log_drops_what_it_could_not_write_and_tries_again(logged, monkeypatch, tmp_path):
+    logged.log.policy = logged.log.policy._replace(durable=True)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    assert ask(logged, PREDICT, RECORD, x_request_id=b"refused").status == 200
+    assert logged.log.is_holding
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", full)
+        assert not logged.log.write(logged.log.lines())
+        assert not logged.log.write([])
+        assert ask(logged, PREDICT, RECORD).status == 503
+    assert logged.log.write([])
+    assert ask(logged, PREDICT, RECORD, x_request_id=b"answered").status == 200
+    logged.log.close()
+    (segment,) = prediction_log.segments(tmp_path / "log")
+    assert [event["id"] for event in prediction_log.read(segment)] == ["answered"]
 
 
 def test_while_the_disk_takes_nothing_the_oldest_go_and_are_counted(release, monkeypatch, tmp_path):
@@ -158,6 +226,56 @@ def test_killed_workers_lose_no_more_than_the_last_moment_and_nothing_counts_twi
     # What was written is safe; what was not yet is of the moment before the kill, some times the interval where the machine is busy.
     assert all(killed - 1.5 <= moment <= killed + 0.5 for moment in lost)
     assert len(lost) < len(answered) / 2
+
+
+def test_with_a_durable_log_every_answer_that_a_client_saw_is_in_it_whoever_is_killed(
+    serve, wheel, place, tmp_path
+):
+    server = serve(wheel, "--workers", 2, "--log", tmp_path / "log", "--log-durable")
+    clients = [Load(server.address, named=True) for _ in range(4)]
+    for each in clients:
+        each.start()
+    for _ in range(often(3, 200)):
+        time.sleep(0.3)
+        os.kill(server.workers()[0], signal.SIGKILL)
+        server.until("worker died")
+    time.sleep(0.3)
+    for each in clients:
+        each.end()
+    assert server.stop() == 0
+
+    _, table = collected(place, tmp_path / "log")
+    names, answered = table["id"].tolist(), {name for each in clients for name, _ in each.named}
+    assert len(names) == len(set(names))
+    assert answered <= set(names)
+    # Beside these, only what was in flight when its worker was killed.
+    assert len(names) - len(answered) <= sum(len(each.broken) for each in clients)
+    assert len(answered) > 100
+
+
+def test_answers_that_wait_for_the_disk_keep_their_order_on_a_connection(serve, wheel, tmp_path):
+    server = serve(wheel, "--log", tmp_path / "log", "--log-durable", "--patience", 10_000)
+    host, port = server.address.split(":")
+    asked = []
+    for number in range(600):
+        if number % 3:
+            asked.append(
+                b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-request-id: %d\r\n"
+                b"content-length: %d\r\n\r\n%s" % (PREDICT.encode(), number, len(BODY), BODY.encode())
+            )
+        else:
+            asked.append(b"GET /none/%d HTTP/1.1\r\nhost: x\r\n\r\n" % number)
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(b"".join(asked))
+        said = b""
+        while said.count(b"HTTP/1.1 ") < 600:
+            said += client.recv(2**20)
+    answers = said.split(b"HTTP/1.1 ")[1:]
+    for number, answer in enumerate(answers):
+        if number % 3:
+            assert b"x-request-id: %d\r\n" % number in answer
+        else:
+            assert b"/none/%d;" % number in answer
 
 
 def test_at_the_end_of_a_service_all_answers_are_in_the_log_once(serve, wheel, place, tmp_path):

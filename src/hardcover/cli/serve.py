@@ -64,7 +64,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="keep the records, or their SHA-256",
     )
     parser.add_argument(
-        "--log-required", action="store_true", help="answer no record while the log cannot be written"
+        "--log-required", action="store_true", help="answer nothing while the log cannot be written"
+    )
+    parser.add_argument(
+        "--log-durable",
+        action="store_true",
+        help="let an answer leave only when it is on the disk (some milliseconds); without a disk, none",
     )
     parser.add_argument(
         "--max-body", type=int, default=8, metavar="MB", help="of a request at most (%(default)s)"
@@ -122,7 +127,8 @@ def do(options: argparse.Namespace) -> int:
     log = None
     if options.log:
         folder = str(Path(options.log).resolve())
-        log = Policy(folder, options.log_share, options.log_inputs, options.log_required)
+        policy = (options.log_inputs, options.log_required, options.log_durable)
+        log = Policy(folder, options.log_share, *policy)
     budget = Budget(options.budget, options.explain_budget, options.caller.lower().encode())
     settings = Settings(
         histories=_absolute(options.histories),

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ import orjson
 from hardcover.runtime.prediction import as_json
 from hardcover.serving import inference, openapi
 from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Call, Refused, Request
+from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Call, Refused, Request, unlogged
 from hardcover.serving.prediction_log import PredictionLog
-from hardcover.serving.records import Scoring, parsed, refusal_of
+from hardcover.serving.records import Scored, Scoring, parsed, refusal_of
 from hardcover.serving.release import Release, Served
+from hardcover.serving.shadow import Shadow
 
 ENDPOINTS = ("predict", "explain", "rank", "events", "infer", "other")
 # Asked for by those who watch; answered however busy the worker is.
@@ -23,8 +23,6 @@ WATCHED = frozenset(
     b"/livez /readyz /metrics /v2/health/live /v2/health/ready /grpc.health.v1.Health/Check "
     b"/inference.GRPCInferenceService/ServerLive /inference.GRPCInferenceService/ServerReady".split()
 )
-# The share of a worker's time that challengers may take.
-SHADOW_SHARE = 0.05
 _log = logging.getLogger("hardcover.serving")
 _Handler = Callable[[Request], Answer]
 
@@ -51,7 +49,9 @@ class App:
     took
         Nanoseconds of the last answer.
     log
-        Where answers to records are kept; None: nowhere.
+        Where answers are kept; None: nowhere.
+    shadow
+        What challengers are to be asked.
     """
 
     def __init__(self, served: Iterable[Served], counters: Counters):
@@ -60,8 +60,7 @@ class App:
         self.log: PredictionLog | None = None
         self.served: dict[str, Served] = {}
         self._routes: dict[bytes, dict[bytes, tuple[int, _Handler]]] = {}
-        self._shadow: deque[tuple[Release, Any, Any]] = deque()
-        self._allowed, self._since = 0, time.perf_counter_ns()
+        self.shadow = Shadow(counters)
         self._scorings: dict[str, Scoring] = {}
         self._learned: list[Callable[[App, Callable], None]] = []
         self.take(served)
@@ -162,24 +161,43 @@ class App:
                 self.counters.add("divided")
                 self.counters.add("challenged", release is served.challenger)
                 self.counters.add("challenged_expected_ppm", int(served.share * 1_000_000))
-        log, began = self.log, time.perf_counter_ns()
-        if log is not None and log.is_failing and log.policy.required:
-            raise Refused(503, "answers cannot be logged, and must be", b"retry-after: 5\r\n")
-        answer, records, found = self.scoring(release).answer(request, explain)
-        self.counters.add("records", len(records))
-        if log is not None:
-            name = log.add(release, request, records, found, time.perf_counter_ns() - began)
-            answer = answer._replace(lines=answer.lines + b"x-request-id: %s\r\n" % name)
+        return self.kept(release, request, lambda: self._scored(served, release, request, explain))
+
+    def _scored(self, served: Served, release: Release, request: Request, explain: bool) -> Scored:
+        scored = self.scoring(release).answer(request, explain)
         if served.challenger is not None and release is served.champion and not release.has_windows:
-            self._later(served.challenger, records, found)
-        return answer
+            self.shadow.add(served.challenger, scored)
+        return scored
+
+    def kept(self, release: Release, request: Request, score: Callable[[], Scored]) -> Answer:
+        """Answer by ``score``, count its records, and keep them in the log, where there is one.
+
+        Raises
+        ------
+        Refused
+            With 503 where the log cannot be written and must be; and as ``score``.
+        """
+        log = self.log
+        if log is None:
+            scored = score()
+            self.counters.add("records", scored.rows)
+            return scored.answer
+        if log.is_failing and (log.policy.required or log.policy.durable):
+            raise unlogged()
+        began = time.perf_counter_ns()
+        scored = score()
+        self.counters.add("records", scored.rows)
+        name = log.add(release, request, scored.inputs, scored.found, time.perf_counter_ns() - began)
+        return scored.answer._replace(lines=scored.answer.lines + b"x-request-id: %s\r\n" % name)
 
     def _infer(self, served: Served, request: Request) -> Answer:
-        answer, rows = inference.infer(self.scoring(served.champion), request)
-        self.counters.add("records", rows)
-        return answer
+        scoring = self.scoring(served.champion)
+        return self.kept(served.champion, request, lambda: inference.infer(scoring, request))
 
     def _rank(self, served: Served, request: Request) -> Answer:
+        return self.kept(served.champion, request, lambda: self._ranked(served, request))
+
+    def _ranked(self, served: Served, request: Request) -> Scored:
         given, scoring = parsed(request.body), self.scoring(served.champion)
         wrong = type(given) is not dict or type(given.get("candidates")) is not list
         if wrong or type(given.get("query", {})) is not dict or set(given) - {"query", "candidates", "top"}:
@@ -199,9 +217,11 @@ class App:
             raise Refused(400, "a candidate is no object") from error
         except Exception as error:
             raise refusal_of(error) from error
-        self.counters.add("records", len(given["candidates"]))
         ranked = [{"candidate": at, **as_json(prediction)} for at, prediction in found]
-        return scoring.told(JSON, orjson.dumps(ranked))
+        shown = [{**given.get("query", {}), **given["candidates"][at]} for at, _ in found]
+        return Scored(
+            scoring.told(JSON, orjson.dumps(ranked)), shown, [prediction for _, prediction in found]
+        )
 
     def _events(self, served: Served, request: Request) -> Answer:
         given, scoring = parsed(request.body), self.scoring(served.champion)
@@ -248,37 +268,6 @@ class App:
             "proof": model.proof,
             "schema": model.schema,
         }
-
-    def _later(self, challenger: Release, records: list, found: list) -> None:
-        if len(self._shadow) + len(records) > 1024:
-            self.counters.add("shadow_dropped", len(records))
-            return
-        self._shadow.extend(zip([challenger] * len(records), records, found, strict=True))
-
-    @property
-    def has_more(self) -> bool:
-        """Whether a challenger waits to be asked."""
-        return bool(self._shadow)
-
-    def compare(self) -> None:
-        """Ask challengers what champions were asked, within their share of the time; what is left over is dropped."""
-        now = time.perf_counter_ns()
-        self._allowed = min(self._allowed + int((now - self._since) * SHADOW_SHARE), 5_000_000)
-        self._since = now
-        while self._shadow and self._allowed > 0:
-            challenger, record, found = self._shadow.popleft()
-            try:
-                differs = challenger.model.predict(record).score != found.score
-            except Exception:
-                differs = True
-            self.counters.add("compared")
-            if differs:
-                self.counters.add("differing")
-            after = time.perf_counter_ns()
-            self._allowed, now = self._allowed - (after - now), after
-        if self._shadow:
-            self.counters.add("shadow_dropped", len(self._shadow))
-            self._shadow.clear()
 
 
 def _json(found: Any) -> Answer:

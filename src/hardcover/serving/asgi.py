@@ -83,8 +83,8 @@ class Gateway:
         if body.size > self.max_body:
             return too_large(self.max_body).answer()
         answer = self.app.answer(Request(method, path, query, headers, b"".join(body.parts)))
-        if self.app.has_more:
-            self.app.compare()
+        if self.app.shadow:
+            self.app.shadow.compare()
         return answer
 
     async def _live(self, receive: Any, send: Any) -> None:

@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from hardcover.serving import grpc, inference
 from hardcover.serving.exchange import VERSION, Answer, Call, Refused, Request
 from hardcover.serving.messages import FILES, HEALTH, INFERENCE, POOL, REFLECTION, message_of
+from hardcover.serving.records import Scored
 
 if TYPE_CHECKING:
     from hardcover.serving.app import App
@@ -93,9 +94,12 @@ def _check(app: "App", asked: Any) -> dict:
 def _infer(app: "App", request: Request) -> Answer:
     message = _parsed(InferRequest, request)
     scoring = _scoring(app, message.model_name, message.model_version)
+    return app.kept(scoring.release, request, lambda: _inferred(scoring, message))
+
+
+def _inferred(scoring: Any, message: Any) -> Scored:
     asked, raw = _asked(message)
-    outputs, rows = inference.outputs(scoring, asked, raw)
-    app.counters.add("records", rows)
+    outputs, inputs, found = inference.outputs(scoring, asked, raw)
     release = scoring.release
     answer = InferResponse(model_name=release.name, model_version=release.version, id=message.id)
     for each in inference.wanted(asked, outputs):
@@ -107,7 +111,7 @@ def _infer(app: "App", request: Request) -> Answer:
         if each.datatype == "BYTES":
             values = [text.encode() for text in values]
         getattr(tensor.contents, _CONTENTS[each.datatype]).extend(values)
-    return _answer(answer, release.header)
+    return Scored(_answer(answer, release.header), inputs, found)
 
 
 def _asked(message: Any) -> tuple[dict, bytes]:

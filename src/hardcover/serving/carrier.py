@@ -2,7 +2,8 @@
 
 While a worker has pauses, a request is answered as soon as it was read. Without one, requests queue, and between two pieces of work
 what has come is read: so each joins the queue, or is refused at once, by how long the queue would take. No request waits longer than the
-worker's patience, and what is answered is answered in the order of arrival.
+worker's patience, and what is answered is answered in the order of arrival. Where the log is durable, answers are held until they are on
+the disk.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hardcover.serving.app import ENDPOINTS, WATCHED, App
 from hardcover.serving.budgets import Budget, Callers
-from hardcover.serving.exchange import PHRASES, Answer, Refused, Request
+from hardcover.serving.exchange import PHRASES, Answer, Refused, Request, unlogged
 
 if TYPE_CHECKING:
     from hardcover.serving import http, http2
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 PAUSE, BUSY, PIECE = 50_000, 2_000_000, 150_000
 # A piece of work is at least so many times as long as what was read before it took.
 SHARE = 8
+# Answers that are held at most; and requests of one connection that wait before it is read no further.
+MAX_HELD, MAX_WAITING = 4096, 256
 _Waiting = tuple["http.Connection | Stream", Request, bool, int]
+_Held = tuple["http.Connection | Stream", Answer, Request, bool]
 
 
 class Limits(NamedTuple):
@@ -84,6 +88,8 @@ class Carrier:
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic()
         self.date = b""
+        self.held: list[_Held] = []
+        self.has_held = asyncio.Event()
         self.is_busy = False
         self._queue: deque[_Waiting] = deque()
         self._busy_since, self._last, self._worked, self._cost = 0, 0, 0, 0
@@ -109,18 +115,21 @@ class Carrier:
     def turned(self) -> None:
         """Note that what was read is answered, or waits; challengers are asked afterwards."""
         self._last = time.perf_counter_ns()
-        if self.app.has_more and not self._queue:
-            self.loop.call_soon(self.app.compare)
+        if self.app.shadow and not self._queue:
+            self.loop.call_soon(self.app.shadow.compare)
 
     def take(self, connection: "http.Connection | Stream", request: Request, keep: bool) -> Answer | None:
         """Answer a request that was read, or return None and let it wait; ``keep``: whether its connection goes on afterwards."""
         if self.callers is not None and (refusal := self._over_budget(self.callers, connection, request)):
             return refusal
         if not connection.waiting:
-            if not self.is_busy or request.path in WATCHED:
+            if request.path in WATCHED:
                 return self._answer(request)
-            if len(self._queue) * self._cost > self.patience:
+            if len(self._queue) * self._cost > self.patience or len(self.held) > MAX_HELD:
                 return self._shed()
+            if not self.is_busy:
+                answer = self._answer(request)
+                return None if self._is_held(connection, answer, request, keep) else answer
         now = time.perf_counter_ns()
         if not self._queue:
             self._worked = now
@@ -162,11 +171,39 @@ class Carrier:
             connection, request, keep, came = queue.popleft()
             connection.waiting -= 1
             if connection.is_open:
-                connection.reply(self._late(request, now - came) or self._answer(request), request, keep)
+                answer = self._late(request, now - came) or self._answer(request)
+                if not self._is_held(connection, answer, request, keep):
+                    connection.reply(answer, request, keep)
             now = time.perf_counter_ns()
         if queue:
             self.loop.call_soon(self._work)
         self._last = self._worked = now
+
+    def _is_held(
+        self, connection: "http.Connection | Stream", answer: Answer, request: Request, keep: bool
+    ) -> bool:
+        """Hold an answer that may not leave before what was logged is on the disk, nor before others of its connection."""
+        log = self.app.log
+        if log is None or not log.policy.durable or not (log.is_holding or connection.waiting):
+            return False
+        connection.waiting += 1
+        self.held.append((connection, answer, request, keep))
+        self.has_held.set()
+        return True
+
+    def take_held(self) -> list[_Held]:
+        """Return the answers that are held; what is held from now on waits for the next write."""
+        held, self.held = self.held, []
+        self.has_held.clear()
+        return held
+
+    def let_go(self, held: list[_Held], is_written: bool) -> None:
+        """Write answers that were held, or a refusal for each where the log could not take it."""
+        for connection, answer, request, keep in held:
+            connection.waiting -= 1
+            if connection.is_open:
+                is_lost = not is_written and answer.status == 200
+                connection.reply(unlogged().answer() if is_lost else answer, request, keep)
 
     def _late(self, request: Request, waited: int) -> Answer | None:
         """Return the answer to what has waited too long: more than expected, or than its client waits."""

@@ -105,3 +105,8 @@ class Refused(Exception):
 def too_large(limit: int) -> Refused:
     """Return the refusal of a body of more than ``limit`` bytes."""
     return Refused(413, f"the body is over {limit} bytes")
+
+
+def unlogged() -> Refused:
+    """Return the refusal of what cannot be logged, and must be."""
+    return Refused(503, "answers cannot be logged, and must be", b"retry-after: 5\r\n")

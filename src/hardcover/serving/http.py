@@ -8,7 +8,7 @@ from typing import Any
 import httptools
 
 from hardcover.serving.app import ENDPOINTS
-from hardcover.serving.carrier import Carrier, Client
+from hardcover.serving.carrier import MAX_WAITING, Carrier, Client
 from hardcover.serving.exchange import Answer, Refused, Request, too_large
 
 MAX_HEAD, MAX_HEADERS = 16 * 1024, 100
@@ -121,6 +121,8 @@ class Connection(Client):
         self.out.append(self.carrier.encoded(answer, keep, request.method != b"HEAD"))
         self.ended = self.ended or not keep
         self._write()
+        if self.waiting == MAX_WAITING - 1:
+            self.resume_writing()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
@@ -191,6 +193,8 @@ class Connection(Client):
         answer = carrier.take(self, request, keep)
         if answer is not None:
             self.out.append(carrier.encoded(answer, keep, self.method != b"HEAD"))
+        elif self.waiting == MAX_WAITING:
+            self.transport.pause_reading()
         self.ended = not keep
         self._fresh()
         # Negative: idle since then.

@@ -13,7 +13,7 @@ import orjson
 
 from hardcover.serving import tensors
 from hardcover.serving.exchange import BINARY, JSON, Answer, Refused, Request
-from hardcover.serving.records import Ask, Scoring, kind_of, parsed
+from hardcover.serving.records import Ask, Scored, Scoring, kind_of, parsed
 from hardcover.serving.tensors import Output
 
 _log = logging.getLogger("hardcover.serving")
@@ -47,8 +47,8 @@ def _is_number(rule: dict) -> bool:
     )
 
 
-def infer(scoring: Scoring, request: Request) -> tuple[Answer, int]:
-    """Answer a request for inference; also returns the number of rows.
+def infer(scoring: Scoring, request: Request) -> Scored:
+    """Answer a request for inference.
 
     Raises
     ------
@@ -58,12 +58,12 @@ def infer(scoring: Scoring, request: Request) -> tuple[Answer, int]:
     kind_of(request)
     header, rest = _header(request)
     asked = _request(header)
-    found, rows = outputs(scoring, asked, rest)
-    return _response(asked, found, scoring), rows
+    given, inputs, found = outputs(scoring, asked, rest)
+    return Scored(_response(asked, given, scoring), inputs, found)
 
 
-def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Output], int]:
-    """Score the tensors of a request, of which binary ones are in ``rest``; return the outputs by name, and the number of rows.
+def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Output], list | dict, list | dict]:
+    """Score the tensors of a request, of which binary ones are in ``rest``; return the outputs by name, and what was scored, as `Scored` has it.
 
     Raises
     ------
@@ -74,14 +74,14 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
     few = tensors.records(asked["inputs"], rest)
     if few:
         try:
-            return of_records(scoring, few, Ask(False, validate=validate)), len(few)
+            predictions = [scoring.one(record, Ask(False, validate=validate)) for record in few]
+            return of_predictions(scoring, predictions), few, predictions
         except Exception:
             # What is wrong is told by row, as of a table.
             _log.debug("records are scored as a table", exc_info=True)
     columns, rest = tensors.arrays(asked, rest)
     if rest:
         raise Refused(400, f"{len(rest)} bytes follow the last binary tensor")
-    rows = len(next(iter(columns.values())))
     found = scoring.columns(columns, validate)
     classes, scores = scoring.model.decision.classes, found["score"]
     if classes:
@@ -90,14 +90,13 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
         scores = np.column_stack([found[name] for name in classes])
     given = {"score": Output("score", "FP64", [*scores.shape], scores)}
     if "label" in found:
-        given["label"] = Output("label", "BYTES" if classes else "BOOL", [rows], found["label"])
-    return given, rows
+        given["label"] = Output("label", "BYTES" if classes else "BOOL", [len(scores)], found["label"])
+    return given, columns, found
 
 
-def of_records(scoring: Scoring, records: list[dict], ask: Ask) -> dict[str, Output]:
-    """Score records; return the outputs by name."""
-    predictions = [scoring.one(record, ask) for record in records]
-    classes, rows = scoring.model.decision.classes, len(records)
+def of_predictions(scoring: Scoring, predictions: list) -> dict[str, Output]:
+    """Return predictions as outputs by name."""
+    classes, rows = scoring.model.decision.classes, len(predictions)
     if classes:
         scores = [each.scores[name] for each in predictions for name in classes]
         shape = [rows, len(classes)]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from hardcover.runtime.prediction import as_json, present
+from hardcover.serving import arrow
 from hardcover.serving.exchange import ARROW, JSON, LINES, Answer, Refused, Request
 from hardcover.serving.release import Release
 
@@ -91,6 +92,20 @@ class Ask(NamedTuple):
 PREDICT, EXPLAIN = Ask(False), Ask(True)
 
 
+class Scored(NamedTuple):
+    """An answer, and what it was made of: ``inputs``, a list of records or a table's columns by name, and ``found``, their predictions or the columns
+    ``score`` and ``label``."""
+
+    answer: Answer
+    inputs: list | dict[str, Any]
+    found: list | dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """How many records were scored."""
+        return len(self.found) if isinstance(self.found, list) else len(self.found["score"])
+
+
 class Scoring:
     """The answers of one release to records.
 
@@ -140,8 +155,8 @@ class Scoring:
             self.count(found.score)
         return found
 
-    def answer(self, request: Request, explain: bool) -> tuple[Answer, list, list]:
-        """Answer a body; also returns the records and predictions, one of each a record that was good."""
+    def answer(self, request: Request, explain: bool) -> Scored:
+        """Answer a body; of lines, what was scored are those that were good."""
         ask = _ask(request, explain) if request.query else EXPLAIN if explain else PREDICT
         kind = request.headers.get(b"content-type", b"")
         if kind != JSON or b"content-encoding" in request.headers:
@@ -151,18 +166,18 @@ class Scoring:
             if type(given) is list:
                 return self._many(given, ask)
             found = self.one(given, ask)
-            return self.told(JSON, orjson.dumps(as_json(found))), [given], [found]
+            return Scored(self.told(JSON, orjson.dumps(as_json(found))), [given], [found])
         if kind in _LINES:
             return self._lines(request.body, ask)
         if kind == ARROW:
             if explain or ask.observe:
                 raise Refused(415, "Arrow is scored only; explain and observe by JSON")
-            return self.told(ARROW, self._arrow(request.body, ask.validate)), [], []
+            return self._arrow(request.body, ask.validate)
         known = ", ".join(each.decode() for each in (JSON, LINES, ARROW))
         detail = f"records come as {known}, not as {kind.decode('ascii', 'replace')[:60]}"
         raise Refused(415, detail, f"accept-post: {known}\r\n".encode())
 
-    def _many(self, records: list, ask: Ask) -> tuple[Answer, list, list]:
+    def _many(self, records: list, ask: Ask) -> Scored:
         if len(records) > MAX_RECORDS:
             raise Refused(413, f"{len(records)} records in one request; send at most {MAX_RECORDS}")
         found, problems = [], []
@@ -175,9 +190,9 @@ class Scoring:
                 problems += [{"row": row, **each} for each in refused.members["problems"]]
         if problems:
             raise Refused(422, f"{len(problems)} problems; see 'problems'", problems=problems[:1000])
-        return self.told(JSON, orjson.dumps([as_json(each) for each in found])), records, found
+        return Scored(self.told(JSON, orjson.dumps([as_json(each) for each in found])), records, found)
 
-    def _lines(self, body: bytes, ask: Ask) -> tuple[Answer, list, list]:
+    def _lines(self, body: bytes, ask: Ask) -> Scored:
         lines, records, found = [], [], []
         for number, line in enumerate(body.splitlines(), start=1):
             if not line.strip():
@@ -195,27 +210,12 @@ class Scoring:
                     raise
                 problems = refused.members.get("problems") or [{"field": "record", "message": refused.detail}]
                 lines.append(orjson.dumps({"line": number, "problems": problems}))
-        return self.told(LINES, b"\n".join([*lines, b""])), records, found
+        return Scored(self.told(LINES, b"\n".join([*lines, b""])), records, found)
 
-    def _arrow(self, body: bytes, validate: bool) -> bytes:
-        try:
-            import pyarrow as pa
-        except ImportError as error:
-            raise Refused(
-                501, "this service has no pyarrow; send JSON or the Open Inference Protocol"
-            ) from error
-        try:
-            with pa.ipc.open_stream(body) as reader:
-                table = reader.read_all()
-                table.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            raise Refused(400, f"the body is no Arrow stream: {str(error)[:200]}") from error
-        columns = self.columns(table, validate)
-        found = pa.table({name: pa.array(values) for name, values in columns.items()})
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, found.schema) as writer:
-            writer.write_table(found)
-        return sink.getvalue().to_pybytes()
+    def _arrow(self, body: bytes, validate: bool) -> Scored:
+        table = arrow.table(body)
+        found = self.columns(table, validate)
+        return Scored(self.told(ARROW, arrow.stream(found)), arrow.columns(table), found)
 
     def columns(self, table: Any, validate: bool = True) -> dict[str, Any]:
         """Score a table, or arrays by field; return ``score`` and, where something is decided, ``label``.

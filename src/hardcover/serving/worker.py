@@ -99,7 +99,7 @@ class _Worker:
         # The loop closes what it is given; the listener itself must stay usable for the last ones that wait.
         server = await loop.create_server(lambda: Connection(carrier), sock=self.listener.dup(), backlog=4096)
         ended = asyncio.Event()
-        writer = asyncio.create_task(self._log(ended)) if settings.log else None
+        writer = asyncio.create_task(self._log(carrier, ended)) if settings.log else None
         self.control.setblocking(False)
         told = asyncio.create_task(self._listen(stop))
         self.counters.add("ready")
@@ -117,16 +117,23 @@ class _Worker:
         told.cancel()
         if writer:
             ended.set()
+            carrier.has_held.set()
             await writer
 
-    async def _log(self, ended: asyncio.Event) -> None:
-        """Write the log some times a second, in a thread: a disk that is slow holds up no answer. Close it at the end."""
+    async def _log(self, carrier: Carrier, ended: asyncio.Event) -> None:
+        """Write the log some times a second, in a thread: a disk that is slow holds up no answer. Close it at the end.
+
+        Where answers are held for it, it is written at once, for all that came during the write before.
+        """
         loop, log = asyncio.get_running_loop(), self.app.log
         assert log
+        woken = carrier.has_held if log.policy.durable else ended
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), INTERVAL)
-            await loop.run_in_executor(None, log.write, log.lines())
+                await asyncio.wait_for(woken.wait(), INTERVAL)
+            held = carrier.take_held()
+            is_written = await loop.run_in_executor(None, log.write, log.lines())
+            carrier.let_go(held, is_written)
         log.close()
 
     async def _accept_the_last(self, carrier: Carrier) -> None:
