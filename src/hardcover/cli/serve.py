@@ -17,6 +17,7 @@ EXAMPLES = """examples:
   hardcover serve dist/churn-0.1.0+m1234567-py3-none-linux_x86_64.whl
   hardcover serve churn --log /var/log/churn
   hardcover serve churn --budget 200 --explain-budget 5 --caller x-api-client
+  OTEL_EXPORTER_OTLP_ENDPOINT=http://collector:4318 hardcover serve churn --span-share 0.01
   hardcover serve churn --challenger candidate.whl --share 0.1 --by customer
   curl localhost:8000/v1/models/churn/predict -H 'content-type: application/json' -d '{"tenure": 3, ...}'
 """
@@ -72,6 +73,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="let an answer leave only when it is on the disk (some milliseconds); without a disk, none",
     )
     parser.add_argument(
+        "--span-share",
+        type=float,
+        metavar="SHARE",
+        help="send OpenTelemetry spans of this share of the requests, and of those whose traceparent says so; OTEL_EXPORTER_OTLP_ENDPOINT says where to",
+    )
+    parser.add_argument(
         "--max-body", type=int, default=8, metavar="MB", help="of a request at most (%(default)s)"
     )
     parser.add_argument(
@@ -112,6 +119,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Serve until SIGTERM or Ctrl-C; 0 then."""
     from hardcover.errors import HardcoverError
+    from hardcover.serving import spans
     from hardcover.serving.budgets import Budget
     from hardcover.serving.carrier import Limits
     from hardcover.serving.prediction_log import Policy
@@ -122,6 +130,8 @@ def do(options: argparse.Namespace) -> int:
     if options.workers < 1 or not 0 <= options.port < 65536 or not 0 <= options.share <= 1:
         fix = "Give at least one worker, a port from 0 to 65535, and a share from 0 to 1."
         raise HardcoverError("an option is out of range", "--workers, --port or --share", fix)
+    if options.span_share is not None:
+        spans.check()
     sources = [Source.of(name) for name in options.what]
     sources += [Source.of(name, "challenger") for name in options.challenger]
     log = None
@@ -139,6 +149,7 @@ def do(options: argparse.Namespace) -> int:
         delay=options.delay,
         grace=options.grace,
         log=log,
+        span_share=options.span_share,
     )
     say = _say_json if options.json or not sys.stderr.isatty() else _say
     Supervisor(sources, options.host, options.port, options.workers, settings, say).run()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hardcover.serving.app import ENDPOINTS, WATCHED, App
 from hardcover.serving.budgets import Budget, Callers
 from hardcover.serving.exchange import PHRASES, Answer, Refused, Request, unlogged
+from hardcover.serving.spans import Spans, is_sampled
 
 if TYPE_CHECKING:
     from hardcover.serving import http, http2
@@ -78,7 +79,7 @@ class Client(asyncio.Protocol):
 
 
 class Carrier:
-    """All connections of a worker: ``app`` answers, within ``limits``."""
+    """All connections of a worker: ``app`` answers, within ``limits``; ``spans``, where there are some, are told of requests."""
 
     def __init__(self, app: App, limits: Limits = Limits()):  # noqa: B008
         self.app, self.max_body, self.slow, self.idle = app, limits.max_body, limits.slow, limits.idle
@@ -88,6 +89,7 @@ class Carrier:
         self.loop = asyncio.get_running_loop()
         self.clock = time.monotonic()
         self.date = b""
+        self.spans: Spans | None = None
         self.held: list[_Held] = []
         self.has_held = asyncio.Event()
         self.is_busy = False
@@ -124,7 +126,7 @@ class Carrier:
             return refusal
         if not connection.waiting:
             if request.path in WATCHED:
-                return self._answer(request)
+                return self.app.answer(request)
             if len(self._queue) * self._cost > self.patience or len(self.held) > MAX_HELD:
                 return self._shed()
             if not self.is_busy:
@@ -138,10 +140,13 @@ class Carrier:
         connection.waiting += 1
         return None
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request, waited: int = 0) -> Answer:
         answer = self.app.answer(request)
         # What one request costs, by the last few.
-        self._cost += (self.app.took - self._cost) >> 3
+        took = self.app.took
+        self._cost += (took - self._cost) >> 3
+        if self.spans is not None and is_sampled(request, self.spans.share):
+            self.spans.note(request, answer, waited, took)
         return answer
 
     def _over_budget(
@@ -171,7 +176,7 @@ class Carrier:
             connection, request, keep, came = queue.popleft()
             connection.waiting -= 1
             if connection.is_open:
-                answer = self._late(request, now - came) or self._answer(request)
+                answer = self._late(request, now - came) or self._answer(request, now - came)
                 if not self._is_held(connection, answer, request, keep):
                     connection.reply(answer, request, keep)
             now = time.perf_counter_ns()

@@ -21,6 +21,7 @@ from hardcover.serving.counters import Counters
 from hardcover.serving.http import Connection
 from hardcover.serving.prediction_log import INTERVAL, Policy, PredictionLog
 from hardcover.serving.release import Release, Served
+from hardcover.serving.spans import Spans
 
 # Seconds for handshakes that have begun.
 HANDSHAKE = 0.05
@@ -30,7 +31,8 @@ _DROP_SYN = ((0x30, 0, 0, 13), (0x45, 0, 1, 2), (0x06, 0, 0, 0), (0x06, 0, 0, 0x
 
 
 class Settings(NamedTuple):
-    """How workers serve: what `carrier.Carrier` and `release.Served` take, where histories are, and how long a drain lasts."""
+    """How workers serve: what `carrier.Carrier` and `release.Served` take, where histories are, how long a drain lasts, and of which share of the
+    requests there are spans; None: of none, whatever clients say."""
 
     histories: str | None = None
     keep_all: bool = False
@@ -40,6 +42,7 @@ class Settings(NamedTuple):
     delay: float = 0.0
     grace: float = 10.0
     log: Policy | None = None
+    span_share: float | None = None
 
 
 def served_of(wheels: dict[str, str], folder: Path, settings: Settings) -> list[Served]:
@@ -93,6 +96,8 @@ class _Worker:
         if settings.log:
             self.app.log = PredictionLog(settings.log, self.counters)
         carrier = Carrier(self.app, settings.limits)
+        if settings.span_share is not None:
+            carrier.spans = Spans(settings.span_share)
         stop = asyncio.Event()
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, stop.set)
@@ -115,6 +120,8 @@ class _Worker:
         self.listener.close()
         await carrier.drain(settings.grace)
         told.cancel()
+        if carrier.spans:
+            await loop.run_in_executor(None, carrier.spans.close)
         if writer:
             ended.set()
             carrier.has_held.set()
