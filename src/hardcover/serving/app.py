@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import orjson
 
@@ -86,6 +87,8 @@ class App:
         began, endpoint = time.perf_counter_ns(), len(ENDPOINTS) - 1
         try:
             handlers = self._routes.get(request.path)
+            if handlers is None and b"%" in request.path:
+                handlers = self._routes.get(unquote_to_bytes(request.path))
             if handlers is None:
                 raise Refused(
                     501 if type(request) is Call else 404,
