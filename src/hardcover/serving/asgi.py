@@ -121,25 +121,36 @@ def _lines(answer: Answer) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def made() -> App:
-    """Return an app that answers with what the variable names.
+def named() -> list[str]:
+    """Return what the variable names.
 
     Raises
     ------
     HardcoverError
-        When it names nothing, or a wheel is damaged.
+        When it names nothing.
     """
     names = os.environ.get(VARIABLE, "").split()
     if not names:
         fix = "Set it to wheels, or to cases of this project, separated by blanks."
         raise HardcoverError("nothing to serve", VARIABLE, fix)
+    return names
+
+
+def made(names: list[str]) -> App:
+    """Return an app that answers with wheels, or with the champions of cases.
+
+    Raises
+    ------
+    HardcoverError
+        When a wheel is missing or damaged.
+    """
     folder = Path(tempfile.mkdtemp(prefix="hardcover-serving-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    named = [sources.Source.of(name) for name in names]
-    served = worker.served_of(sources.copied(named, folder), folder, worker.Settings())
+    found = [sources.Source.of(name) for name in names]
+    served = worker.served_of(sources.copied(found, folder), folder, worker.Settings())
     for each in served:
         each.champion.check()
     return App(served, counters_of(served, 1))
 
 
-app = Gateway(made)
+app = Gateway(lambda: made(named()))

@@ -1,8 +1,8 @@
-"""Files with which a released wheel is deployed: a container, Kubernetes, KServe, HAProxy, and what watches it.
+"""Files with which a released wheel is deployed: a container, Kubernetes, KServe, Ray Serve, HAProxy, and what watches it.
 
 Probes, drain and limits are those of the server: not ready at once at SIGTERM, new connections for ``delay`` seconds, then ``grace`` seconds for
 those that are open. https://kubernetes.io/docs/reference/kubernetes-api/, https://kserve.github.io/website/docs/reference/crd-api,
-https://docs.haproxy.org.
+https://docs.haproxy.org, https://docs.ray.io/en/latest/serve/production-guide/config.html.
 """
 
 import json
@@ -51,6 +51,7 @@ def files(deployment: Deployment) -> dict[str, str]:
         "Containerfile": _containerfile(deployment),
         "kubernetes.yaml": _documents(kubernetes(deployment)),
         "kserve.yaml": _documents([kserve(deployment)]),
+        "ray-serve.yaml": _documents([ray_serve(deployment)]),
         "haproxy.cfg": haproxy([f"server-{number}:{PORT}" for number in range(1, deployment.replicas + 1)]),
         **{path.name: path.read_text(encoding="utf-8") for path in sorted(OPERATIONS.glob("*.*"))},
     }
@@ -65,6 +66,19 @@ def command(wheel: str, workers: int) -> list[str]:
     options = {"host": "0.0.0.0", "port": PORT, "workers": workers, "delay": DELAY, "grace": GRACE}
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return ["hardcover", "serve", f"/srv/{wheel}", *given, "--json"]
+
+
+def ray_serve(deployment: Deployment) -> dict:
+    """Return the configuration with which ``serve deploy`` puts the application on a Ray cluster that has the wheel in ``/srv``."""
+    arguments = {"wheel": f"/srv/{deployment.wheel}", "replicas": str(deployment.replicas)}
+    application = {
+        "name": deployment.name,
+        "route_prefix": "/",
+        "import_path": "hardcover.serving.on_ray:application",
+        "args": arguments,
+    }
+    options = {"host": "0.0.0.0", "port": PORT}
+    return {"proxy_location": "EveryNode", "http_options": options, "applications": [application]}
 
 
 def _containerfile(deployment: Deployment) -> str:
