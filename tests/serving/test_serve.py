@@ -1,6 +1,7 @@
 """``hardcover serve`` as operators run it: workers that die, releases that change, ends under load."""
 
 import json
+import mmap
 import os
 import random
 import shutil
@@ -14,8 +15,8 @@ import pytest
 
 from hardcover.release import publish as release
 from hardcover.store import disk
-from tests.conftest import eventually
-from tests.serving.conftest import often
+from tests.conftest import RECORD, eventually
+from tests.serving.conftest import PREDICT, often
 
 
 def counted(server) -> dict[str, float]:
@@ -261,3 +262,56 @@ def test_a_service_without_its_supervisor_ends(serve, wheel):
             )
         )
     )
+
+
+def resident(pid: int) -> int:
+    """Return the bytes of memory that a process has."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+
+def test_memory_does_not_grow_with_requests_of_all_kinds(serve, wheel):
+    server = serve(wheel, "--patience", 10_000, "--challenger", wheel)
+    good, bad = json.dumps(RECORD), json.dumps({**RECORD, "torque": "x", "speed": 1})
+    tensors = {
+        "inputs": [
+            {
+                "name": name,
+                "shape": [1],
+                "datatype": "BYTES" if name == "quality" else "FP64",
+                "data": [value],
+            }
+            for name, value in RECORD.items()
+        ]
+    }
+    several = [
+        (PREDICT, good),
+        (PREDICT, bad),
+        (PREDICT, f"[{good},{good}]"),
+        (PREDICT.replace("predict", "explain"), good),
+        ("/v2/models/maintenance/infer", json.dumps(tensors)),
+        ("/nothing", "{}"),
+        (PREDICT, good),
+        (PREDICT, "{"),
+    ]
+    batch = b"".join(
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode()
+        for path, body in several * 10
+    )
+    host, port = server.address.split(":")
+    (worker,) = server.workers()
+    asked, early = 0, 0
+    most = often(20_000, 10_000_000)
+    while asked < most:
+        # New connections as well as new requests.
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            for _ in range(50):
+                client.sendall(batch)
+                said = b""
+                while said.count(b"HTTP/1.1 ") < 80:
+                    said += client.recv(2**20)
+                asked += 80
+        if not early and asked >= most / 5:
+            early = resident(worker)
+    assert resident(worker) - early < 2**21
+    assert server.workers() == [worker]
+    assert counted(server)["hardcover_invalid_total"] >= most / 8
