@@ -11,17 +11,23 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import sysconfig
+import threading
 import time
 import zipfile
 from collections import deque
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NamedTuple
 
 import page
 import starting
@@ -169,7 +175,10 @@ def running(command: list, environment: dict[str, str]):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(word).replace("PORT", str(port)) for word in command]
+    command = [
+        str(word).replace("PORT+1", str(port + 1)).replace("PORT+2", str(port + 2)).replace("PORT", str(port))
+        for word in command
+    ]
     begin = time.perf_counter()
     server = subprocess.Popen(
         command,
@@ -189,7 +198,7 @@ def running(command: list, environment: dict[str, str]):
                 if server.poll() is not None or time.perf_counter() - begin > 60:
                     sys.exit(f"{' '.join(command)} does not start")
                 time.sleep(0.005)
-        yield server, port, time.perf_counter() - begin
+        yield server, port, begin
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGTERM)
@@ -200,44 +209,140 @@ def running(command: list, environment: dict[str, str]):
             server.wait()
 
 
-def carriers(wheel: Path, unpacked: Path) -> dict[str, tuple[list, dict, str, str]]:
-    """Return what is measured by name: command, environment, path of a prediction and of an explanation."""
-    others = page.peers("serving").parent
-    mine = {"PYTHONPATH": str(page.ROOT / "src"), "HARDCOVER_SERVE": str(wheel)}
-    theirs = {"PYTHONPATH": str(unpacked)}
-    uvicorn = [
-        others / "uvicorn",
-        "--loop",
-        "uvloop",
-        "--http",
-        "httptools",
-        "--no-access-log",
-        "--port",
-        "PORT",
-    ]
-    explain = MINE.replace("predict", "explain")
+class Carrier(NamedTuple):
+    """What is measured: command, environment, path of a prediction, of an explanation (if there is one), and what is sent."""
+
+    command: list
+    environment: dict[str, str]
+    path: str
+    explain: str = ""
+    body: object = RECORD
+
+
+def tensors(columns: dict[str, float | str]) -> dict:
+    """Return a row as the Open Inference Protocol has it, a tensor for each column."""
     return {
-        "hardcover serve": ([BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}, MINE, explain),
-        "our app on uvicorn": ([*uvicorn, "hardcover.serving.asgi:app"], mine, MINE, explain),
-        "our app on granian, RSGI": (
-            [
-                others / "granian",
-                "--interface",
-                "rsgi",
-                "--loop",
-                "uvloop",
-                "--port",
-                "PORT",
-                "hardcover.serving.asgi:app",
-            ],
-            mine,
-            MINE,
-            explain,
-        ),
-        "Starlette": ([*uvicorn, "serving_peers:starlette_app"], theirs, "/predict", "/explain"),
-        "FastAPI, pydantic": ([*uvicorn, "serving_peers:fastapi_app"], theirs, "/predict", "/explain"),
-        "LitServe": ([others / "python", "serving_peers.py", "PORT"], theirs, "/predict", ""),
+        "inputs": [
+            {
+                "name": name,
+                "shape": [1, 1],
+                "datatype": "BYTES" if isinstance(value, str) else "FP64",
+                "data": [value],
+            }
+            for name, value in columns.items()
+        ]
     }
+
+
+def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[str, Carrier]:
+    """Return what is measured by name; spans go to ``collector``."""
+    others, omle = page.peers("serving").parent, page.peers("omle").parent
+    mlserver = page.peers("mlserver").parent
+    source = str(page.ROOT / "src")
+    mine = {"PYTHONPATH": source, "HARDCOVER_SERVE": str(wheel)}
+    theirs = {"PYTHONPATH": f"{unpacked}:{HERE}"}
+    uvicorn = f"{others}/uvicorn --loop uvloop --http httptools --no-access-log --port PORT".split()
+    explain, infer, serve = (
+        MINE.replace("predict", "explain"),
+        "/v2/models/maintenance/infer",
+        [BIN / "hardcover", "serve", wheel],
+    )
+    granian = f"{others}/granian --interface rsgi --loop uvloop --port PORT hardcover.serving.asgi:app"
+    converted, pyfunc = starting.BENCH / "maintenance.omle", starting.BENCH / "pyfunc"
+    subprocess.run([omle / "omle-convert", model, converted], check=True, capture_output=True)
+    names = next(line for line in model.read_text().splitlines() if line.startswith("feature_names="))
+    width = len(names.removeprefix("feature_names=").split())
+    row = {"inputs": [{"name": "X", "shape": [1, width], "datatype": "FP64", "data": [1.0] * width}]}
+    save_pyfunc(pyfunc)
+    triton = page.ROOT / "tests" / "serving" / "triton.py"
+    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME") or "none")
+    preloaded = {"LD_PRELOAD": str(library)} if library.exists() else {}
+    frame = {"dataframe_records": [RECORD]}
+    spans = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
+    folder = starting.BENCH / "log"
+    omle_options = ["--rest-port", "PORT", "--grpc-port", "0", "--rest-threads", "1", "--grpc-threads", "1"]
+    mlflow = ["models", "serve", "--env-manager", "local", "--workers", "1", "--port", "PORT", "-m"]
+    record = tensors(RECORD)
+    return {
+        "hardcover serve": Carrier([*serve, "--port", "PORT"], {}, MINE, explain),
+        "with spans of 1 %": Carrier(
+            [*serve, "--port", "PORT", "--span-share", "0.01"], spans, MINE, explain
+        ),
+        "and each answer logged": Carrier(
+            [*serve, "--port", "PORT", "--span-share", "0.01", "--log", folder], spans, MINE, explain
+        ),
+        "and on the disk before it leaves": Carrier(
+            [*serve, "--port", "PORT", "--span-share", "0.01", "--log", folder, "--log-durable"], spans, MINE
+        ),
+        "by the protocol": Carrier([*serve, "--port", "PORT"], {}, infer, body=record),
+        "our app on uvicorn": Carrier([*uvicorn, "hardcover.serving.asgi:app"], mine, MINE, explain),
+        "our app on granian, RSGI": Carrier(granian.split(), mine, MINE, explain),
+        "our app on Ray Serve": Carrier(
+            [page.peers("ray"), HERE / "serving_servers.py", "ray", "PORT", wheel],
+            {"PYTHONPATH": source, "RAY_USAGE_STATS_ENABLED": "0"},
+            MINE,
+        ),
+        "Starlette": Carrier([*uvicorn, "serving_peers:starlette_app"], theirs, "/predict", "/explain"),
+        "FastAPI, pydantic": Carrier([*uvicorn, "serving_peers:fastapi_app"], theirs, "/predict", "/explain"),
+        "LitServe": Carrier([others / "python", "serving_peers.py", "PORT"], theirs, "/predict"),
+        "BentoML": Carrier(
+            [mlserver / "bentoml", "serve", "serving_bento:Maintenance", "--port", "PORT"], theirs, "/predict"
+        ),
+        "MLServer": Carrier(
+            [mlserver / "python", "serving_servers.py", "mlserver", "PORT+1", "PORT"],
+            theirs,
+            infer,
+            body=record,
+        ),
+        "omle-server, the model alone": Carrier(
+            [omle / "omle-server", "--model", converted, *omle_options], {}, infer, body=row
+        ),
+        "Triton, Python backend": Carrier(
+            [page.peers("protocol"), triton, unpacked, "PORT", "PORT+1", "PORT+2"],
+            preloaded,
+            infer,
+            body=record,
+        ),
+        "mlflow models serve": Carrier([BIN / "mlflow", *mlflow, pyfunc], theirs, "/invocations", body=frame),
+    }
+
+
+def save_pyfunc(folder: Path) -> None:
+    """Save the wheel as a model of MLflow."""
+    import mlflow
+
+    class Wheel(mlflow.pyfunc.PythonModel):
+        """Answers a table."""
+
+        def predict(self, context, model_input, params=None):
+            """Return the score of each row."""
+            from casebook_maintenance import model
+
+            return [model.predict(row).score for row in model_input.to_dict("records")]
+
+    shutil.rmtree(folder, ignore_errors=True)
+    mlflow.pyfunc.save_model(folder, python_model=Wheel(), pip_requirements=[])
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes spans, and counts the bytes."""
+
+    class Taken(BaseHTTPRequestHandler):
+        """Answers that all was taken."""
+
+        def do_POST(self) -> None:
+            """Read and forget."""
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_) -> None:
+            """Say nothing."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Taken)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server_port}"
 
 
 def quantile(values: list[float], share: float) -> float:
@@ -246,13 +351,14 @@ def quantile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e6
 
 
-def measure(name: str, facts: tuple, seconds: float) -> dict[str, float]:
+def measure(name: str, facts: Carrier, seconds: float) -> dict[str, float]:
     """Measure one server once."""
-    command, environment, path, explain = facts
-    with running(command, environment) as (server, port, start):
-        asked(port, path, 1.0)
+    command, environment, path, explain, body = facts
+    with running(command, environment) as (server, port, begin):
+        start = first_answer(port, path, body) - begin
+        asked(port, path, 1.0, body=body)
         before = cpu(server.pid)
-        load = asked(port, path, seconds)
+        load = asked(port, path, seconds, body=body)
         used, rate = cpu(server.pid) - before, len(load.good) / seconds
         found = {
             "cpu": used / len(load.good) * 1e6,
@@ -262,7 +368,7 @@ def measure(name: str, facts: tuple, seconds: float) -> dict[str, float]:
         }
         if load.bad or load.lost:
             sys.exit(f"{name}: {len(load.bad)} answers were not 200, {load.lost} connections lost")
-        half = asked(port, path, seconds, 64, rate / 2)
+        half = asked(port, path, seconds, 64, rate / 2, body)
         found |= {"p50": quantile(half.good, 0.5), "p99": quantile(half.good, 0.99)}
         if explain:
             before = cpu(server.pid)
@@ -270,6 +376,21 @@ def measure(name: str, facts: tuple, seconds: float) -> dict[str, float]:
             found["explain"] = (cpu(server.pid) - before) / len(load.good) * 1e6
     starting.say(f"{name}: {found['cpu']:.1f} µs CPU a request, {found['rate']:,.0f} a second")
     return found
+
+
+def first_answer(port: int, path: str, body: object) -> float:
+    """Ask until there is a good answer; returns when that was."""
+    until, said = time.perf_counter() + 60, b"nothing"
+    while time.perf_counter() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
+            answer = connection.getresponse()
+            if answer.status == 200:
+                return time.perf_counter()
+            said = answer.read()
+        time.sleep(0.005)
+    sys.exit(f"{path} on port {port} answers with {said[:500].decode()}")
 
 
 def overload(wheel: Path, seconds: float) -> str:
@@ -295,6 +416,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", default="", help="measure those whose names contain this, and write nothing"
+    )
     parser.add_argument("--wheel", type=Path, help="serve this one instead of releasing the case")
     options = parser.parse_args()
     if options.wheel is None:
@@ -303,11 +427,15 @@ def main() -> None:
     unpacked = starting.BENCH / "unpacked"
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(unpacked)
-    known = carriers(wheel, unpacked)
+    model = max((starting.BENCH / "place" / "data/06_models/maintenance/model.txt").glob("*/model.txt"))
+    known = carriers(wheel, unpacked, model, Collector().address)
+    known = {name: carrier for name, carrier in known.items() if options.only in name}
     found: dict[str, list[dict]] = {name: [] for name in known}
     for _ in range(options.rounds):
         for name, facts in known.items():
             found[name].append(measure(name, facts, options.seconds))
+    if options.only:
+        return
     middle = {
         name: {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
         for name, rounds in found.items()
@@ -316,7 +444,7 @@ def main() -> None:
     lines = [
         f"One record a request, JSON, kept connections; the median of {options.rounds} rounds. Ours counts all its metrics; the others count none.",
         "",
-        "| server | CPU, µs a request | ours takes of it | requests a second | p50, p99 at half load, µs | with all contributions, CPU µs | first connection, s | memory, MB |",
+        "| server | CPU, µs a request | ours takes of it | requests a second | p50, p99 at half load, µs | with all contributions, CPU µs | first answer, s | memory, MB |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, each in middle.items():

@@ -71,7 +71,7 @@ def called(port: int, request: bytes, seconds: float) -> list[float]:
 def carriers(wheel: Path, unpacked: Path, model: Path) -> dict[str, tuple[list, dict, bytes]]:
     """Return what is measured by name: command, environment and request."""
     found = {"PYTHONPATH": f"{unpacked}:{serving.HERE}:{page.ROOT / 'src'}"}
-    omle, peers = page.peers("omle").parent, serving.HERE / "serving_grpc_peers.py"
+    omle, peers = page.peers("omle").parent, serving.HERE / "serving_servers.py"
     converted = starting.BENCH / "maintenance.omle"
     subprocess.run([omle / "omle-convert", model, converted], check=True, capture_output=True)
     names = next(line for line in model.read_text().splitlines() if line.startswith("feature_names="))
@@ -84,7 +84,7 @@ def carriers(wheel: Path, unpacked: Path, model: Path) -> dict[str, tuple[list, 
             inputs(len(names.split())),
         ),
         "grpcio, asyncio": ([page.peers("serving"), peers, "grpcio", "PORT"], found, question()),
-        "MLServer": ([page.peers("mlserver"), peers, "mlserver", "PORT"], found, question()),
+        "MLServer": ([page.peers("mlserver"), peers, "mlserver", "PORT", "PORT+1"], found, question()),
     }
 
 

@@ -11,7 +11,10 @@ class Wheel(MLModel):
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Return score and label."""
         record = {each.name: each.data[0] for each in payload.inputs}
-        record["quality"] = record["quality"].decode()
+        # By REST it is a text already.
+        record["quality"] = (
+            str(record["quality"], "utf-8") if isinstance(record["quality"], bytes) else record["quality"]
+        )
         found = model.predict(record)
         outputs = [
             ResponseOutput(name="score", shape=[1], datatype="FP64", data=[found.score]),

@@ -143,7 +143,8 @@ def _values(tensor: Any) -> list:
         return []
     values = getattr(tensor.contents, field)
     if field != "bytes_contents":
-        return [*values]
+        # A missing number is NaN in tensors, and None in records.
+        return [None if value != value else value for value in values]
     try:
         return [each.decode() for each in values]
     except UnicodeDecodeError as error:

@@ -23,7 +23,7 @@ NUMBERS = {
 MAX_ROWS = 1_000_000
 # So many rows are quicker as records.
 FEW = 16
-_NUMBERS, _TEXTS = (float, int), (str,)
+_NUMBERS, _TEXTS, _NONE = frozenset((float, int)), frozenset((str,)), frozenset[type]()
 
 
 def records(tensors: list[dict], rest: bytes) -> list[dict[str, Any]] | None:
@@ -33,28 +33,30 @@ def records(tensors: list[dict], rest: bytes) -> list[dict[str, Any]] | None:
     if type(rows) is not int or not 0 < rows <= FEW:
         return None
     found: dict[str, list] = {}
-    at = 0
+    at, shapes = 0, ([rows], [rows, 1])
     for tensor in tensors:
-        datatype, size = tensor.get("datatype"), tensor.get("parameters", {}).get("binary_data_size")
-        if tensor.get("shape") not in ([rows], [rows, 1]) or tensor["name"] in found:
+        name, datatype = tensor["name"], tensor.get("datatype")
+        if tensor.get("shape") not in shapes or name in found:
             return None
+        size = tensor["parameters"].get("binary_data_size") if "parameters" in tensor else None
         if size is None:
             values = tensor.get("data")
-            kinds = _TEXTS if datatype == "BYTES" else _NUMBERS if datatype in NUMBERS else ()
-            if type(values) is not list or not all(type(value) in kinds for value in values):
+            kinds = _TEXTS if datatype == "BYTES" else _NUMBERS if datatype in NUMBERS else _NONE
+            if type(values) is not list or not kinds.issuperset(map(type, values)):
                 return None
         elif datatype == "FP64" and size == 8 * rows and at + size <= len(rest) and "data" not in tensor:
-            values, at = struct.unpack_from(f"<{rows}d", rest, at), at + size
+            # A missing number is NaN in tensors, and None in records.
+            given = struct.unpack_from(f"<{rows}d", rest, at)
+            values, at = [None if value != value else value for value in given], at + size
         elif (
             datatype == "BYTES" and type(size) is int and 0 <= size <= len(rest) - at and "data" not in tensor
         ):
-            values, at = _texts(rest[at : at + size], rows, f"tensor {tensor['name'][:60]!r}"), at + size
+            values, at = _texts(rest[at : at + size], rows, f"tensor {name[:60]!r}"), at + size
         else:
             return None
         if len(values) != rows:
             return None
-        # A missing number is NaN in tensors, and None in records; booleans are numbers in tensors.
-        found[tensor["name"]] = [None if value != value else value for value in values]
+        found[name] = values
     if at != len(rest):
         return None
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]

@@ -1,9 +1,10 @@
-"""The case's wheel behind gRPC's own server and behind MLServer; run by ``serving_grpc.py`` in the peers' environments.
+"""The case's wheel behind servers of models; run by ``serving.py`` and ``serving_grpc.py`` in the peers' environments.
 
-    python serving_grpc_peers.py grpcio PORT
-    python serving_grpc_peers.py mlserver PORT
+    python serving_servers.py grpcio PORT
+    python serving_servers.py mlserver GRPC HTTP
+    python serving_servers.py ray HTTP WHEEL
 
-Each answers ``ModelInfer`` with a tensor for each field by the tensors ``score`` and ``label``, as ours does.
+The first two answer a tensor for each field by the tensors ``score`` and ``label``, as ours does; on Ray it is our own application.
 """
 
 import asyncio
@@ -53,10 +54,10 @@ async def by_grpcio(port: str) -> None:
     await server.wait_for_termination()
 
 
-def by_mlserver(port: str) -> None:
+def by_mlserver(calls: str, web: str) -> None:
     """Become MLServer, in one process."""
     folder = Path(tempfile.mkdtemp())
-    ports = {"grpc_port": int(port), "http_port": int(port) - 1, "metrics_port": int(port) - 2}
+    ports = {"grpc_port": int(calls), "http_port": int(web), "metrics_port": int(web) + 10}
     (folder / "settings.json").write_text(json.dumps({"parallel_workers": 0, "debug": False, **ports}))
     model = {"name": "maintenance", "implementation": "serving_mlserver.Wheel"}
     (folder / "model-settings.json").write_text(json.dumps(model))
@@ -64,8 +65,22 @@ def by_mlserver(port: str) -> None:
     os.execv(program, [str(program), "start", str(folder)])
 
 
+def by_ray(port: str, wheel: str) -> None:
+    """Serve by one replica on Ray."""
+    import ray
+    from ray import serve
+
+    from hardcover.serving.on_ray import application
+
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    serve.start(http_options={"host": "127.0.0.1", "port": int(port), "access_log": False})
+    serve.run(application({"wheel": wheel}), route_prefix="/", blocking=True)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "grpcio":
-        asyncio.run(by_grpcio(sys.argv[2]))
+        asyncio.run(by_grpcio(*sys.argv[2:]))
+    elif sys.argv[1] == "mlserver":
+        by_mlserver(*sys.argv[2:])
     else:
-        by_mlserver(sys.argv[2])
+        by_ray(*sys.argv[2:])
