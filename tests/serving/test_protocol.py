@@ -234,11 +234,12 @@ class Omle:
         self.revive()
 
     def revive(self) -> None:
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            eventually(lambda: is_ready(self.server.rest), every=0.05)
+        """Start it, after the end of the one that died."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually(lambda: is_ready(self.server.rest), every=0.05)
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +276,9 @@ def outcomes(
 
     def settled(name: str, ask: Callable[[], tuple[str, bytes]]) -> tuple[str, bytes]:
         for _ in range(3):
-            revive()
             what, body = ask()
+            if what == DIED:
+                revive()
             if not mine or what == mine[name][0]:
                 break
         return what, body
