@@ -225,7 +225,7 @@ class Omle:
             "--rest-threads",
             "1",
             "--grpc-threads",
-            "2",
+            "16",
         ]
         inputs = next(line for line in model.read_text().splitlines() if line.startswith("feature_names="))
         view = View("maintenance", "1", {"X": [1.0] * len(inputs.split())}, ["y_pred", "y_prob"])
