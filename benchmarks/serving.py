@@ -18,6 +18,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import sysconfig
@@ -29,9 +30,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import page
 import starting
 import uvloop
+
+from hardcover.serving.arrow import stream
+from hardcover.serving.release import Release
 
 HERE, BIN = Path(__file__).parent, Path(sys.executable).parent
 RECORD = {
@@ -83,8 +88,8 @@ class Client(asyncio.Protocol):
 class Load:
     """What clients on one core ask of a server, closed by the number of connections or open by a rate."""
 
-    def __init__(self, port: int, path: str, body: bytes, connections: int):
-        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    def __init__(self, port: int, path: str, body: bytes, connections: int, lines: str):
+        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}\r\ncontent-length: {len(body)}\r\n\r\n"
         self.request, self.port, self.count = head.encode() + body, port, connections
         self.good: list[float] = []
         self.bad: list[float] = []
@@ -127,10 +132,17 @@ class Load:
 
 
 def asked(
-    port: int, path: str, seconds: float, connections: int = 8, rate: float = 0.0, body: object = RECORD
+    port: int,
+    path: str,
+    seconds: float,
+    connections: int = 8,
+    rate: float = 0.0,
+    body: object = RECORD,
+    lines: str = "content-type: application/json",
 ) -> Load:
-    """Load a server from core 1."""
-    load = Load(port, path, json.dumps(body).encode(), connections)
+    """Load a server from core 1; a body that is no bytes is sent as JSON."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    load = Load(port, path, content, connections, lines)
     os.sched_setaffinity(0, {1 % os.cpu_count()})
     gc.disable()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -264,6 +276,10 @@ def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[s
     mlflow = ["models", "serve", "--env-manager", "local", "--workers", "1", "--port", "PORT", "-m"]
     record = tensors(RECORD)
     return {
+        # What Python, its event loop and this client cost without any server in it.
+        "a constant by uvloop": Carrier(
+            [sys.executable, HERE / "serving_servers.py", "constant", "PORT"], {}, MINE
+        ),
         "hardcover serve": Carrier([*serve, "--port", "PORT"], {}, MINE, explain),
         "with spans of 1 %": Carrier(
             [*serve, "--port", "PORT", "--span-share", "0.01"], spans, MINE, explain
@@ -393,6 +409,67 @@ def first_answer(port: int, path: str, body: object) -> float:
     sys.exit(f"{path} on port {port} answers with {said[:500].decode()}")
 
 
+def batches(wheel: Path, seconds: float) -> str:
+    """Ask for a thousand records at once; return what a request costs beside the wheel's own ``predict_many``, as text."""
+    columns = {
+        name: np.array([value] * 1000, dtype=object if isinstance(value, str) else np.float64)
+        for name, value in RECORD.items()
+    }
+    columns["torque"] = np.linspace(10.0, 75.0, 1000)
+    told, parts = [], []
+    for name, column in columns.items():
+        text = column.dtype == object
+        texts = (struct.pack("<I", len(each)) + each.encode() for each in column) if text else ()
+        parts.append(b"".join(texts) if text else column.tobytes())
+        size = {"binary_data_size": len(parts[-1])}
+        datatype = "BYTES" if text else "FP64"
+        told.append({"name": name, "shape": [1000, 1], "datatype": datatype, "parameters": size})
+    header = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
+    length = f"content-type: application/octet-stream\r\ninference-header-content-length: {len(header)}"
+    arrow = "content-type: application/vnd.apache.arrow.stream"
+    ways = {
+        "Arrow": (MINE, stream(columns), arrow),
+        "binary tensors": ("/v2/models/maintenance/infer", b"".join([header, *parts]), length),
+    }
+    model = Release(wheel, starting.BENCH / "unpacked_release").model
+    found = []
+    with running([BIN / "hardcover", "serve", wheel, "--port", "PORT"], {}) as (server, port, _):
+        first_answer(port, MINE, RECORD)
+        for name, (path, body, lines) in ways.items():
+            asked(port, path, 1.0, body=body, lines=lines)
+            before = cpu(server.pid)
+            load = asked(port, path, seconds, body=body, lines=lines)
+            used = (cpu(server.pid) - before) / len(load.good) * 1e6
+            begin, rounds = time.process_time(), 0
+            while time.process_time() - begin < seconds / 2:
+                model.predict_many(columns)
+                rounds += 1
+            own = (time.process_time() - begin) / rounds * 1e6
+            found.append(f"by {name} {used:,.0f} µs CPU a request, {used / own:.2f} of it")
+    return f"A thousand records a request, where the wheel's own `predict_many` takes {own:,.0f} µs: {'; '.join(found)}."
+
+
+def shadowed(wheel: Path, seconds: float, rounds: int) -> str:
+    """Ask at half load with a challenger in the shadow and without; return both latencies, as text."""
+    serve = [BIN / "hardcover", "serve", wheel, "--port", "PORT"]
+    found: dict[str, list[Load]] = {"off": [], "on": []}
+    rate = 0.0
+    for _ in range(rounds):
+        for name, more in (("off", []), ("on", ["--challenger", wheel])):
+            with running([*serve, *more], {}) as (_, port, _):
+                first_answer(port, MINE, RECORD)
+                rate = rate or len(asked(port, MINE, seconds).good) / seconds / 2
+                found[name].append(asked(port, MINE, seconds, 64, rate))
+    off, on = (
+        [statistics.median(quantile(each.good, share) for each in loads) for share in (0.5, 0.99)]
+        for loads in found.values()
+    )
+    return (
+        f"A challenger in the shadow, at {rate:,.0f} requests a second: p50 {on[0]:.0f} µs with it and {off[0]:.0f} without, "
+        f"p99 {on[1]:,.0f} and {off[1]:,.0f}."
+    )
+
+
 def overload(wheel: Path, seconds: float) -> str:
     """Ask three times as much as can be answered; return what happened, as text."""
     path, body = MINE.replace("predict", "explain"), [RECORD] * 10
@@ -453,7 +530,10 @@ def main() -> None:
             f"| {name} | {each['cpu']:.1f} | {ours['cpu'] / each['cpu']:.2f} | {each['rate']:,.0f} | {each['p50']:.0f}, {each['p99']:.0f} "
             f"| {explain} | {each['start']:.2f} | {each['memory']:.0f} |"
         )
-    page.keep("serving", "\n".join([*lines, "", overload(wheel, options.seconds)]))
+    lines += ["", overload(wheel, options.seconds)]
+    lines += ["", batches(wheel, options.seconds)]
+    lines += ["", shadowed(wheel, options.seconds, options.rounds)]
+    page.keep("serving", "\n".join(lines))
 
 
 if __name__ == "__main__":

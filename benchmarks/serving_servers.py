@@ -3,8 +3,10 @@
     python serving_servers.py grpcio PORT
     python serving_servers.py mlserver GRPC HTTP
     python serving_servers.py ray HTTP WHEEL
+    python serving_servers.py constant HTTP
 
-The first two answer a tensor for each field by the tensors ``score`` and ``label``, as ours does; on Ray it is our own application.
+The first two answer a tensor for each field by the tensors ``score`` and ``label``, as ours does; on Ray it is our own application. The last
+reads nothing of what it is asked: what is left is the event loop's and the kernel's.
 """
 
 import asyncio
@@ -77,9 +79,34 @@ def by_ray(port: str, wheel: str) -> None:
     serve.run(application({"wheel": wheel}), route_prefix="/", blocking=True)
 
 
+class Constant(asyncio.Protocol):
+    """Answers whatever comes by the same bytes."""
+
+    ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 71\r\n\r\n" + b" " * 71
+
+    def connection_made(self, transport) -> None:
+        """Begin."""
+        self.transport = transport
+
+    def data_received(self, _: bytes) -> None:
+        """Answer."""
+        self.transport.write(self.ANSWER)
+
+
+async def by_constant(port: str) -> None:
+    """Serve a constant."""
+    server = await asyncio.get_running_loop().create_server(Constant, "127.0.0.1", int(port))
+    await server.serve_forever()
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "grpcio":
         asyncio.run(by_grpcio(*sys.argv[2:]))
+    elif sys.argv[1] == "constant":
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(by_constant(*sys.argv[2:]))
     elif sys.argv[1] == "mlserver":
         by_mlserver(*sys.argv[2:])
     else:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from hardcover.errors import HardcoverError
+from hardcover.serving import arrow
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import Request
 
@@ -91,10 +92,8 @@ class PredictionLog:
         """Whether an answer must wait for what was added to be written."""
         return self.policy.durable and bool(self._added)
 
-    def add(
-        self, release: Any, request: Request, inputs: list | dict, found: list | dict, took: int
-    ) -> bytes:
-        """Keep what was answered: predictions of records, or columns of a table and of its answer.
+    def add(self, release: Any, request: Request, inputs: Any, found: list | dict, took: int) -> bytes:
+        """Keep what was answered, as `records.Scored` has it.
 
         Returns
         -------
@@ -120,7 +119,7 @@ class PredictionLog:
                 "digest": release.digest,
                 "nanoseconds": took,
             }
-            if isinstance(inputs, dict):
+            if isinstance(found, dict):
                 made.append(_line(facts | self._table(inputs, found)))
                 continue
             for row, (record, answer) in enumerate(zip(inputs, found, strict=True)):
@@ -134,7 +133,8 @@ class PredictionLog:
                 made.append(_line(event))
         return made
 
-    def _table(self, inputs: dict, found: dict) -> dict:
+    def _table(self, inputs: Any, found: dict) -> dict:
+        inputs = inputs if isinstance(inputs, dict) else arrow.columns(inputs)
         made = {"columns": {"score": found["score"]}}
         if "label" in found:
             made["columns"]["label"] = found["label"]

@@ -85,11 +85,11 @@ PREDICT, EXPLAIN = Ask(False), Ask(True)
 
 
 class Scored(NamedTuple):
-    """An answer, and what it was made of: ``inputs``, a list of records or a table's columns by name, and ``found``, their predictions or the columns
-    ``score`` and ``label``."""
+    """An answer, and what it was made of: ``inputs``, a list of records, a table's columns by name, or a table of Arrow; and ``found``, their
+    predictions, or the columns ``score`` and ``label``."""
 
     answer: Answer
-    inputs: list | dict[str, Any]
+    inputs: Any
     found: list | dict[str, Any]
 
     @property
@@ -207,7 +207,7 @@ class Scoring:
     def _arrow(self, body: bytes, validate: bool) -> Scored:
         table = arrow.table(body)
         found = self.columns(table, validate)
-        return Scored(self.told(ARROW, arrow.stream(found)), arrow.columns(table), found)
+        return Scored(self.told(ARROW, arrow.stream(found)), table, found)
 
     def columns(self, table: Any, validate: bool = True) -> dict[str, Any]:
         """Score a table, or arrays by field; return ``score`` and, where something is decided, ``label``.

@@ -27,7 +27,7 @@ class Shadow:
     def add(self, challenger: Release, scored: Scored) -> None:
         """Let a challenger be asked later what was answered to records; tables, and what is too much, it is not asked."""
         records, found = scored.inputs, scored.found
-        if isinstance(records, dict):
+        if isinstance(found, dict):
             return
         if len(self._waiting) + len(records) > MOST:
             self.counters.add("shadow_dropped", len(records))

@@ -21,6 +21,7 @@ NUMBERS = {
     "FP64": "<f8",
 }
 MAX_ROWS = 1_000_000
+_LENGTH = struct.Struct("<I")
 # So many rows are quicker as records.
 FEW = 16
 _NUMBERS, _TEXTS, _NONE = frozenset((float, int)), frozenset((str,)), frozenset[type]()
@@ -143,18 +144,23 @@ def _numbers(content: bytes, datatype: str, rows: int, name: str) -> Any:
 def _texts(content: bytes, rows: int, name: str) -> list[str]:
     """Read texts, each after its length as four bytes, little-endian."""
     found: list[str] = []
-    at = 0
-    while at < len(content) and len(found) <= rows:
-        if at + 4 > len(content):
+    # Columns of texts hold few different ones.
+    known: dict[bytes, str] = {}
+    at, end = 0, len(content)
+    while at + 4 <= end and len(found) <= rows:
+        (size,) = _LENGTH.unpack_from(content, at)
+        after = at + 4 + size
+        if after > end:
             break
-        (size,) = struct.unpack_from("<I", content, at)
-        if at + 4 + size > len(content):
-            break
-        try:
-            found.append(content[at + 4 : at + 4 + size].decode())
-        except UnicodeDecodeError as error:
-            raise Refused(400, f"{name} has a text that is not UTF-8: {error}") from error
-        at += 4 + size
+        given = content[at + 4 : after]
+        text = known.get(given)
+        if text is None:
+            try:
+                text = known[given] = given.decode()
+            except UnicodeDecodeError as error:
+                raise Refused(400, f"{name} has a text that is not UTF-8: {error}") from error
+        found.append(text)
+        at = after
     if at != len(content) or len(found) != rows:
         raise Refused(400, f"{name} of BYTES does not hold {rows} texts, each after its length")
     return found
