@@ -14,6 +14,7 @@ import gc
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -300,6 +301,12 @@ def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[s
         ),
         "Starlette": Carrier([*uvicorn, "serving_peers:starlette_app"], theirs, "/predict", "/explain"),
         "FastAPI, pydantic": Carrier([*uvicorn, "serving_peers:fastapi_app"], theirs, "/predict", "/explain"),
+        "FastAPI, LightGBM and shap": Carrier(
+            [BIN / "uvicorn", *uvicorn[1:], "serving_shap:app"],
+            {**theirs, "HARDCOVER_MODEL": str(model)},
+            "/predict",
+            "/explain",
+        ),
         "LitServe": Carrier([others / "python", "serving_peers.py", "PORT"], theirs, "/predict"),
         "BentoML": Carrier(
             [mlserver / "bentoml", "serve", "serving_bento:Maintenance", "--port", "PORT"], theirs, "/predict"
@@ -321,6 +328,24 @@ def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[s
         ),
         "mlflow models serve": Carrier([BIN / "mlflow", *mlflow, pyfunc], theirs, "/invocations", body=frame),
     }
+
+
+def versions() -> str:
+    """Return the peers with the versions that are locked."""
+    wanted = {
+        "serving": ["starlette", "fastapi", "pydantic", "uvicorn", "granian", "litserve"],
+        "mlserver": ["bentoml", "mlserver"],
+        "omle": ["omle-server"],
+        "protocol": ["nvidia-pytriton"],
+        "ray": ["ray"],
+        "all": ["mlflow", "shap", "lightgbm"],
+    }
+    found = []
+    for file, names in wanted.items():
+        text = (page.ROOT / "requirements" / f"{file}.txt").read_text()
+        for name in names:
+            found += re.findall(rf"^({name})(?:\[.*?\])?==([^ ;]+)", text, re.MULTILINE)
+    return ", ".join(f"{name} {version}" for name, version in found)
 
 
 def save_pyfunc(folder: Path) -> None:
@@ -530,6 +555,7 @@ def main() -> None:
             f"| {name} | {each['cpu']:.1f} | {ours['cpu'] / each['cpu']:.2f} | {each['rate']:,.0f} | {each['p50']:.0f}, {each['p99']:.0f} "
             f"| {explain} | {each['start']:.2f} | {each['memory']:.0f} |"
         )
+    lines += ["", f"Versions: {versions()}."]
     lines += ["", overload(wheel, options.seconds)]
     lines += ["", batches(wheel, options.seconds)]
     lines += ["", shadowed(wheel, options.seconds, options.rounds)]
