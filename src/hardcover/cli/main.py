@@ -34,6 +34,7 @@ COMMANDS = {
     "serve": "serve",
     "deploy": "deploy",
     "collect": "collect",
+    "monitor": "monitor",
     "verify": "verify",
     "clean": "clean",
 }

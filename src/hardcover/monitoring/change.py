@@ -1,0 +1,48 @@
+"""How two sets of rows differ: in where their inputs lie, and in what moved the mean score."""
+
+import numpy as np
+
+from hardcover.monitoring.profile import Profile
+
+
+def shifts(reference: Profile, window: Profile) -> dict[str, float]:
+    """Return how far each input and output has moved: the total variation distance, less what chance alone makes of it.
+
+    With shares ``p`` of both together and ``n`` and ``m`` rows, a bin's difference has by chance the mean absolute value
+    ``sqrt(2 / pi * p * (1 - p) * (1 / n + 1 / m))`` (that of a normal distribution with a difference of two shares' variance); rows that
+    depend on each other make more.
+
+    Returns
+    -------
+    dict
+        By name, from 0, no more than chance, to 1, no bin in common; 0 where either has no rows.
+    """
+    found = {}
+    for name, before in reference.by_name.items():
+        now = window.by_name[name]
+        n, m = before.sum(), now.sum()
+        if not n or not m:
+            found[name] = 0.0
+            continue
+        pooled = (before + now) / (n + m)
+        chance = np.sqrt(2 / np.pi * pooled * (1 - pooled) * (1 / n + 1 / m)).sum() / 2
+        distance = np.abs(before / n - now / m).sum() / 2
+        found[name] = float(max(0.0, distance - chance))
+    return found
+
+
+def causes(reference: np.ndarray, window: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Divide the change of the mean raw score among the inputs, the largest part first.
+
+    Shapley values of a row add up to its raw score, so the changes of their means add up to the change of the mean.
+
+    Parameters
+    ----------
+    reference, window
+        Contributions, shape (rows, inputs + 1), the base value last.
+    names
+        Of the inputs.
+    """
+    change = window.mean(axis=0) - reference.mean(axis=0)
+    parts = dict(zip(names, change[:-1].tolist(), strict=True))
+    return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
