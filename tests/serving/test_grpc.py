@@ -162,6 +162,29 @@ def test_what_is_wrong_is_told_with_its_status(client, name):
     assert client.raw(GOOD)
 
 
+def test_who_watches_is_told_when_requests_are_no_longer_welcome(serve, wheel):
+    server = serve(wheel, "--delay", 0.3)
+    asked, returned = (message_of(HEALTH, f"HealthCheck{kind}") for kind in ("Request", "Response"))
+    with grpc.insecure_channel(server.address) as channel:
+        watch = channel.unary_stream(f"/{HEALTH}/Watch", asked.SerializeToString, returned.FromString)
+        told = {service: watch(asked(service=service), timeout=20) for service in ("", "maintenance", "x")}
+        assert {service: next(each).status for service, each in told.items()} == {
+            "": 1,
+            "maintenance": 1,
+            "x": 3,
+        }
+        gone = watch(asked(), timeout=20)
+        assert next(gone).status == 1
+        gone.cancel()
+        server.process.send_signal(signal.SIGTERM)
+        # Before its connection ends.
+        assert [next(told[service]).status for service in ("", "maintenance")] == [2, 2]
+        for each in told.values():
+            assert list(each) == []
+            assert each.code() is CODE.OK
+    assert server.process.wait(timeout=20) == 0
+
+
 def test_what_is_not_answered_is_told_so(client):
     for path, options in (
         ("/inference.GRPCInferenceService/ModelLoad", {}),

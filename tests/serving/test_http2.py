@@ -329,3 +329,29 @@ def test_a_drain_answers_what_was_sent_before_the_client_knew(app):
     assert [status for status, *_ in client.answers().values()] == [200, 200]
     assert client.codes(GOAWAY) == [(2**31 - 1, 0), (3, 0)]
     assert client.closed
+
+
+def test_a_watch_ends_with_its_client_however_its_frames_came(app):
+    sender = Sender()
+    block = sender.head(path="/grpc.health.v1.Health/Watch", content_type="application/grpc", te="trailers")
+    parts = [
+        frame(HEADERS, HEAD_ENDS, 1, block),
+        frame(DATA, 0, 1, b"\0\0\0"),
+        frame(DATA, 0, 1, b"\0\0"),
+        frame(DATA, ENDS, 1, b""),
+        frame(HEADERS, HEAD_ENDS | ENDS, 3, block),
+    ]
+    carriers = []
+
+    async def leave(client, carrier):
+        carriers.append(carrier)
+        assert len(carrier.watchers) == 1
+        app.ready = False
+        carrier.tell()
+        carrier.tell()
+        app.ready = True
+
+    client = talk(app, parts, leave)
+    told = [content for kind, _, number, content in client.frames() if (kind, number) == (DATA, 1)]
+    assert b"".join(told) == b"\0\0\0\0\x02\x08\x01" + b"\0\0\0\0\x02\x08\x02"
+    assert not carriers[0].watchers

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 InferRequest = message_of(INFERENCE, "ModelInferRequest")
 InferResponse = message_of(INFERENCE, "ModelInferResponse")
-SERVING, NOT_SERVING = 1, 2
+SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 _UNIMPLEMENTED, _NOT_FOUND = 12, 5
 # The field of InferTensorContents that has the values of a datatype.
 _CONTENTS = {
@@ -52,6 +52,7 @@ def routes(app: "App", add: Callable) -> None:
     )
     add(f"/{INFERENCE}/ModelInfer", "POST", lambda request: _infer(app, request), "infer")
     method(HEALTH, "Check", lambda asked: _check(app, asked), "HealthCheckRequest", "HealthCheckResponse")
+    method(HEALTH, "Watch", lambda asked: _watch(app, asked), "HealthCheckRequest", "HealthCheckResponse")
     for service in REFLECTION:
         method(
             service, "ServerReflectionInfo", _reflected, "ServerReflectionRequest", "ServerReflectionResponse"
@@ -86,8 +87,15 @@ def _ready(app: "App", asked: Any) -> dict:
 
 
 def _check(app: "App", asked: Any) -> dict:
-    if asked.service and asked.service not in FILES and asked.service not in app.served:
+    found = _watch(app, asked)
+    if found["status"] == SERVICE_UNKNOWN:
         raise Refused(404, f"there is no service {asked.service[:60]!r}")
+    return found
+
+
+def _watch(app: "App", asked: Any) -> dict:
+    if asked.service and asked.service not in FILES and asked.service not in app.served:
+        return {"status": SERVICE_UNKNOWN}
     return {"status": SERVING if app.is_ready else NOT_SERVING}
 
 

@@ -90,6 +90,7 @@ class Carrier:
         self.clock = time.monotonic()
         self.date = b""
         self.spans: Spans | None = None
+        self.watchers: set[Stream] = set()
         self.held: list[_Held] = []
         self.has_held = asyncio.Event()
         self.is_busy = False
@@ -230,9 +231,15 @@ class Carrier:
         content = answer.body if body else b""
         return b"%s%s%s%s%d\r\n\r\n%s" % (head, answer.lines, closing, self.date, len(answer.body), content)
 
+    def tell(self, ends: bool = False) -> None:
+        """Tell those who watch whether requests are welcome now; ``ends``: for the last time."""
+        for each in list(self.watchers):
+            each.tell(ends)
+
     async def drain(self, grace: float) -> None:
         """Answer what comes on open connections, closing each after its answer, then what is still open after ``grace`` seconds."""
         self.app.draining = True
+        self.tell(ends=True)
         for each in list(self.connections):
             each.drain()
         until = time.monotonic() + grace

@@ -9,9 +9,17 @@ from hardcover.serving import headers
 from hardcover.serving.exchange import Answer, Refused
 
 KIND = b"application/grpc"
+# Whoever asks this is told again whenever the answer is another.
+WATCH = b"/grpc.health.v1.Health/Watch"
 # Methods whose messages come, and are answered, one by one.
 STREAMED = frozenset(
-    b"/grpc.reflection.%s.ServerReflection/ServerReflectionInfo" % version for version in (b"v1", b"v1alpha")
+    [
+        WATCH,
+        *(
+            b"/grpc.reflection.%s.ServerReflection/ServerReflectionInfo" % name
+            for name in (b"v1", b"v1alpha")
+        ),
+    ]
 )
 HEAD = headers.status(200) + headers.literal(b"content-type", KIND)
 OK = headers.literal(b"grpc-status", b"0")

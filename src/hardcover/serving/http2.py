@@ -96,6 +96,7 @@ class Connection(Client):
             self.transport.close()
 
     def _drop_all(self) -> None:
+        self.carrier.watchers.difference_update(self.streams.values())
         for each in self.streams.values():
             each.is_open = False
         self.streams.clear()

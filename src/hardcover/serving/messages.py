@@ -121,7 +121,10 @@ _METHODS = {
             "ModelInfer",
         )
     },
-    HEALTH: {"Check": ("HealthCheckRequest", "HealthCheckResponse")},
+    HEALTH: {
+        "Check": ("HealthCheckRequest", "HealthCheckResponse"),
+        "Watch": ("HealthCheckRequest", "*HealthCheckResponse"),
+    },
     **{
         service: {"ServerReflectionInfo": ("*ServerReflectionRequest", "*ServerReflectionResponse")}
         for service in REFLECTION

@@ -30,10 +30,12 @@ class Stream:
         Bytes that the client has room for.
     unsent
         What it has no room for, and what comes after it, as `write` takes it.
+    told
+        The last message of a call that is answered again whenever the answer is another, and that answer.
     """
 
     __slots__ = (
-        "body", "connection", "has_answered", "head", "is_open", "is_whole", "number", "since", "size", "unsent", "waiting", "window",
+        "body", "connection", "has_answered", "head", "is_open", "is_whole", "number", "since", "size", "told", "unsent", "waiting", "window",
     )  # fmt: skip
 
     def __init__(self, connection: "Connection", number: int, head: Head):
@@ -46,6 +48,7 @@ class Stream:
         self.body: bytes | bytearray = b""
         self.size, self.waiting, self.is_open, self.is_whole, self.has_answered = 0, 0, True, False, False
         self.since = connection.carrier.clock
+        self.told: tuple[bytes | None, bytes] = None, b""
         self.unsent: tuple[bytes, bytes | None] | None = None
 
     @property
@@ -113,6 +116,7 @@ class Stream:
                 if answer.kind != grpc.KIND:
                     self.answer(answer)
                     return
+                self.told = message, answer.body
                 self._begin(grpc.head_of(answer))
                 self.write(grpc.framed(answer.body), None)
         except Refused as refused:
@@ -120,9 +124,22 @@ class Stream:
             return
         self.connection.held += len(rest) - self.size
         self.body, self.size, self.since = rest, len(rest), self.connection.carrier.clock
-        if self.is_whole:
+        if self.is_whole and head.path == grpc.WATCH and self.told[0] is not None:
+            self.connection.carrier.watchers.add(self)
+        elif self.is_whole:
             self._begin(grpc.HEAD)
             self.write(b"", grpc.OK)
+
+    def tell(self, ends: bool = False) -> None:
+        """Answer a call again that watches, where the answer is another by now; ``ends``: for the last time."""
+        message, before = self.told
+        assert message is not None
+        answer = self.connection.carrier.app.answer(Call(self.head.path, self.head.headers, message))
+        self.told = message, answer.body
+        content = grpc.framed(answer.body) if answer.body != before else b""
+        if content or ends:
+            self.write(content, grpc.OK if ends else None)
+            self.connection.flush()
 
     def reply(self, answer: Answer, request: Request, keep: bool) -> None:
         """Write the answer to a request that waited; the connection goes on whatever ``keep`` says."""
@@ -200,5 +217,6 @@ class Stream:
     def forget(self) -> None:
         """Let go of everything."""
         self.is_open = False
+        self.connection.carrier.watchers.discard(self)
         self.connection.held -= self.size
         self.connection.streams.pop(self.number, None)

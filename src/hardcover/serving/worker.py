@@ -95,7 +95,7 @@ class _Worker:
         self.app = App(self.served, self.counters)
         if settings.log:
             self.app.log = PredictionLog(settings.log, self.counters)
-        carrier = Carrier(self.app, settings.limits)
+        self.carrier = carrier = Carrier(self.app, settings.limits)
         if settings.span_share is not None:
             carrier.spans = Spans(settings.span_share)
         stop = asyncio.Event()
@@ -111,6 +111,7 @@ class _Worker:
         await stop.wait()
         self.counters.add("ready", -1)
         self.app.ready = False
+        carrier.tell()
         await asyncio.sleep(settings.delay)
         # The door first: a client that is told to come again on another connection finds it closed, not a queue that no worker serves.
         server.close()
@@ -159,6 +160,7 @@ class _Worker:
         while line := await reader.readline():
             try:
                 self._swap(json.loads(line)["swap"])
+                self.carrier.tell()
                 answer: dict[str, Any] = {"swapped": True}
             except Exception as error:
                 answer = {"error": str(error)}
