@@ -131,6 +131,33 @@ def test_whatever_is_done_each_pointer_has_its_wheel_and_there_are_no_others(her
     assert lying == {each["wheel"] for each in (champion, found) if each}
 
 
+# What a case does over the years: a run that wins, a promotion, a way back.
+YEARS = st.lists(st.sampled_from(["run", "promote", "rollback"]), max_size=60)
+
+
+@given(YEARS)
+def test_however_long_a_history_a_rollback_comes_to_the_same_champions_as_far_as_it_reaches(steps):
+    whole, kept, line, deepest = [], [], [], 0
+    for number, how in enumerate(steps):
+        if how == "rollback":
+            if len(line) < 2:
+                continue
+            line.pop()
+        else:
+            line.append(number)
+        entry = {"how": how, "wheel": line[-1]}
+        whole = [entry, *whole]
+        kept = publish.shortened([entry, *kept], most=7)
+        assert len(kept) <= 7
+        assert kept[0] == entry
+        deepest = max(deepest, len(line))
+        assert [each["wheel"] for each in publish.line_of(whole)] == line
+        # Of many champions in a row the oldest are forgotten; what was rolled back goes before any of them.
+        known = [each["wheel"] for each in publish.line_of(kept)]
+        assert known == line[len(line) - len(known) :]
+        assert known == line or deepest > 3
+
+
 @pytest.fixture
 def place(unproven) -> Place:
     return unproven

@@ -107,12 +107,40 @@ def promote(pointer: dict, how: str) -> dict:
     facts = {
         name: value for name, value in pointer.items() if name not in (*_DERIVED, "history", "at", "how")
     }
-    changes = [{"at": _now(), "how": how, **facts}, *history(case)][:KEPT]
+    changes = shortened([{"at": _now(), "how": how, **facts}, *history(case)])
     _write({**facts, "history": changes}, CHAMPION)
     if (challenger := current(case, CHALLENGER)) and challenger["sha256"] == pointer["sha256"]:
         pointer_file(case, CHALLENGER).unlink()
     _tidy(case, name)
     return _told({**facts, "history": changes}, CHAMPION)
+
+
+def shortened(changes: list[dict], most: int = KEPT) -> list[dict]:
+    """Drop what is too old of a history, newest first: what was rolled back, with its rollback, before any champion that a rollback may come to."""
+    kept = changes[::-1]
+    while len(kept) > most:
+        gone = [0]
+        open_ones: list[int] = []
+        # The newest says how the one in use came to be.
+        for at, each in enumerate(kept[:-1]):
+            if each["how"] != "rollback":
+                open_ones.append(at)
+            elif open_ones:
+                gone = [open_ones[-1], at]
+                break
+        kept = [each for at, each in enumerate(kept) if at not in gone]
+    return kept[::-1]
+
+
+def line_of(changes: list[dict]) -> list[dict]:
+    """Return what rollbacks come to, by a history, newest first: the champions one after the other, the one in use last."""
+    line: list[dict] = []
+    for each in reversed(changes):
+        if each["how"] != "rollback":
+            line.append(each)
+        elif line:
+            line.pop()
+    return line
 
 
 def history(case: str) -> list[dict]:
@@ -152,12 +180,7 @@ def before(case: str) -> dict:
     ReleaseError
         When there was none.
     """
-    line: list[dict] = []
-    for each in reversed(history(case)):
-        if each["how"] != "rollback":
-            line.append(each)
-        elif line:
-            line.pop()
+    line = line_of(history(case))
     if len(line) < 2:
         fix = f"hardcover history {case} lists what was in use."
         raise ReleaseError(f"{case!r} has no champion before this one", str(pointer_file(case)), fix)
