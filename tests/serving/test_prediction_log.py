@@ -16,7 +16,7 @@ from hardcover.serving.app import ENDPOINTS
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import ARROW, JSON, Request
 from hardcover.serving.prediction_log import Policy, PredictionLog
-from tests.conftest import RECORD
+from tests.conftest import RECORD, eventually
 from tests.serving.conftest import BODY, PREDICT, Load, ask, often
 from tests.serving.test_serve import counted
 
@@ -235,9 +235,9 @@ def test_with_a_durable_log_every_answer_that_a_client_saw_is_in_it_whoever_is_k
     clients = [Load(server.address, named=True) for _ in range(4)]
     for each in clients:
         each.start()
-    for _ in range(often(3, 200)):
+    for _ in range(often(3, 60)):
         time.sleep(0.3)
-        os.kill(server.workers()[0], signal.SIGKILL)
+        os.kill(eventually(server.workers)[0], signal.SIGKILL)
         server.until("worker died")
     time.sleep(0.3)
     for each in clients:
