@@ -7,6 +7,7 @@ import io
 import json
 import math
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from hardcover.release.in_wheel import records
 
 # So many rows are asked of one by one.
 SINGLE = 1_000
+# Rows of a request at most; the service takes a million.
+PART = 500_000
 # So many calls of gRPC, of one row each.
 ALONE = 200
 LENGTH = "Inference-Header-Content-Length"
@@ -122,8 +125,8 @@ def by_tensors(subject: Subject) -> dict:
     with served(subject) as client:
         parts = [
             (at, _infer(client, _rows(columns, at), subject, binary))
-            for at, binary in ((finite, False), (infinite, True))
-            if at
+            for all_at, binary in ((finite, False), (infinite, True))
+            for at in _cut(all_at)
         ]
     return {"rows": rows, **_together(parts, rows)}
 
@@ -141,9 +144,19 @@ def _together(parts: list[tuple[list[int], dict]], rows: int) -> dict:
 
 def by_binary_tensors(subject: Subject) -> dict:
     """Ask by the Open Inference Protocol, tensors as their bytes."""
+    rows = len(next(iter(subject.columns.values())))
     with served(subject) as client:
-        found = _infer(client, subject.columns, subject, binary=True)
-    return {"rows": len(next(iter(subject.columns.values()))), **found}
+        parts = [
+            (at, _infer(client, _rows(subject.columns, at), subject, binary=True))
+            for at in _cut([*range(rows)])
+        ]
+    return {"rows": rows, **_together(parts, rows)}
+
+
+def _cut(rows: list[int]) -> Iterator[list[int]]:
+    """Yield rows in parts that one request may have."""
+    for first in range(0, len(rows), PART):
+        yield rows[first : first + PART]
 
 
 def by_grpc(subject: Subject) -> dict:
@@ -159,8 +172,8 @@ def by_grpc(subject: Subject) -> dict:
     others = [row for row in rows if row not in {*without}]
     with served(subject) as client:
         alone = [([row], row % 2 == 0) for row in others[:ALONE]]
-        for at, raw in (*alone, (others[ALONE:SINGLE], False), (others[SINGLE:], True)):
-            if at:
+        for all_at, raw in (*alone, (others[ALONE:SINGLE], False), (others[SINGLE:], True)):
+            for at in _cut(all_at):
                 parts.append(
                     (at, _called(client, {name: values[at] for name, values in arrays.items()}, raw, subject))
                 )

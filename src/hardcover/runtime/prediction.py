@@ -111,4 +111,11 @@ def present(facts: NamedTuple) -> dict:
 
 def _contributions(given: list[Contribution]) -> list[dict]:
     # JSON has neither NaN nor infinities.
-    return [{**each._asdict(), "value": each.value if math.isfinite(each.value) else None} for each in given]
+    return [
+        {
+            "feature": feature,
+            "value": value if math.isfinite(value) else None,
+            "contribution": contribution,
+        }
+        for feature, value, contribution in given
+    ]
