@@ -194,6 +194,8 @@ def test_a_damaged_release_is_refused_and_the_old_one_answers_on(serve, wheel, p
         (["README.md.whl"], ["cannot read the wheel"]),
         (["maintenanse"], ["no wheel of 'maintenanse' is released", "hardcover run"]),
         (["--workers", "0", "x.whl"], ["out of range"]),
+        (["--span-share", "1.5", "x.whl"], ["out of range"]),
+        (["--log-durable", "x.whl"], ["there is no log", "--log"]),
         (["WHEEL", "--port", "PORT"], ["cannot listen", "Give another --port"]),
         (["WHEEL", "WHEEL"], ["two wheels answer for 'maintenance'"]),
         (["WHEEL", "--histories", "mysql:x"], ["no histories can be kept at 'mysql:x'"]),

@@ -127,9 +127,13 @@ def do(options: argparse.Namespace) -> int:
     from hardcover.serving.supervisor import Supervisor
     from hardcover.serving.worker import Settings
 
-    if options.workers < 1 or not 0 <= options.port < 65536 or not 0 <= options.share <= 1:
-        fix = "Give at least one worker, a port from 0 to 65535, and a share from 0 to 1."
-        raise HardcoverError("an option is out of range", "--workers, --port or --share", fix)
+    shares = (options.share, options.log_share, options.span_share or 0.0)
+    if options.workers < 1 or not 0 <= options.port < 65536 or not all(0 <= each <= 1 for each in shares):
+        fix = "Give at least one worker, a port from 0 to 65535, and shares from 0 to 1."
+        raise HardcoverError("an option is out of range", "--workers, --port or a share", fix)
+    if not options.log and (options.log_durable or options.log_required):
+        fix = "Say with --log in which folder answers are kept."
+        raise HardcoverError("there is no log", "--log-durable or --log-required", fix)
     if options.span_share is not None:
         spans.check()
     sources = [Source.of(name) for name in options.what]
