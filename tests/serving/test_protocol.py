@@ -162,11 +162,14 @@ def asked(address: str, ask: Ask) -> tuple[int, bytes]:
         connection.close()
 
 
-def is_ready(address: str) -> bool:
+def is_ready(address: str, name: str) -> bool:
+    """Whether the model can be asked, of the server that calls itself so."""
     try:
-        return asked(address, Ask("", "/v2/models/maintenance/ready", method="GET"))[0] == 200
+        _, about = asked(address, Ask("", "/v2", method="GET"))
+        status, _ = asked(address, Ask("", "/v2/models/maintenance/ready", method="GET"))
     except http.client.HTTPException:
         return False
+    return status == 200 and name in about.decode()
 
 
 def view_of(version: str) -> View:
@@ -185,28 +188,26 @@ def programs() -> Path:
 def triton(programs, wheel, tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("triton")
     zipfile.ZipFile(wheel).extractall(folder / "wheel")
-    ports = [free_port() for _ in range(3)]
     # Its Python backend brings a libpython of its own, which does not fit every standard library of the same version.
     library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME") or "none")
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
     if library.exists():
         variables["LD_PRELOAD"] = str(library)
-    command = [
-        programs / "python",
-        ROOT / "tests" / "serving" / "triton.py",
-        folder / "wheel",
-        *map(str, ports),
-    ]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
-    try:
+    program = ROOT / "tests" / "serving" / "triton.py"
+    # A port that was free may be taken by the time that it starts.
+    for _ in range(3):
+        ports = [str(free_port()) for _ in range(3)]
         found = Server(f"127.0.0.1:{ports[0]}", f"127.0.0.1:{ports[1]}", view_of("1"))
-        eventually(lambda: process.poll() is not None or is_ready(found.rest), every=0.2)
-        assert process.poll() is None, (folder / "log").read_text()[-2000:]
-        yield found
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+        with (folder / "log").open("w") as log:
+            command = [programs / "python", program, folder / "wheel", *ports]
+            process = subprocess.Popen(command, env=variables, cwd=folder, stdout=log, stderr=log)
+        eventually(lambda: process.poll() is not None or is_ready(found.rest, "triton"), every=0.2)  # noqa: B023
+        if process.poll() is None:
+            break
+    assert process.poll() is None, (folder / "log").read_text()[-2000:]
+    yield found
+    process.terminate()
+    process.wait(timeout=60)
 
 
 class Omle:
@@ -239,7 +240,7 @@ class Omle:
             self.process.kill()
             self.process.wait()
         self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually(lambda: is_ready(self.server.rest), every=0.05)
+        eventually(lambda: is_ready(self.server.rest, "omle-server"), every=0.05)
 
 
 @pytest.fixture(scope="module")
