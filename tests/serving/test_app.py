@@ -231,6 +231,8 @@ def test_candidates_are_ranked_as_the_wheel_ranks_them(app, release):
     found = json.loads(
         ask(app, "/v1/models/maintenance/rank", {"query": query, "candidates": candidates, "top": 2}).body
     )
+    # All were scored, though two are told.
+    assert app.counters.total("records") == 3
     expected = release.model.rank(query, candidates, 2)
     assert [(each["candidate"], each["score"]) for each in found] == [
         (at, each.score) for at, each in expected

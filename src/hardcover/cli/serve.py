@@ -140,9 +140,13 @@ def do(options: argparse.Namespace) -> int:
     sources += [Source.of(name, "challenger") for name in options.challenger]
     log = None
     if options.log:
-        folder = str(Path(options.log).resolve())
-        policy = (options.log_inputs, options.log_required, options.log_durable)
-        log = Policy(folder, options.log_share, *policy)
+        log = Policy(
+            folder=str(Path(options.log).resolve()),
+            share=options.log_share,
+            inputs=options.log_inputs,
+            required=options.log_required,
+            durable=options.log_durable,
+        )
     budget = Budget(options.budget, options.explain_budget, options.caller.lower().encode())
     settings = Settings(
         histories=_absolute(options.histories),

@@ -180,16 +180,13 @@ class App:
         Refused
             With 503 where the log cannot be written and must be; and as ``score``.
         """
-        log = self.log
-        if log is None:
-            scored = score()
-            self.counters.add("records", scored.rows)
-            return scored.answer
-        if log.is_failing and (log.policy.required or log.policy.durable):
+        log, began = self.log, time.perf_counter_ns()
+        if log is not None and log.is_failing and (log.policy.required or log.policy.durable):
             raise unlogged()
-        began = time.perf_counter_ns()
         scored = score()
         self.counters.add("records", scored.rows)
+        if log is None:
+            return scored.answer
         name = log.add(release, request, scored.inputs, scored.found, time.perf_counter_ns() - began)
         return scored.answer._replace(lines=scored.answer.lines + b"x-request-id: %s\r\n" % name)
 
@@ -222,9 +219,9 @@ class App:
             raise refusal_of(error) from error
         ranked = [{"candidate": at, **as_json(prediction)} for at, prediction in found]
         shown = [{**given.get("query", {}), **given["candidates"][at]} for at, _ in found]
-        return Scored(
-            scoring.told(JSON, orjson.dumps(ranked)), shown, [prediction for _, prediction in found]
-        )
+        answer = scoring.told(JSON, orjson.dumps(ranked))
+        unnamed = len(given["candidates"]) - len(found)
+        return Scored(answer, shown, [prediction for _, prediction in found], unnamed)
 
     def _events(self, served: Served, request: Request) -> Answer:
         given, scoring = parsed(request.body), self.scoring(served.champion)

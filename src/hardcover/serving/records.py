@@ -86,16 +86,18 @@ PREDICT, EXPLAIN = Ask(False), Ask(True)
 
 class Scored(NamedTuple):
     """An answer, and what it was made of: ``inputs``, a list of records, a table's columns by name, or a table of Arrow; and ``found``, their
-    predictions, or the columns ``score`` and ``label``."""
+    predictions, or the columns ``score`` and ``label``; and how many records were scored that the answer does not name."""
 
     answer: Answer
     inputs: Any
     found: list | dict[str, Any]
+    unnamed: int = 0
 
     @property
     def rows(self) -> int:
         """How many records were scored."""
-        return len(self.found) if isinstance(self.found, list) else len(self.found["score"])
+        named = self.found if isinstance(self.found, list) else self.found["score"]
+        return len(named) + self.unnamed
 
 
 class Scoring:
