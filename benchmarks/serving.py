@@ -8,25 +8,15 @@ own rate, measured from when a request was due, so that waiting behind others co
 """
 
 import argparse
-import asyncio
-import contextlib
-import gc
-import http.client
 import json
-import os
 import re
 import shutil
-import signal
-import socket
 import statistics
-import struct
 import subprocess
 import sys
-import sysconfig
 import threading
 import time
 import zipfile
-from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
@@ -34,195 +24,17 @@ from typing import NamedTuple
 import numpy as np
 import page
 import starting
-import uvloop
+from serving_load import RECORD, Load, asked, cpu, first_answer, memory, quantile, running
 
 from hardcover.serving.arrow import stream
 from hardcover.serving.release import Release
+from hardcover.serving.tensors import Output
 
 HERE, BIN = Path(__file__).parent, Path(sys.executable).parent
-RECORD = {
-    "quality": "M",
-    "air_temperature": 298.1,
-    "process_temperature": 308.6,
-    "rotational_speed": 1551,
-    "torque": 42.8,
-    "tool_wear": 0,
-}
 MINE = "/v1/models/maintenance/predict"
 BOUNDS = """What bounds these: a constant that reads nothing of what it is asked has a p99 of 15 times its p50 here, so what is beyond 3 times is the machine's. A refusal waits for the
 explanations that are being computed, 0.5 ms a request. Of an explained record, 28 µs are the wheel's, 12 JSON's; shap takes 270 µs for a model this small, so 50 times is less than the constant.
 A thousand records are 40 kB, whose way through the kernel and Python takes 200 µs. Spans and the log's writer are threads beside the loop, which p99 shows. Peers without lines for explanations have none."""
-
-
-class Client(asyncio.Protocol):
-    """One connection that asks the same, and notes how long each answer took."""
-
-    def __init__(self, load: "Load"):
-        self.load, self.due, self.rest = load, 0.0, b""
-
-    def connection_made(self, transport) -> None:
-        """Begin."""
-        self.transport = transport
-
-    def ask(self, due: float) -> None:
-        """Send a request that was due at a time."""
-        self.due = due
-        self.transport.write(self.load.request)
-
-    def data_received(self, data: bytes) -> None:
-        """Take a part of an answer; when it is whole, note it."""
-        whole = self.rest + data if self.rest else data
-        head = whole.find(b"\r\n\r\n")
-        if head < 0:
-            self.rest = whole
-            return
-        at = whole.lower().find(b"content-length: ", 0, head)
-        size = int(whole[at + 16 : whole.find(b"\r", at)])
-        if len(whole) < head + 4 + size:
-            self.rest = whole
-            return
-        self.rest = b""
-        self.load.note(self, whole[9:12] == b"200")
-
-    def connection_lost(self, _) -> None:
-        """Count an end that was not asked for."""
-        self.load.lost += time.perf_counter() < self.load.until
-
-
-class Load:
-    """What clients on one core ask of a server, closed by the number of connections or open by a rate."""
-
-    def __init__(self, port: int, path: str, body: bytes, connections: int, lines: str):
-        head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}\r\ncontent-length: {len(body)}\r\n\r\n"
-        self.request, self.port, self.count = head.encode() + body, port, connections
-        self.good: list[float] = []
-        self.bad: list[float] = []
-        self.lost, self.rate, self.until = 0, 0.0, 0.0
-        self.free: deque[Client] = deque()
-
-    def note(self, client: Client, good: bool) -> None:
-        """Note an answer; ask the next, or wait for when one is due."""
-        now = time.perf_counter()
-        (self.good if good else self.bad).append(now - client.due)
-        if self.rate:
-            self.free.append(client)
-        elif now < self.until:
-            client.ask(now)
-
-    async def run(self, seconds: float, rate: float = 0.0) -> None:
-        """Ask for so many seconds; with a rate, by that clock, whatever comes back."""
-        loop = asyncio.get_running_loop()
-        self.rate = rate
-        made = [
-            (await loop.create_connection(lambda: Client(self), "127.0.0.1", self.port))[1]
-            for _ in range(self.count)
-        ]
-        self.free.extend(made)
-        begin = time.perf_counter()
-        self.until, sent = begin + seconds, 0
-        if rate == 0:
-            for client in made:
-                client.ask(begin)
-            await asyncio.sleep(seconds)
-        while rate and (now := time.perf_counter()) < self.until:
-            while self.free and sent < (now - begin) * rate:
-                self.free.popleft().ask(begin + sent / rate)
-                sent += 1
-            # The core is the client's own: it looks again at once.
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.3)
-        for client in made:
-            client.transport.abort()
-
-
-def asked(
-    port: int,
-    path: str,
-    seconds: float,
-    connections: int = 8,
-    rate: float = 0.0,
-    body: object = RECORD,
-    lines: str = "content-type: application/json",
-) -> Load:
-    """Load a server from core 1; a body that is no bytes is sent as JSON."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    load = Load(port, path, content, connections, lines)
-    os.sched_setaffinity(0, {1 % os.cpu_count()})
-    gc.disable()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(load.run(seconds, rate))
-    return load
-
-
-def tree(pid: int) -> list[int]:
-    """List a process and all below it."""
-    found = [pid]
-    with contextlib.suppress(OSError):
-        for thread in Path(f"/proc/{pid}/task").iterdir():
-            for child in (thread / "children").read_text().split():
-                found += tree(int(child))
-    return found
-
-
-def cpu(pid: int) -> float:
-    """Return the seconds of CPU that a process tree has used."""
-    ticks = 0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            facts = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(facts[11]) + int(facts[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def memory(pid: int) -> float:
-    """Return the megabytes of a process tree, what is shared divided among those who share it."""
-    size = 0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{each}/smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    size += int(line.split()[1])
-    return size / 1024
-
-
-@contextlib.contextmanager
-def running(command: list, environment: dict[str, str]):
-    """Run a server on core 0; yields its process, its port and the seconds until it answered."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        str(word).replace("PORT+1", str(port + 1)).replace("PORT+2", str(port + 2)).replace("PORT", str(port))
-        for word in command
-    ]
-    begin = time.perf_counter()
-    server = subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        cwd=HERE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: os.sched_setaffinity(0, {0}),
-        start_new_session=True,
-    )
-    try:
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                if server.poll() is not None or time.perf_counter() - begin > 60:
-                    sys.exit(f"{' '.join(command)} does not start")
-                time.sleep(0.005)
-        yield server, port, begin
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 class Carrier(NamedTuple):
@@ -271,8 +83,6 @@ def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[s
     row = {"inputs": [{"name": "X", "shape": [1, width], "datatype": "FP64", "data": [1.0] * width}]}
     save_pyfunc(pyfunc)
     triton = page.ROOT / "tests" / "serving" / "triton.py"
-    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME") or "none")
-    preloaded = {"LD_PRELOAD": str(library)} if library.exists() else {}
     frame = {"dataframe_records": [RECORD]}
     spans = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector}
     folder = starting.BENCH / "log"
@@ -325,7 +135,7 @@ def carriers(wheel: Path, unpacked: Path, model: Path, collector: str) -> dict[s
         ),
         "Triton, Python backend": Carrier(
             [page.peers("protocol"), triton, unpacked, "PORT", "PORT+1", "PORT+2"],
-            preloaded,
+            {},
             infer,
             body=record,
         ),
@@ -369,7 +179,7 @@ def save_pyfunc(folder: Path) -> None:
 
 
 class Collector(ThreadingHTTPServer):
-    """Takes spans, and counts the bytes."""
+    """Takes spans, and forgets them."""
 
     class Taken(BaseHTTPRequestHandler):
         """Answers that all was taken."""
@@ -381,18 +191,12 @@ class Collector(ThreadingHTTPServer):
             self.end_headers()
 
         def log_message(self, *_) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), self.Taken)
         threading.Thread(target=self.serve_forever, daemon=True).start()
         self.address = f"http://127.0.0.1:{self.server_port}"
-
-
-def quantile(values: list[float], share: float) -> float:
-    """Return a quantile in microseconds."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1e6
 
 
 def measure(name: str, facts: Carrier, seconds: float) -> dict[str, float]:
@@ -422,21 +226,6 @@ def measure(name: str, facts: Carrier, seconds: float) -> dict[str, float]:
     return found
 
 
-def first_answer(port: int, path: str, body: object) -> float:
-    """Ask until there is a good answer; returns when that was."""
-    until, said = time.perf_counter() + 60, b"nothing"
-    while time.perf_counter() < until:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
-            answer = connection.getresponse()
-            if answer.status == 200:
-                return time.perf_counter()
-            said = answer.read()
-        time.sleep(0.005)
-    sys.exit(f"{path} on port {port} answers with {said[:500].decode()}")
-
-
 def batches(wheel: Path, seconds: float) -> str:
     """Ask for a thousand records at once; return what a request costs beside the wheel's own ``predict_many``, as text."""
     columns = {
@@ -446,12 +235,10 @@ def batches(wheel: Path, seconds: float) -> str:
     columns["torque"] = np.linspace(10.0, 75.0, 1000)
     told, parts = [], []
     for name, column in columns.items():
-        text = column.dtype == object
-        texts = (struct.pack("<I", len(each)) + each.encode() for each in column) if text else ()
-        parts.append(b"".join(texts) if text else column.tobytes())
+        tensor = Output(name, "BYTES" if column.dtype == object else "FP64", [1000, 1], column)
+        parts.append(tensor.content())
         size = {"binary_data_size": len(parts[-1])}
-        datatype = "BYTES" if text else "FP64"
-        told.append({"name": name, "shape": [1000, 1], "datatype": datatype, "parameters": size})
+        told.append({"name": name, "shape": tensor.shape, "datatype": tensor.datatype, "parameters": size})
     header = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
     length = f"content-type: application/octet-stream\r\ninference-header-content-length: {len(header)}"
     arrow = "content-type: application/vnd.apache.arrow.stream"

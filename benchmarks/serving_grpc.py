@@ -18,6 +18,7 @@ from pathlib import Path
 
 import page
 import serving
+import serving_load
 import starting
 from grpc import insecure_channel
 
@@ -91,15 +92,15 @@ def carriers(wheel: Path, unpacked: Path, model: Path) -> dict[str, tuple[list, 
 def measure(name: str, facts: tuple, seconds: float) -> dict[str, float]:
     """Measure one server once."""
     command, environment, request = facts
-    with serving.running(command, environment) as (server, port, _):
+    with serving_load.running(command, environment) as (server, port, _):
         called(port, request, 1.0)
-        before = serving.cpu(server.pid)
+        before = serving_load.cpu(server.pid)
         took = called(port, request, seconds)
-        used = serving.cpu(server.pid) - before
+        used = serving_load.cpu(server.pid) - before
         found = {
             "cpu": used / len(took) * 1e6,
             "rate": len(took) / seconds,
-            "memory": serving.memory(server.pid),
+            "memory": serving_load.memory(server.pid),
         }
     starting.say(f"{name}: {found['cpu']:.1f} µs CPU a call, {found['rate']:,.0f} a second")
     return found

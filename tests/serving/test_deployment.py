@@ -167,7 +167,7 @@ def test_an_alert_fires_when_it_should_and_else_is_quiet(tmp_path, alert):
     tests = [case("0+60x60", 1), case(quiet, 0)]
     tests = {"rule_files": [rules], "evaluation_interval": "1m", "tests": tests}
     (tmp_path / "tests.yaml").write_text(yaml.safe_dump(tests))
-    promtool("test", "rules", tmp_path / "tests.yaml")
+    assert "SUCCESS" in promtool("test", "rules", tmp_path / "tests.yaml")
 
 
 @needs_haproxy

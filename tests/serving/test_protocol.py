@@ -4,7 +4,6 @@ import http.client
 import json
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -190,15 +189,10 @@ def programs() -> Path:
 def triton(programs, wheel, tmp_path_factory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("triton")
     zipfile.ZipFile(wheel).extractall(folder / "wheel")
-    # Its Python backend brings a libpython of its own, which does not fit every standard library of the same version.
-    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME") or "none")
-    variables = {"PATH": "/usr/bin:/bin"}
-    if library.exists():
-        variables["LD_PRELOAD"] = str(library)
     program = ROOT / "tests" / "serving" / "triton.py"
     # Its sockets lie in its home, and have at most 107 letters.
     home = tempfile.mkdtemp(prefix="triton-")
-    variables["HOME"] = home
+    variables = {"PATH": "/usr/bin:/bin", "HOME": home}
     # A port that was free may be taken by the time that it starts.
     for _ in range(3):
         ports = [str(free_port()) for _ in range(3)]

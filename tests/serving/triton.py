@@ -3,7 +3,10 @@
 ``python triton.py FOLDER HTTP GRPC METRICS``: FOLDER holds the unpacked wheel, the others are ports.
 """
 
+import os
 import sys
+import sysconfig
+from pathlib import Path
 
 
 def main(folder: str, http: int, grpc: int, metrics: int) -> None:
@@ -41,5 +44,13 @@ def main(folder: str, http: int, grpc: int, metrics: int) -> None:
         server.serve()
 
 
+def preload() -> None:
+    """Begin again with this interpreter's libpython: the Python backend brings another, which does not fit every standard library of the same version."""
+    library = Path(sysconfig.get_config_var("LIBDIR"), sysconfig.get_config_var("INSTSONAME") or "none")
+    if "LD_PRELOAD" not in os.environ and library.exists():
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, "LD_PRELOAD": str(library)})
+
+
 if __name__ == "__main__":
+    preload()
     main(sys.argv[1], *map(int, sys.argv[2:]))
