@@ -25,6 +25,10 @@ DEFAULTS = {
     "run.wait": "600",
     "run.prove": "yes",
     "prove.rows": "10000",
+    "alerts.alertmanager": "",
+    "alerts.mail_to": "",
+    "alerts.mail_from": "hardcover@localhost",
+    "alerts.smtp": "localhost:25",
 }
 PATHS = {"data.root", "tracking.artifacts", "release.dist"}
 # Set for the kernels of one run by ``hardcover run``, or read by ``serving.asgi``; not settings.

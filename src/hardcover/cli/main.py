@@ -34,7 +34,10 @@ COMMANDS = {
     "serve": "serve",
     "deploy": "deploy",
     "collect": "collect",
+    "labels": "labels",
     "monitor": "monitor",
+    "cycle": "cycle",
+    "simulate": "simulate",
     "verify": "verify",
     "clean": "clean",
 }

@@ -8,7 +8,8 @@ Mappings are declared in ``conf/base/parameters_<case>.yml``::
         site: {column: Werk, optional: true}
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -16,6 +17,40 @@ from hardcover.errors import SourceError, closest, some
 from hardcover.ingest.units import UNITS
 
 MAX_UNREADABLE = 0.5
+
+
+# The mapping of files that have a case's own columns already, such as its clean rows.
+OWN = "the case's own columns"
+
+
+def with_own(
+    mappings: Mapping[str, dict], columns: Mapping[str, dict], files: Sequence[dict]
+) -> dict[str, dict]:
+    """Add the case's own columns as a mapping, when no mapping fits one of the files and this one does.
+
+    Parameters
+    ----------
+    mappings
+        By source.
+    columns
+        The schema's, as ``schema.as_data`` returns them.
+    files
+        Facts of files, with ``name`` and ``columns``.
+    """
+    own: dict[str, Any] = {
+        name: {"column": name, "optional": True}
+        if facts["nullable"] or facts["role"] in ("leak", "context")
+        else name
+        for name, facts in columns.items()
+    }
+    for file in files:
+        if _fits(own, file) and not any(_fits(mapping, file) for mapping in mappings.values()):
+            return {**mappings, OWN: own}
+    return dict(mappings)
+
+
+def _fits(mapping: dict, file: dict) -> bool:
+    return all(_column(rule) in file["columns"] for rule in mapping.values() if not _is_optional(rule))
 
 
 def match(file: dict, mappings: Mapping[str, dict]) -> str:

@@ -95,6 +95,7 @@ def unify_files(
         When a file fits no mapping, a column is not numeric, or sources disagree on a unit.
     """
     known, wanted = conversions.known(units), schemas.units(table)
+    column_mapping = mappings.with_own(column_mapping, table["columns"], source["files"])
     names = {file["name"]: mappings.match(file, column_mapping) for file in source["files"]}
     parts = []
     for file in source["files"]:
@@ -202,6 +203,7 @@ def report_rows(
     roles, late = schemas.roles_of(table), None
     if "time" in roles and "received" in roles:
         late = int((clean[roles["received"]] - clean[roles["time"]] > LATE).sum())
+    column_mapping = mappings.with_own(column_mapping, table["columns"], source["files"])
     ignored = {file["name"]: mappings.ignored(file, column_mapping) for file in source["files"]}
     return {
         "source": source["description"],

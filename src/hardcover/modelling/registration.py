@@ -49,10 +49,12 @@ def register(
     metrics: dict,
     costs: dict,
     task: str,
+    promotion: dict,
 ) -> dict:
     """Register the model as challenger and compare it with the champion; it is promoted when its wheel is proven.
 
-    Not pure: it reads and writes the model registry.
+    Not pure: it reads and writes the model registry. Where ``promotion`` of ``conf/`` says ``by: hand``, it stays challenger until ``hardcover promote``
+    or ``hardcover cycle`` promotes it.
 
     Returns
     -------
@@ -66,7 +68,12 @@ def register(
     version = registry.log_model(name, model, holdout, np.asarray(score))
     better, decision = True, "there was none"
     against, champion = registry.champion(name)
-    if champion is not None:
+    if champion is not None and promotion["by"] == "hand":
+        better, decision = (
+            False,
+            "stays challenger: it is promoted by hand, or by what hardcover cycle sees of it",
+        )
+    elif champion is not None:
         better, decision = compare(champion, metrics, features, feature_plan, costs, kind)
     primary = metrics["primary"]
     facts = {

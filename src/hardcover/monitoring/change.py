@@ -46,3 +46,16 @@ def causes(reference: np.ndarray, window: np.ndarray, names: list[str]) -> dict[
     change = window.mean(axis=0) - reference.mean(axis=0)
     parts = dict(zip(names, change[:-1].tolist(), strict=True))
     return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
+
+
+def largest(found: dict[str, float], count: int = 3, least: float = 0.01) -> dict[str, float]:
+    """Return the largest shifts, so many at most, and none below ``least``; with four digits."""
+    order = sorted(found.items(), key=lambda each: -each[1])
+    return {name: round(value, 4) for name, value in order[:count] if value >= least}
+
+
+def excess(loss: np.ndarray, usual: np.ndarray) -> dict[str, float]:
+    """Return how much ``more`` rows cost in the mean than usual, with the ``low`` and ``high`` limits of 95 % of a normal distribution."""
+    more = float(loss.mean() - usual.mean())
+    error = float(np.sqrt(loss.var() / len(loss) + usual.var() / len(usual)))
+    return {"more": more, "low": more - 1.96 * error, "high": more + 1.96 * error}

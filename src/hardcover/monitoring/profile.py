@@ -1,6 +1,6 @@
 """Profiles: how often a model's inputs and raw scores lay in which of a few fixed bins.
 
-A booster tells rows apart by its thresholds only, so the thresholds that it uses most are edges of the bins, beside quantiles of the reference. Counts are integers: profiles
+A booster tells rows apart by its thresholds only, so the thresholds that it uses most are edges of the bins, beside quantiles of the reference and its ends. Counts are integers: profiles
 of parts add up to the profile of the whole, bit for bit, in whichever order.
 """
 
@@ -15,8 +15,8 @@ import numpy as np
 from hardcover.forest.lightgbm_text import Trees
 
 FORMAT = "hardcover.profile/1"
-# Edges of an input at most; half of them may be thresholds.
-EDGES = 63
+# Edges of an input at most; two are its ends, and half of the others may be thresholds.
+EDGES, ENDS = 63, 2
 _CATEGORICAL = 1
 
 
@@ -61,18 +61,20 @@ def bins_of(
         if (mine & is_category).any():
             edges.append(_edges_of_categories(column))
         else:
-            edges.append(_edges_of_numbers(column, trees.threshold[mine & ~is_category], EDGES // 2))
-    edges += [_edges_of_numbers(column, np.empty(0), EDGES) for column in raw.T]
+            edges.append(_edges_of_numbers(column, trees.threshold[mine & ~is_category], (EDGES - ENDS) // 2))
+    edges += [_edges_of_numbers(column, np.empty(0), EDGES - ENDS) for column in raw.T]
     return Bins([*names, *outputs], edges)
 
 
 def _edges_of_numbers(column: np.ndarray, thresholds: np.ndarray, quantiles: int) -> list[float]:
     values, used = np.unique(thresholds, return_counts=True)
-    most = values[np.argsort(-used, kind="stable")[: EDGES - quantiles]]
+    most = values[np.argsort(-used, kind="stable")[: EDGES - ENDS - quantiles]]
     known = column[np.isfinite(column)]
     shares = np.arange(1, quantiles + 1) / (quantiles + 1)
     places = np.quantile(known, shares, method="lower") if len(known) else np.empty(0)
-    found = np.unique(np.concatenate([most, places]))
+    # What lies outside of all that the reference had is in bins of its own.
+    ends = [np.nextafter(known.min(), -np.inf), known.max()] if len(known) else []
+    found = np.unique(np.concatenate([most, places, ends]))
     # Of two zeros one is enough.
     return [float(edge) for edge in found[np.isfinite(found)] + 0.0]
 

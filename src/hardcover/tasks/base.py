@@ -92,6 +92,18 @@ class Task(ABC):
             As ``decision`` returns it, and what it was made from.
         """
 
+    def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
+        """Return what each row's answer costs, shape (rows,): 0 or more; here, absolute errors.
+
+        Parameters
+        ----------
+        target
+            Shape (rows,).
+        score, decision, costs
+            As ``metrics`` takes them.
+        """
+        return np.abs(target - score)
+
     @abstractmethod
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Return the scores of models that ours must beat, by name; ``categories`` are positions among the inputs."""

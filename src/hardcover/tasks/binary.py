@@ -76,6 +76,12 @@ class Binary(Task):
             "cost": cost_of(rows, score, decision["threshold"], costs),
         }
 
+    def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
+        """Return the cost of each miss and each false alarm, in the unit of ``costs``."""
+        alarms = score >= decision["threshold"]
+        missed = ((target == 1) & ~alarms) * costs.get("missed", 1)
+        return missed + ((target == 0) & alarms) * float(costs.get("false_alarm", 1))
+
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Fit a constant and a logistic regression."""
         logistic = baselines.logistic_regression(categories)

@@ -83,6 +83,13 @@ class Multiclass(Task):
             found["cost"] = mean(paid, weight)
         return found
 
+    def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
+        """Return the cost of each label by its true class; without costs, 1 for a wrong one."""
+        label = decided(score, decision)
+        if decision.get("costs") is None:
+            return (label != target).astype(np.float64)
+        return np.array(decision["costs"], dtype=np.float64)[target.astype(int), label.astype(int)]
+
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Fit the classes' shares and a multinomial logistic regression."""
         weight = np.ones(len(train)) if train.weight is None else train.weight

@@ -39,6 +39,18 @@ class Ranking(Task):
             "ndcg": ndcg(rows, score, None),
         }
 
+    def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
+        """Refuse: a row has no loss without the others of its query.
+
+        Raises
+        ------
+        DataError
+            Always.
+        """
+        raise DataError(
+            "a row of a ranking has no loss of its own", "task ranking", "Compare queries by NDCG."
+        )
+
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Return equal scores, which stand for any order, and those of a ridge regression of the relevance."""
         ridge = baselines.ridge(categories)

@@ -1,0 +1,135 @@
+"""A pass of the loop: watch what was served, tell what is wrong, train a new model where that is asked for, and promote what is proven better."""
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hardcover import processes, settings
+from hardcover.errors import HardcoverError
+from hardcover.monitoring import outbox
+from hardcover.release import publish
+from hardcover.reporting.progress import Reporter, silent
+from hardcover.store import run_lock, versions
+
+WATCH = "watch"
+START = "import sys; from hardcover.cli.entry import main; sys.exit(main())"
+
+
+def cycle(
+    case: str,
+    *,
+    data: tuple[str, ...] = (),
+    env: str | None = None,
+    params: dict[str, Any] | None = None,
+    now: datetime | None = None,
+    say: Reporter = silent,
+) -> dict[str, Any]:
+    """Do a pass. Safe to kill anywhere and to begin again: each step ends with a version, and what was told has an id.
+
+    Parameters
+    ----------
+    case, env
+        The case, and a folder of ``conf/``.
+    data
+        Raw files for a new model; empty: what ``conf/`` names.
+    params
+        Overrides, by dotted name below the case.
+    now
+        The time, UTC; default: the clock's.
+
+    Returns
+    -------
+    dict
+        ``case``, ``wheel``, ``rows`` and ``labels`` that were new, ``skipped`` rows by reason, ``events`` that were told, ``open`` episodes, ``decisions``
+        of this pass, and the ``version`` of the state; None where nothing was new.
+
+    Raises
+    ------
+    HardcoverError
+        When there is no champion, or the run that was asked for fails; what was seen until then is kept.
+    RunLocked
+        When another pass is at it.
+    """
+    now = (now or datetime.now(UTC)).replace(tzinfo=None)
+    with run_lock.hold(f"cycle-{case}"):
+        state = newest_state(case)
+        pointer = publish.current(case)
+        if pointer and state and not _anything_new(case, state, pointer, now):
+            return _told(state, {"rows": 0, "labels": 0, "skipped": {}}, [], None)
+        # pandas, scikit-learn and Kedro take long to import, and most passes have nothing to do.
+        from hardcover.monitoring.passes import Pass
+
+        this = Pass(case, state, env, params or {}, now)
+        say("looking at what was served", transient=True)
+        seen = this.look()
+        version = this.commit()
+        told = outbox.tell(case, this.untold(), say)
+        this.note_told(told)
+        this.go_on_with_challenger()
+        if (reason := this.asks_for_training()) is not None:
+            say(f"training a new model: {reason['why']}")
+            this.contest(reason, _train(case, data, env, params or {}))
+        version = this.commit() or version
+        return _told(this.state, seen, told, version)
+
+
+def newest_state(case: str) -> dict[str, Any] | None:
+    """Return the state after the newest pass; None before the first one."""
+    place = versions.by_dataset(Path(settings.read("data.root"))).get(f"{case}.{WATCH}")
+    version = versions.latest(place) if place else None
+    if not place or not version:
+        return None
+    (file,) = versions.verify(place / version)["files"]
+    return json.loads((place / version / file).read_text(encoding="utf-8"))
+
+
+def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
+    folders = versions.by_dataset(Path(settings.read("data.root")))
+    for name in ("served", "labels"):
+        place = folders.get(f"{case}.{name}")
+        if place and set(versions.committed(place)) - set(state["taken"][name]):
+            return True
+    due = state.get("due")
+    untold = {each["event_id"] for each in outbox.events(state["episodes"])} - set(state["told"])
+    return (
+        bool(untold)
+        or state["promoting"] is not None
+        or pointer["wheel"] != state["wheel"]
+        or (due is not None and now.isoformat() >= due)
+    )
+
+
+def _train(case: str, data: tuple[str, ...], env: str | None, params: dict[str, Any]) -> dict[str, Any]:
+    """Run the case in a process of its own; returns what the run says of itself."""
+    command = [
+        sys.executable,
+        "-c",
+        START,
+        "run",
+        case,
+        "--json",
+        "--pipeline",
+        "--param",
+        f"{case}.promotion.by=hand",
+    ]
+    for name, value in params.items():
+        command += ["--param", f"{case}.{name}={json.dumps(value)}"]
+    command += [*(["--env", env] if env else []), *(["--data", *data] if data else [])]
+    (found,) = json.loads(
+        processes.call(command, "train a new model", HardcoverError, settings.project_root())
+    )
+    return found
+
+
+def _told(state: dict, seen: dict, events: list[dict], version: str | None) -> dict[str, Any]:
+    return {
+        "case": state["case"],
+        "wheel": state["wheel"],
+        **seen,
+        "events": events,
+        "open": [each for each in state["episodes"] if each["until"] is None],
+        "decisions": [each for each in state["decisions"] if version and each["pass"] == state["passes"]],
+        "version": version,
+    }

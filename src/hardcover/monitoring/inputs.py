@@ -1,0 +1,145 @@
+"""Are inputs broken, or elsewhere than in the reference: bets on where their values lie, by the counts of profiles.
+
+Each input's bins make a few groups: what is missing, what the reference never had (below its least value, above its largest one, an unseen category), and
+parts that hold about the same share of it. Against "no more rows than in the reference, and some, lie in this group", rows in it are bet on as losses are. The mean of
+all stakes is an e-value too, so all inputs together are one test, and the stakes that have grown most say which input it is, and how.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardcover.modelling.evidence import NOTHING, log_mean
+from hardcover.monitoring.profile import Profile
+
+# Shares of a stake.
+SHARES = 2.0 ** -np.arange(1, 8)
+SHARES.setflags(write=False)
+# Groups of what the reference had.
+PARTS = 8
+MISSING, UNSEEN, BELOW, ABOVE, ELSEWHERE = "missing", "unseen", "below", "above", "elsewhere"
+
+
+@dataclass(frozen=True)
+class Group:
+    """Some bins of an input.
+
+    Attributes
+    ----------
+    name, kind
+        Of the input; and what it means to be in it.
+    bins
+        Their places among the counts.
+    share
+        How many rows of the reference are in it, from 0 to 1.
+    low, high
+        The edges of a part, for people.
+    """
+
+    name: str
+    kind: str
+    bins: np.ndarray
+    share: float
+    low: float = float("nan")
+    high: float = float("nan")
+
+    def words(self) -> str:
+        """Return what a row in it has."""
+        if self.kind != ELSEWHERE:
+            return f"{self.name} {'never seen' if self.kind == UNSEEN else self.kind + ('' if self.kind == MISSING else ' all of the reference')}"
+        return f"{self.name} in ({self.low:.4g}, {self.high:.4g}]"
+
+
+def groups_of(reference: Profile, inputs: int) -> list[Group]:
+    """Return the groups of the first ``inputs`` names of a profile."""
+    found = []
+    for name, edges in zip(reference.bins.names[:inputs], reference.bins.edges, strict=False):
+        counts = reference.by_name[name]
+        shares = counts / max(1, counts.sum())
+        categories = bool(edges) and edges[0] == -0.5
+        last = len(counts) - 1
+        outside = {0: UNSEEN if categories else BELOW, last - 1: ABOVE} if edges else {}
+        if categories:
+            # The last level is a level, unless the reference has none of it.
+            outside = {place: UNSEEN for place in outside if not counts[place]}
+        found.append(Group(name, MISSING, np.array([last]), float(shares[last])))
+        found += [
+            Group(name, kind, np.array([place]), float(shares[place])) for place, kind in outside.items()
+        ]
+        inner = np.array([place for place in range(last) if place not in outside], dtype=int)
+        if len(inner) < 2:
+            continue
+        below = np.cumsum(shares[inner]) - shares[inner] / 2
+        part = (
+            np.minimum(PARTS - 1, (below / max(below[-1], 1e-12) * PARTS).astype(int))
+            if len(inner) > PARTS
+            else np.arange(len(inner))
+        )
+        for number in np.unique(part):
+            mine = inner[part == number]
+            low = edges[mine[0] - 1] if mine[0] else -np.inf
+            high = edges[mine[-1]] if mine[-1] < len(edges) else np.inf
+            found.append(Group(name, ELSEWHERE, mine, float(shares[mine].sum()), low, high))
+    return found
+
+
+def counts_in(groups: list[Group], profile: Profile) -> np.ndarray:
+    """Return how many rows lie in each group."""
+    return np.array([profile.by_name[group.name][group.bins].sum() for group in groups], dtype=np.int64)
+
+
+def bounds(groups: list[Group], moved: float, broken: float) -> np.ndarray:
+    """Return the share of rows up to which each group is as usual: the reference's, and ``moved`` of a part, ``broken`` of what should not be there."""
+    more = np.array([moved if group.kind == ELSEWHERE else broken for group in groups])
+    return np.minimum(np.array([group.share for group in groups]) + more, 0.999)
+
+
+@dataclass
+class Bets:
+    """Stakes on all groups.
+
+    Attributes
+    ----------
+    level
+        As of `evidence.Alarm`.
+    logs
+        The logarithms of the stakes, shape (groups, shares).
+    """
+
+    level: float
+    logs: np.ndarray
+
+    @property
+    def by_group(self) -> np.ndarray:
+        """The logarithm of what the stakes on each group have become."""
+        top = self.logs.max(axis=1)
+        return np.log(np.exp(self.logs - top[:, None]).mean(axis=1)) + top
+
+    def see(
+        self, counts: np.ndarray, rows: int, bound: np.ndarray, dependence: np.ndarray, begins: bool = True
+    ) -> np.ndarray | None:
+        """Bet on.
+
+        Parameters
+        ----------
+        counts, bound, dependence
+            Of each group: rows in it, the share up to which that is as usual, and of how many rows one counts.
+        rows
+            How many there are.
+        begins
+            Whether a window begins with them.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            With an alarm, the groups in the order of what their stakes have become, and all stakes are taken; None without.
+        """
+        inside = np.log1p(np.multiply.outer(1 / bound - 1, SHARES)) * counts[:, None]
+        outside = np.log1p(-SHARES) * (rows - counts)[:, None]
+        stakes = np.logaddexp(self.logs, 0.0) if begins else self.logs
+        self.logs = stakes + (inside + outside) / dependence[:, None]
+        if log_mean(self.logs) < np.log(self.level):
+            return None
+        order = np.argsort(-self.by_group, kind="stable")
+        self.logs = np.full_like(self.logs, NOTHING)
+        return order

@@ -1,0 +1,219 @@
+"""One pass over a case: what `cycle` does, with all that needs pandas and a catalog."""
+
+import copy
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardcover.lineage import git_state
+from hardcover.monitoring import answers, labels, outbox, watch
+from hardcover.monitoring.answers import KEY, LABELS, SERVED
+from hardcover.monitoring.promotion import Contest, learned_until
+from hardcover.monitoring.reference import Reference, champion
+from hardcover.project.context import open_context
+from hardcover.project.parameters import nested
+from hardcover.release import publish
+from hardcover.store import run_lock
+from hardcover.tracking import registry
+
+WATCH = "watch"
+
+
+class Pass:
+    """A pass, step by step; `commit` keeps what was seen so far.
+
+    Parameters
+    ----------
+    case, env, params
+        The case, a folder of ``conf/``, and overrides by dotted name.
+    state
+        That after the pass before; None before the first.
+    now
+        The time, UTC.
+    """
+
+    def __init__(
+        self,
+        case: str,
+        state: dict | None,
+        env: str | None,
+        params: dict[str, Any],
+        now: datetime,
+    ):
+        context = open_context(env, {case: nested(params)} if params else None)
+        self.case, self.now, self._catalog = case, pd.Timestamp(now), context.catalog
+        self._conf = context.params[case]
+        self.state = copy.deepcopy(state) if state else watch.begin(case)
+        self._before = state
+        self._finish_promotion()
+        self.state["passes"] += 1
+        self._read: dict[str, list[str]] = {SERVED: [], LABELS: []}
+        self._champion = Reference(champion(case), self._conf["costs"])
+
+    def _finish_promotion(self) -> None:
+        """Let services' pointer and the registry's alias follow what was decided, or done by hand, where that was not finished."""
+        wheel, pointer = self.state["promoting"], publish.current(self.case)
+        known = self.state["wheel"]
+        if wheel is None and (pointer is None or known in (None, pointer["wheel"])):
+            return
+        with run_lock.hold("tracking"):
+            if wheel is not None and (pointer is None or pointer["wheel"] != wheel):
+                pointer = publish.promote(publish.candidate(self.case, wheel), "cycle")
+            if pointer is not None:
+                publish.note(pointer, registry=registry.set_champion(self.case, pointer["wheel"]))
+        self.state["promoting"] = None
+
+    def look(self) -> dict[str, Any]:
+        """Take in new answers and labels; returns how many there were."""
+        taken = self.state["taken"]
+        new = {
+            name: [each for each in answers.known(self.case, name) if each not in set(taken[name])]
+            for name in taken
+        }
+        watching = watch.Watch(self.state, self._champion, self._conf["monitoring"])
+        table = answers.read(self.case, SERVED, new[SERVED])
+        skipped, kept = {"twice": 0, "future": 0}, table
+        if len(table):
+            known = answers.read(self.case, SERVED, taken[SERVED])[KEY]
+            kept, skipped = answers.fresh(table, known, self.now)
+            watching.see(kept, answers.inputs(kept, self._champion))
+        before = labels.newest(self.case, taken[LABELS])
+        for name in taken:
+            taken[name] = taken[name] + new[name]
+        told = self._learn(watching, before, set(new[LABELS]), kept)
+        self._read = new
+        self.state = watching.close(self.now)
+        return {"rows": len(kept), "labels": told, "skipped": skipped}
+
+    def _learn(
+        self, watching: watch.Watch, before: pd.DataFrame, fresh: set[str], new_rows: pd.DataFrame
+    ) -> int:
+        """Take in labels that are new, and those that came before their answers did."""
+        now = labels.newest(self.case, self.state["taken"][LABELS])
+        now = now.merge(before[[*KEY, "target"]], on=KEY, how="left", suffixes=("", "_before"))
+        waiting = (
+            pd.MultiIndex.from_frame(now[KEY]).isin(pd.MultiIndex.from_frame(new_rows[KEY]))
+            if len(new_rows)
+            else False
+        )
+        wanted = now[now["version"].isin(fresh) | waiting].drop(columns="version")
+        wanted.loc[np.broadcast_to(waiting, len(now))[wanted.index], "target_before"] = np.nan
+        if wanted.empty:
+            return 0
+        rows = answers.read(self.case, SERVED, self.state["taken"][SERVED]).drop_duplicates(KEY)
+        rows = rows.drop(columns="version").merge(wanted, on=KEY)
+        if rows.empty:
+            return 0
+        inputs = answers.inputs(rows, self._champion)
+        first = rows["target_before"].to_numpy(dtype=np.float64)
+        watching.learn(rows, inputs, rows["target"].to_numpy(dtype=np.float64), first)
+        self._labelled = (rows[np.isnan(first)], inputs[np.isnan(first)])
+        return len(rows)
+
+    _labelled: tuple[pd.DataFrame, np.ndarray] | None = None
+
+    def commit(self) -> str | None:
+        """Keep the state as a version, if it differs from what was kept last; returns the version."""
+        self.state["due"] = self._due()
+        if self.state == self._before:
+            return None
+        self._catalog.in_run = True
+        self._catalog.save(f"{self.case}.{WATCH}", self.state)
+        inputs = {f"{self.case}.{name}": {"version": new[-1]} for name, new in self._read.items() if new}
+        facts = {
+            "node": "cycle",
+            "face": "service",
+            "inputs": inputs,
+            "wheel": self.state["wheel"],
+            **git_state.describe(),
+        }
+        manifests = self._catalog.commit(lambda _: facts)
+        self._before = copy.deepcopy(self.state)
+        return manifests[f"{self.case}.{WATCH}"]["version"]
+
+    def _due(self) -> str | None:
+        """Return when silence becomes an alert, or a new model is due, if nothing else happens."""
+        return watch.due(self.state, self._conf["monitoring"])
+
+    def untold(self) -> list[dict]:
+        """Return the events that nobody was told of yet."""
+        told = set(self.state["told"])
+        return [each for each in outbox.events(self.state["episodes"]) if each["event_id"] not in told]
+
+    def note_told(self, told: list[dict]) -> None:
+        """Remember that events were told."""
+        self.state["told"] += [each["event_id"] for each in told]
+
+    def asks_for_training(self) -> dict[str, Any] | None:
+        """Return why a new model is asked for: ``id`` and ``why``; None where nothing asks for one, or what would be learned is broken."""
+        options, state = self._conf["monitoring"]["retrain"], self.state
+        done = {each["reason"] for each in state["decisions"] if each["kind"] == "train"}
+        for each in state["episodes"]:
+            mine = each["wheel"] == state["wheel"] and each["test"] in options["after"]
+            if mine and each["id"] not in done:
+                return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
+        mine = [window for window in state["windows"] if state["since"] and window["begin"] >= state["since"]]
+        known = sum(window["labelled"]["rows"] for window in mine)
+        last = max([each["at"] for each in state["decisions"] if each["kind"] == "train"], default="")
+        passed = [window for window in mine if window["begin"] > last]
+        if options["every"] and len({window["begin"] for window in passed}) >= options["every"]:
+            return {
+                "id": f"schedule {self.now.isoformat()}",
+                "why": f"{options['every']} windows since the last one",
+            }
+        if options["labels"] and known >= options["labels"] and not (last and last >= (state["since"] or "")):
+            return {"id": f"labels {self.now.isoformat()}", "why": f"{known} labels since the champion came"}
+        return None
+
+    def contest(self, reason: dict[str, Any], run: dict[str, Any]) -> None:
+        """Compare a new model with the champion on what neither has learned from, and promote it if it is proven better."""
+        decision = {"kind": "train", "reason": reason["id"], "why": reason["why"], "run": run["run"]}
+        challenger = publish.current(self.case, publish.CHALLENGER)
+        if challenger is None or challenger["wheel"] == self.state["wheel"]:
+            self._decide({**decision, "outcome": "the same model again"})
+            return
+        contest = self._contest_with(challenger, None)
+        contest.backtest()
+        self._decide({**decision, "challenger": challenger["wheel"]})
+        self._conclude(challenger, contest)
+
+    def go_on_with_challenger(self) -> None:
+        """Compare champion and challenger on labels that are new."""
+        challenger, known = publish.current(self.case, publish.CHALLENGER), self.state["challenger"]
+        if challenger is None or not known or known["wheel"] != challenger["wheel"] or self._labelled is None:
+            return
+        rows, inputs = self._labelled
+        after = (rows["time"] > pd.Timestamp(known["until"])).to_numpy()
+        if not after.any():
+            return
+        contest = self._contest_with(challenger, known)
+        theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
+        ours = self._champion.scored(inputs[after]).score
+        contest.see(ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
+        self._conclude(challenger, contest)
+
+    def _contest_with(self, challenger: dict, known: dict | None) -> Contest:
+        mine = Reference(challenger, self._conf["costs"])
+        return Contest(self._champion, mine, self._conf["promotion"], known)
+
+    def _conclude(self, challenger: dict, contest: Contest) -> None:
+        until = [learned_until(each) or self.now for each in (contest.champion, contest.challenger)]
+        kept = {"wheel": challenger["wheel"], "until": max(until).isoformat(), **contest.as_data()}
+        self.state["challenger"] = None if contest.verdict in ("better", "worse") else kept
+        outcome = {"better": "promoted", "worse": "dropped"}.get(contest.verdict, "stays challenger")
+        last = next((each for each in reversed(self.state["decisions"]) if each["kind"] == "promote"), {})
+        if (last.get("challenger"), last.get("outcome")) != (challenger["wheel"], outcome):
+            evidence = {name: kept[name] for name in ("rows", "gain", "changed")}
+            facts = {"kind": "promote", "challenger": challenger["wheel"], "outcome": outcome}
+            self._decide({**facts, "words": contest.words(), "evidence": evidence})
+        if contest.verdict == "better":
+            # What is decided is on the disk before anything follows it, so that who is killed here can go on.
+            self.state["promoting"] = challenger["wheel"]
+            self.commit()
+            self._finish_promotion()
+
+    def _decide(self, decision: dict[str, Any]) -> None:
+        facts = {"at": self.now.isoformat(), "pass": self.state["passes"], "wheel": self.state["wheel"]}
+        self.state["decisions"].append({**facts, **decision})

@@ -1,0 +1,220 @@
+"""The champion, and what it was measured on: how its inputs lay, what its scores meant, and what its answers cost."""
+
+import tempfile
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardcover import tasks
+from hardcover.errors import HardcoverError
+from hardcover.forest import lightgbm_text
+from hardcover.lineage import run_records
+from hardcover.modelling.evidence import dependence_of
+from hardcover.monitoring.estimate import Calibration
+from hardcover.monitoring.profile import Bins, Profile, bins_of
+from hardcover.project import cases
+from hardcover.release import publish
+from hardcover.serving.release import Release
+from hardcover.tasks.base import decided, score_columns
+
+# Rows whose contributions are computed at most.
+EXPLAINED = 1000
+_NEEDED = ("features", "feature_plan", "model")
+
+
+class Scored(NamedTuple):
+    """Rows as a model sees them: inputs, shape (rows, inputs), raw scores and scores, shape (rows, outputs), float64."""
+
+    inputs: np.ndarray
+    raw: np.ndarray
+    score: np.ndarray
+
+
+class Reference:
+    """A released model, with the holdout rows that it was measured on.
+
+    Parameters
+    ----------
+    pointer
+        As `publish.current` returns it.
+    costs
+        Of ``conf/``.
+
+    Attributes
+    ----------
+    model
+        The wheel's.
+    task, classes, decision, costs
+        The kind of problem, its classes, what is decided, and from which costs.
+    table
+        The holdout's features.
+    target
+        The holdout's, shape (rows,); a class by its position.
+    levels
+        Those of categories, by input.
+    when
+        The holdout's times, NaT where unknown.
+    holdout
+        Its rows as the model sees them.
+
+    Raises
+    ------
+    HardcoverError
+        When features look at the past, or what the model was made of is gone.
+    """
+
+    def __init__(self, pointer: dict, costs: dict):
+        self.pointer, self.costs = pointer, costs
+        self.release = Release(publish.folder() / pointer["wheel"], Path(_unpacked().name))
+        self.model: Any = self.release.model
+        if self.release.has_windows:
+            fix = "Look at the other cases; what the past held when a record was answered is not logged."
+            raise HardcoverError("features of this case look at the past", f"case {pointer['case']!r}", fix)
+        files = _files(pointer)
+        plan: dict = run_records.load_json(
+            run_records.outputs(pointer["run"])[f"{pointer['case']}.feature_plan"]
+        )
+        self.task, self.decision = tasks.of(self.model.about["metrics"]["task"]), self.model.about["decision"]
+        self.classes = self.task.classes(plan["classes"] or None)
+        self.target_name, time = plan["roles"]["target"], plan["roles"].get("time")
+        table = pd.read_parquet(files["features"])
+        self.levels = plan["levels"]
+        rows = self.table = table[table["split"] == "holdout"]
+        self.target = self.task.codes(rows[self.target_name], self.classes)
+        self.when = rows[time] if time in rows else pd.Series(pd.NaT, index=rows.index)
+        self.holdout = self.scored(rows[list(self.model.inputs)].to_numpy(dtype=np.float64))
+        self._trees = lightgbm_text.parse(files["model"].read_text(encoding="utf-8"))
+
+    @property
+    def version(self) -> str:
+        """What the release calls itself."""
+        return self.release.version
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of the scores."""
+        return score_columns(self.decision.get("classes", []))
+
+    def scored(self, inputs: np.ndarray) -> Scored:
+        """Score rows of inputs."""
+        raw = self.model.score_inputs(inputs, raw=True)
+        score = self.model.score_inputs(inputs)
+        return Scored(inputs, raw.reshape(len(inputs), -1), score)
+
+    def losses(self, target: np.ndarray, score: np.ndarray) -> np.ndarray:
+        """Return what answers cost, shape (rows,)."""
+        return self.task.losses(target, score, self.decision, self.costs)
+
+    def labels(self, score: np.ndarray) -> np.ndarray:
+        """Return what is decided, as numbers; empty where nothing is."""
+        return decided(score, self.decision)
+
+    @cached_property
+    def largest_loss(self) -> float:
+        """The most that an answer can cost; of amounts, twice what any of the holdout did."""
+        if not self.task.has_classes:
+            return 2 * float(self.loss.max(initial=0.0))
+        many = max(2, len(self.decision.get("classes", [])))
+        target, label = np.indices((many, many)).reshape(2, -1)
+        score = np.eye(many)[label] if self.decision.get("classes") else label.astype(np.float64)
+        return float(self.losses(target.astype(np.float64), score).max())
+
+    def losses_as_answered(self, table: pd.DataFrame, target: np.ndarray) -> np.ndarray:
+        """Return what answers of ``{case}.served`` cost, whichever release gave them; shape (rows,).
+
+        NaN where the target is, and of several classes, where another release answered: the log has the score of the label alone.
+        """
+        found = np.full(len(table), np.nan)
+        known = ~np.isnan(target)
+        if self.decision.get("classes"):
+            known &= (table["release"] == self.version).to_numpy()
+            label = (
+                table["label"]
+                .map({name: code for code, name in enumerate(map(str, self.classes))})
+                .to_numpy()
+            )
+            score = np.eye(len(self.classes))[np.nan_to_num(label).astype(int)]
+        else:
+            score = table["score"].to_numpy(dtype=np.float64)
+        found[known] = self.losses(target[known], score[known])
+        return found
+
+    @cached_property
+    def loss(self) -> np.ndarray:
+        """What the answers to the holdout cost, shape (rows,)."""
+        return self.losses(self.target, self.holdout.score)
+
+    @cached_property
+    def dependence(self) -> float:
+        """Of how many labelled rows one counts, seen in the days of the holdout."""
+        return self.dependence_of(self.loss)
+
+    def dependence_of(self, values: np.ndarray) -> float:
+        """Return of how many rows one counts, for a value of each row of the holdout; 1 where times are unknown."""
+        known = self.when.notna().to_numpy()
+        if not known.any():
+            return 1.0
+        days = self.when[known].dt.floor("D").rank(method="dense").astype(int).to_numpy()
+        return dependence_of(values[known], days)
+
+    @cached_property
+    def bins(self) -> Bins:
+        """The bins of the model's inputs and outputs."""
+        return bins_of(self._trees, self.model.inputs, self.holdout.inputs, self.holdout.raw, self.outputs)
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The holdout's."""
+        return Profile.of(self.bins, self.holdout.inputs, self.holdout.raw)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What scores meant on the holdout."""
+        return Calibration(self.task, self.holdout.score, self.target, self.decision, self.costs)
+
+    @cached_property
+    def contributions(self) -> np.ndarray:
+        """Those of some rows of the holdout, as `explained` returns them."""
+        return self.explained(self.holdout.inputs)
+
+    def explained(self, inputs: np.ndarray) -> np.ndarray:
+        """Return contributions of at most so many rows, evenly spread, shape (rows, outputs, inputs + 1)."""
+        few = inputs[:: -(-len(inputs) // EXPLAINED)]
+        return self.model.explain_inputs(few).reshape(len(few), -1, inputs.shape[1] + 1)
+
+
+@cache
+def _unpacked() -> tempfile.TemporaryDirectory:
+    """Return where wheels are unpacked: for the whole process, since some of their modules are imported when they are first used."""
+    return tempfile.TemporaryDirectory(prefix="hardcover-monitor-")
+
+
+def champion(case: str) -> dict:
+    """Return the pointer to a case's champion.
+
+    Raises
+    ------
+    HardcoverError
+        When there is none.
+    """
+    cases.check(case)
+    pointer = publish.current(case)
+    if pointer is None:
+        fix = f"Run `hardcover run {case}`, or `hardcover promote {case}`."
+        raise HardcoverError("there is no champion", f"case {case!r}", fix)
+    return pointer
+
+
+def _files(pointer: dict) -> dict[str, Path]:
+    case, outputs = pointer["case"], run_records.outputs(pointer["run"])
+    files = {name: run_records.files_of(outputs.get(f"{case}.{name}", {})) for name in _NEEDED}
+    gone = [f"{case}.{name}" for name, found in files.items() if not found]
+    if gone:
+        fix = "Restore the data folder, or train a new champion."
+        raise HardcoverError(
+            f"what the champion was made of is gone: {', '.join(gone)}", f"run {pointer['run']}", fix
+        )
+    return {name: found[0] for name, found in files.items()}

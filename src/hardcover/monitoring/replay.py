@@ -1,0 +1,239 @@
+"""The loop, day after day, over data with time: what two years would have been, by the commands that production uses."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardcover import processes, settings
+from hardcover.errors import DataError, HardcoverError
+from hardcover.lineage import git_state
+from hardcover.monitoring import cycle
+from hardcover.monitoring.answers import LABELS, SERVED
+from hardcover.monitoring.reference import Reference, champion
+from hardcover.project import cases
+from hardcover.project.context import open_context
+from hardcover.release import publish
+from hardcover.reporting.progress import Reporter, silent
+from hardcover.store import run_lock
+from hardcover.tracking import registry
+
+DAY = pd.Timedelta(days=1)
+
+
+class Plan(NamedTuple):
+    """What is replayed.
+
+    Attributes
+    ----------
+    days
+        How many the data is taken for; 0: as many as it spans.
+    learn
+        Of them, the first ones, which the first champion learns from.
+    step
+        Days between two passes of the loop.
+    delay
+        Days after which a label is known.
+    recent
+        Days before a pass which new models learn from; 0: all.
+    rollback
+        Day on which the champion is rolled back by hand, if there is one to go back to; 0: none.
+    """
+
+    days: int = 0
+    learn: int = 180
+    step: int = 7
+    delay: int = 7
+    recent: int = 0
+    rollback: int = 0
+
+
+def replay(
+    case: str,
+    plan: Plan,
+    data: list[str],
+    params: dict[str, Any],
+    env: str | None = None,
+    say: Reporter = silent,
+) -> dict[str, Any]:
+    """Replay a case, in the data folder that the settings name.
+
+    Parameters
+    ----------
+    case, env
+        The case, and a folder of ``conf/``.
+    plan
+        What is replayed, and how.
+    data
+        Raw files; empty: what ``conf/`` names.
+    params
+        Overrides by dotted name below the case.
+
+    Returns
+    -------
+    dict
+        The ``case``, its ``days`` and ``rows``, the loop's ``state`` at the end (`watch.begin`), and ``history``, how the champion changed.
+
+    Raises
+    ------
+    DataError
+        When rows have no time, or the first champion has nothing to learn from.
+    """
+    cases.check(case)
+    say("reading all rows")
+    _run(case, data, params, env, "--stage", "data", "features")
+    catalog: Any = open_context(env, None).catalog
+    plan_of_features = catalog.load(f"{case}.feature_plan")
+    rows, days = _in_days(catalog.load(f"{case}.clean"), plan_of_features["roles"], plan.days)
+    if not plan.learn < days:
+        raise DataError(
+            f"the data spans {days} days", f"case {case!r}", f"Learn from fewer than {plan.learn} of them."
+        )
+    begin = rows["at"].iloc[0].floor("D")
+    with tempfile.TemporaryDirectory(prefix="hardcover-replay-") as scratch:
+        folder = Path(scratch)
+        file = _learned(rows, begin, plan, plan.learn + plan.delay, folder)
+        say(f"day {plan.learn}: training the first champion")
+        _run(case, [file], params, env)
+        rolled_back = False
+        for day in range(plan.learn, days, plan.step):
+            until = min(day + plan.step, days)
+            now = begin + until * DAY
+            part = rows[(rows["at"] >= begin + day * DAY) & (rows["at"] < now)]
+            answer(case, part, catalog)
+            known = now - plan.delay * DAY
+            late = rows[
+                (rows["at"] >= max(known - plan.step * DAY, begin + plan.learn * DAY)) & (rows["at"] < known)
+            ]
+            _label(case, late, plan_of_features, plan.delay, catalog)
+            found = cycle.cycle(
+                case,
+                data=(_learned(rows, begin, plan, until, folder),),
+                env=env,
+                params=params,
+                now=now.to_pydatetime(),
+                say=lambda text, transient=False, until=until: say(f"day {until}: {text}", transient=True),
+            )
+            for each in [*found["events"], *found["decisions"]]:
+                say(
+                    f"day {until}: {each.get('event') or each['kind']} {each.get('what') or each.get('outcome') or each.get('why')}"
+                )
+            if plan.rollback and not rolled_back and until >= plan.rollback:
+                rolled_back = _roll_back(case, say, until)
+    state = cycle.newest_state(case)
+    return {"case": case, "days": days, "rows": len(rows), "state": state, "history": publish.history(case)}
+
+
+def _run(case: str, data: list[str], params: dict[str, Any], env: str | None, *options: str) -> None:
+    command = [sys.executable, "-c", cycle.START, "run", case, "--pipeline", *options]
+    command += [
+        part for name, value in params.items() for part in ("--param", f"{case}.{name}={json.dumps(value)}")
+    ]
+    command += [*(["--env", env] if env else []), *(["--data", *data] if data else [])]
+    processes.call(command, "run the case", HardcoverError, settings.project_root())
+
+
+def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame, int]:
+    """Return rows in the order of time, with ``at``, when they are served, and an ``id``; and how many days that takes."""
+    time = roles.get("time")
+    if time is None or clean[time].isna().all():
+        fix = "Say in the schema which column is the time, or bring rows that have one."
+        raise DataError("rows without a time cannot be replayed", "the schema", fix)
+    rows = clean[clean[time].notna()].sort_values(
+        [time, *([roles["key"]] if "key" in roles else [])], kind="stable"
+    )
+    since = rows[time] - rows[time].iloc[0].floor("D")
+    span = since.iloc[-1] + pd.Timedelta(microseconds=1)
+    days = days or int(-(-span // DAY))
+    at = rows[time].iloc[0].floor("D") + (
+        since * (days * DAY / max(span, DAY) if days * DAY != span else 1)
+    ).dt.floor("us")
+    return rows.assign(at=at, id=[f"r{number}" for number in range(len(rows))]).reset_index(drop=True), days
+
+
+def _learned(rows: pd.DataFrame, begin: pd.Timestamp, plan: Plan, day: int, folder: Path) -> str:
+    """Write what a model can learn from on a day: rows whose labels are known."""
+    known = begin + (day - plan.delay) * DAY
+    since = known - plan.recent * DAY if plan.recent else begin
+    mine = rows[(rows["at"] < known) & (rows["at"] >= since)]
+    file = folder / f"until-day-{day}.parquet"
+    mine.drop(columns=["at", "id", "split"]).to_parquet(file)
+    return str(file)
+
+
+def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
+    """Answer rows with the champion, and save that as a service's log is saved.
+
+    Parameters
+    ----------
+    case, catalog
+        The case, and the project's catalog.
+    rows
+        Clean rows, with ``at``, when each is answered, and an ``id``.
+    """
+    if rows.empty:
+        return
+    pointer = champion(case)
+    reference = Reference(pointer, {})
+    columns = {}
+    for name, rule in reference.release.fields.items():
+        if "enum" in rule:
+            columns[name] = rows[name].astype(object).where(rows[name].notna(), None).to_numpy()
+        else:
+            columns[name] = np.array(rows[name].to_numpy(dtype=np.float64, na_value=np.nan))
+    score = reference.scored(reference.model.inputs_of(columns, validate=False)).score
+    label = reference.labels(score)
+    classes = reference.decision.get("classes")
+    table = pd.DataFrame(
+        {
+            "time": rows["at"].astype("datetime64[us]"),
+            "id": rows["id"],
+            "row": 0,
+            "release": reference.version,
+            "digest": reference.release.digest,
+            "score": score if score.ndim == 1 else score[np.arange(len(score)), label.astype(int)],
+            "label": [classes[int(each)] for each in label]
+            if classes
+            else [str(bool(each)) for each in label] or None,
+            **{f"input.{name}": values for name, values in columns.items()},
+        }
+    )
+    _save(catalog, f"{case}.{SERVED}", table)
+
+
+def _label(case: str, rows: pd.DataFrame, plan: dict, delay: int, catalog: Any) -> None:
+    if rows.empty:
+        return
+    from hardcover import tasks
+
+    task = tasks.of(open_context(None, None).params[case]["task"])
+    target = task.codes(rows[plan["roles"]["target"]], task.classes(plan["classes"] or None))
+    table = pd.DataFrame(
+        {
+            "id": rows["id"],
+            "row": 0,
+            "target": target,
+            "known": (rows["at"] + delay * DAY).astype("datetime64[us]"),
+        }
+    )
+    _save(catalog, f"{case}.{LABELS}", table)
+
+
+def _save(catalog: Any, name: str, table: pd.DataFrame) -> None:
+    catalog.in_run = True
+    catalog.save(name, table)
+    catalog.commit(lambda _: {"node": "replay", "face": "service", "inputs": {}, **git_state.describe()})
+
+
+def _roll_back(case: str, say: Reporter, day: int) -> bool:
+    if len(publish.line_of(publish.history(case))) < 2:
+        return False
+    with run_lock.hold("tracking"):
+        found = publish.promote(publish.before(case), "rollback")
+        publish.note(found, registry=registry.set_champion(case, found["wheel"]))
+    say(f"day {day}: rolled back to {found['wheel']}, as asked")
+    return True

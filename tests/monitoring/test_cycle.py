@@ -1,0 +1,155 @@
+"""A pass of the loop: quiet while nothing is wrong, one alert for what is, and the same again when it is done again."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from hardcover.errors import HardcoverError, RunLocked
+from hardcover.monitoring import cycle
+from hardcover.store import run_lock
+from tests.monitoring.conftest import BEGIN, CASE, alerts_told
+
+# Failures that no input shows: half of the machines that did not fail do.
+OTHERWISE = {"failure": lambda column: column.where(column.index % 4 != 0, 1)}
+
+
+def tiers(found: dict) -> dict[str, str]:
+    return {each["test"]: each["tier"] for each in found["open"]}
+
+
+def test_with_nothing_wrong_nothing_is_told_and_with_nothing_new_nothing_is_done(loop):
+    for day in range(6):
+        rows = loop.rows(day, 150)
+        loop.serve(rows)
+        loop.label(rows)
+    found = loop.cycle(7)
+    assert (found["rows"], found["labels"], found["open"], found["events"]) == (900, 900, [], [])
+    state = cycle.newest_state(CASE)
+    assert [window["rows"] for window in state["windows"]] == [150] * 6
+    assert sum(window["labelled"]["rows"] for window in state["windows"]) == 900
+    again = loop.cycle(7.5)
+    assert again["version"] is None
+    assert cycle.newest_state(CASE) == state
+    assert alerts_told(loop.place) == []
+
+
+def test_outcomes_that_inputs_do_not_show_are_harm_that_labels_find_and_the_estimate_does_not(loop):
+    for day in range(4):
+        rows = loop.rows(day, 200, **OTHERWISE)
+        loop.serve(rows)
+        loop.label(rows)
+    found = _without_training(loop, 6)
+    assert tiers(found) == {"harm": "page", "estimate": "warning"}
+    (page,) = [each for each in found["open"] if each["test"] == "harm"]
+    assert page["loss"]["low"] > 0
+    assert page["loss"]["unit"] == "EUR"
+    assert page["next"] == "hardcover cycle maintenance"
+    assert page["since"] == (BEGIN + pd.Timedelta(days=1)).isoformat()
+    # One alert for one episode, however many bad days follow.
+    rows = loop.rows(6, 200, **OTHERWISE)
+    loop.serve(rows)
+    loop.label(rows)
+    later = _without_training(loop, 8)
+    assert later["events"] == []
+    assert {each["id"] for each in later["open"]} == {each["id"] for each in found["open"]}
+    ids = [json.loads(line)["event_id"] for line in alerts_told(loop.place)]
+    assert sorted(ids) == sorted({f"{each['id']}-opened" for each in later["open"]})
+
+
+def _without_training(loop, day: float) -> dict:
+    return loop.cycle(day, params={"monitoring.retrain.after": []})
+
+
+def test_a_replay_of_all_days_in_one_pass_gives_alerts_the_same_ids(loop):
+    for day in range(5):
+        rows = loop.rows(day, 200, **OTHERWISE, torque=lambda column: column * 1000)
+        loop.serve(rows)
+        loop.label(rows, days=0)
+        _without_training(loop, day + 1)
+    first = cycle.newest_state(CASE)
+    shutil.rmtree(loop.place.data / "08_reporting" / CASE / "watch.json")
+    _without_training(loop, 5)
+    again = cycle.newest_state(CASE)
+    assert first["episodes"]
+    assert [each["id"] for each in again["episodes"]] == [each["id"] for each in first["episodes"]]
+    assert again["windows"] == first["windows"]
+    assert again["tests"] == first["tests"]
+
+
+def test_a_broken_input_is_a_warning_within_its_window_that_names_it_first(loop):
+    for day in range(3):
+        loop.serve(loop.rows(day, 200))
+    loop.serve(loop.rows(3, 200, torque=lambda column: column * 1000))
+    found = _without_training(loop, 4)
+    assert found["open"][0]["test"] == "inputs" or "inputs" in tiers(found)
+    (warning,) = [each for each in found["open"] if each["test"] == "inputs"]
+    assert warning["since"] == (BEGIN + 3 * pd.Timedelta(days=1)).isoformat()
+    assert warning["why"][0].startswith(("torque above", "power above", "strain above", "strain_ratio above"))
+
+
+def test_an_episode_ends_after_calm_windows_and_silence_is_one_of_its_own(loop):
+    loop.serve(loop.rows(0, 300, torque=lambda column: column * 1000))
+    opened = _without_training(loop, 1)
+    assert "inputs" in tiers(opened)
+    for day in range(1, 9):
+        loop.serve(loop.rows(day, 200))
+    closed = _without_training(loop, 9)
+    assert "inputs" not in tiers(closed)
+    assert {each["event"] for each in closed["events"]} == {"closed"}
+    # Three days later there is something new: that there is nothing.
+    assert _without_training(loop, 11)["version"] is None
+    silent = _without_training(loop, 12.1)
+    assert tiers(silent) == {"silence of served": "warning"}
+    assert _without_training(loop, 13)["version"] is None
+
+
+def test_what_comes_twice_or_from_the_future_or_is_of_nobody_is_counted_and_nothing_is_lost(loop):
+    rows = loop.rows(0, 100)
+    loop.serve(rows)
+    loop.serve(rows.head(30))
+    loop.serve(loop.rows(40, 20))
+    early = loop.rows(1, 50)
+    assert loop.label(early)["unserved"] == 50
+    found = loop.cycle(1)
+    assert found["rows"] == 100
+    assert found["skipped"] == {"twice": 30, "future": 20}
+    assert found["labels"] == 0
+    # Labels wait for their answers.
+    loop.serve(early)
+    assert loop.cycle(2)["labels"] == 50
+    (_, second) = cycle.newest_state(CASE)["windows"]
+    assert second["labelled"]["rows"] == 50
+
+
+def test_a_label_that_is_corrected_changes_its_window_and_is_not_bet_on_again(loop):
+    rows = loop.rows(0, 200, failure=lambda column: column * 0)
+    loop.serve(rows)
+    assert loop.label(rows)["new"] == 200
+    loop.cycle(2)
+    before = cycle.newest_state(CASE)
+    other = rows.assign(failure=rows["failure"].where(rows.index >= 50, 1))
+    told = loop.label(other)
+    assert (told["new"], told["corrected"], told["repeated"]) == (0, 50, 150)
+    assert loop.cycle(3)["labels"] == 50
+    after = cycle.newest_state(CASE)
+    assert after["windows"][0]["labelled"]["rows"] == 200
+    assert after["windows"][0]["labelled"]["loss"] > before["windows"][0]["labelled"]["loss"]
+    assert after["tests"]["harm"] == before["tests"]["harm"]
+
+
+def test_a_second_pass_waits_or_says_who_is_at_it(loop, monkeypatch):
+    monkeypatch.setenv("HARDCOVER_RUN_WAIT", "0")
+    loop.serve(loop.rows(0, 50))
+    with run_lock.hold(f"cycle-{CASE}"):
+        run_lock._held.clear()
+        with pytest.raises(RunLocked):
+            loop.cycle(1)
+
+
+def test_without_a_champion_it_says_what_to_do(loop):
+    loop.serve(loop.rows(0, 50))
+    (loop.place.dist / "maintenance.json").unlink()
+    with pytest.raises(HardcoverError, match="there is no champion"):
+        loop.cycle(1)

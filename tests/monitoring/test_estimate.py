@@ -1,0 +1,96 @@
+"""What is estimated without labels is near what labels show, and the interval says how near."""
+
+import os
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from hardcover import tasks
+from hardcover.monitoring.estimate import Calibration
+from hardcover.tasks import Rows
+
+COSTS = {"missed": 50, "false_alarm": 5}
+MORE = 10 if os.environ.get("HYPOTHESIS_PROFILE") == "soak" else 1
+
+
+def binary(chance: np.random.Generator, rows: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """Draw scores that are too sure of themselves, and what came of them."""
+    z = chance.normal(shift, 1.5, rows)
+    return 1 / (1 + np.exp(2 - 1.3 * z)), (chance.random(rows) < 1 / (1 + np.exp(2 - z))).astype(float)
+
+
+def measured(
+    task: tasks.Task, score: np.ndarray, target: np.ndarray, decision: dict, costs: dict
+) -> dict[str, float]:
+    return task.metrics(Rows(np.empty((len(target), 0)), target), score, decision, costs)
+
+
+def test_intervals_cover_what_labels_show_also_where_inputs_have_moved():
+    task, chance = tasks.of("binary"), np.random.default_rng(21)
+    decision, chunks, covered = task.decision(COSTS, [0, 1]), 25 * MORE, []
+    for _ in range(chunks):
+        calibration = Calibration(task, *binary(chance, 2000), decision, COSTS)
+        score, target = binary(chance, 1000, shift=0.5)
+        found = calibration.metrics(score, draws=60)
+        true = measured(task, score, target, decision, COSTS)
+        covered.append([found[name]["low"] <= true[name] <= found[name]["high"] for name in true])
+    counts = np.array(covered).sum(axis=0)
+    # 60 draws give quantiles of about 94 %.
+    assert (counts >= stats.binom.ppf(0.001, chunks, 0.92)).all()
+
+
+def test_a_block_has_the_mean_loss_that_it_had():
+    chance = np.random.default_rng(22)
+    for name, decision, costs, (score, target) in (
+        ("binary", {"kind": "threshold", "threshold": 1 / 11}, COSTS, binary(chance, 3000)),
+        ("regression", {"kind": "none"}, {}, (chance.normal(size=3000), chance.normal(size=3000))),
+    ):
+        task = tasks.of(name)
+        calibration = Calibration(task, score, target, decision, costs)
+        loss = task.losses(target, score, decision, costs)
+        assert calibration.losses(score).mean() == pytest.approx(loss.mean(), abs=1e-9)
+        block = calibration.block(score)
+        for number in np.unique(block):
+            assert calibration.losses(score)[block == number] == pytest.approx(loss[block == number].mean())
+
+
+def test_errors_of_an_amount_are_those_that_its_size_had():
+    task, chance = tasks.of("regression"), np.random.default_rng(23)
+    score = chance.uniform(0, 10, 4000)
+    target = score + chance.normal(0, 0.1 + score / 5)
+    calibration = Calibration(task, score, target, {"kind": "none"}, {})
+    small, large = (
+        calibration.metrics(part, draws=30)["rmse"] for part in (np.full(500, 1.0), np.full(500, 9.0))
+    )
+    assert small["high"] < large["low"]
+    # A block holds scores beside these too.
+    assert small["estimate"] == pytest.approx(0.3, abs=0.08)
+    assert large["estimate"] == pytest.approx(1.9, abs=0.2)
+
+
+def test_classes_keep_their_shares_and_a_class_that_was_never_seen_stays_rare():
+    task, chance = tasks.of("multiclass"), np.random.default_rng(24)
+    decision = task.decision({}, ["a", "b", "c", "d"])
+    score = np.hstack([chance.dirichlet([1, 1, 1], 3000), np.zeros((3000, 1))])
+    target = (
+        (chance.random((3000, 1)) > np.cumsum(score, axis=1)[:, :-1]).sum(axis=1).clip(0, 2).astype(float)
+    )
+    calibration = Calibration(task, score, target, decision, {})
+    found = calibration.metrics(score[:1000], draws=40)
+    true = measured(task, score, target, decision, {})
+    assert found["accuracy"]["low"] < true["accuracy"] < found["accuracy"]["high"]
+    assert calibration.losses(score).mean() == pytest.approx(1 - true["accuracy"])
+
+
+def test_the_same_rows_give_the_same_estimate():
+    task, chance = tasks.of("binary"), np.random.default_rng(25)
+    decision = task.decision(COSTS, [0, 1])
+    calibration = Calibration(task, *binary(chance, 1000), decision, COSTS)
+    score, _ = binary(chance, 300)
+    assert calibration.metrics(score, draws=10) == calibration.metrics(score, draws=10)
+
+
+def test_ranking_has_no_loss_of_a_row():
+    with pytest.raises(Exception, match="no loss of its own"):
+        tasks.of("ranking").losses(np.ones(3), np.ones(3), {}, {})
