@@ -10,7 +10,7 @@ import pytest
 
 from hardcover.monitoring import cycle, labels, replay
 from hardcover.project.context import open_context
-from tests.conftest import ROOT, Place
+from tests.conftest import ROOT, Place, Run, once
 from tests.serving.conftest import app, release, wheel
 
 __all__ = ["app", "release", "wheel"]
@@ -66,3 +66,35 @@ def alerts_told(place: Place) -> list[str]:
     """Return the lines of the file of alerts."""
     file = Path(place.data) / "08_reporting" / CASE / "alerts.jsonl"
     return file.read_text().splitlines() if file.exists() else []
+
+
+def changed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Let machines fail by another rule than the one that was learned: heavy work on cool days."""
+    return rows.assign(failure=((rows["torque"] > 48) & (rows["air_temperature"] < 301)).astype("Int64"))
+
+
+@pytest.fixture(scope="session")
+def retrained(notebook_run, tmp_path_factory) -> Run:
+    """The main case after a pass that found harm, trained a new model, and promoted it."""
+
+    def make(folder: Path) -> dict:
+        shutil.copytree(notebook_run.place.folder, folder, dirs_exist_ok=True)
+        with pytest.MonkeyPatch.context() as patch:
+            here = looped(Place(folder), patch)
+            patch.setenv("HARDCOVER_RUN_PROVE", "yes")
+            for day in range(3):
+                rows = changed(here.rows(day, 300))
+                here.serve(rows)
+                here.label(rows)
+            # What the new model learns from: rows of later days, as they became known.
+            newer = pd.read_parquet(Place(folder).newest("03_primary", "clean.parquet"))
+            newer = changed(newer.drop(columns="split"))
+            moved = BEGIN - newer["measured_at"].min().floor("D")
+            file = folder / "newer.parquet"
+            newer.assign(
+                measured_at=newer["measured_at"] + moved, received_at=newer["received_at"] + moved
+            ).to_parquet(file)
+            return here.cycle(5, data=(str(file),))
+
+    folder, said = once(tmp_path_factory, "retrained", make)
+    return Run(Place(folder), said)

@@ -67,10 +67,11 @@ def cycle(
         version = this.commit()
         told = outbox.tell(case, this.untold(), say)
         this.note_told(told)
-        this.go_on_with_challenger()
-        if (reason := this.asks_for_training()) is not None:
-            say(f"training a new model: {reason['why']}")
-            this.contest(reason, _train(case, data, env, params or {}))
+        this.conclude()
+        if wants := this.wants:
+            say(f"training a new model: {wants['why']}")
+            this.contest(_train(case, data, env, params or {}))
+            this.conclude()
         version = this.commit() or version
         return _told(this.state, seen, told, version)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, labels, outbox, watch
+from hardcover.monitoring import answers, labels, outbox, promotion, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
 from hardcover.monitoring.promotion import Contest, learned_until
 from hardcover.monitoring.reference import Reference, champion
@@ -85,6 +85,8 @@ class Pass:
         told = self._learn(watching, before, set(new[LABELS]), kept)
         self._read = new
         self.state = watching.close(self.now)
+        self._go_on_with_challenger()
+        self.state["wants"] = self._asks_for_training()
         return {"rows": len(kept), "labels": told, "skipped": skipped}
 
     def _learn(
@@ -146,8 +148,8 @@ class Pass:
         """Remember that events were told."""
         self.state["told"] += [each["event_id"] for each in told]
 
-    def asks_for_training(self) -> dict[str, Any] | None:
-        """Return why a new model is asked for: ``id`` and ``why``; None where nothing asks for one, or what would be learned is broken."""
+    def _asks_for_training(self) -> dict[str, Any] | None:
+        """Return why a new model is asked for: ``id`` and ``why``; None where nothing asks for one."""
         options, state = self._conf["monitoring"]["retrain"], self.state
         done = {each["reason"] for each in state["decisions"] if each["kind"] == "train"}
         for each in state["episodes"]:
@@ -167,22 +169,34 @@ class Pass:
             return {"id": f"labels {self.now.isoformat()}", "why": f"{known} labels since the champion came"}
         return None
 
-    def contest(self, reason: dict[str, Any], run: dict[str, Any]) -> None:
-        """Compare a new model with the champion on what neither has learned from, and promote it if it is proven better."""
-        decision = {"kind": "train", "reason": reason["id"], "why": reason["why"], "run": run["run"]}
+    @property
+    def wants(self) -> dict[str, Any] | None:
+        """Why a new model is to be trained now: ``id`` and ``why``; None where none is."""
+        # What a champion was blamed for is over when another one has taken its place.
+        pointer = publish.current(self.case)
+        return self.state["wants"] if pointer and pointer["wheel"] == self.state["wheel"] else None
+
+    def contest(self, run: dict[str, Any]) -> None:
+        """Compare the new model of a run with the champion, on what neither has learned from."""
+        wants = self.state["wants"]
+        decision = {"kind": "train", "reason": wants["id"], "why": wants["why"], "run": run["run"]}
+        self.state["wants"] = None
         challenger = publish.current(self.case, publish.CHALLENGER)
         if challenger is None or challenger["wheel"] == self.state["wheel"]:
             self._decide({**decision, "outcome": "the same model again"})
             return
+        self._decide({**decision, "challenger": challenger["wheel"]})
         contest = self._contest_with(challenger, None)
         contest.backtest()
-        self._decide({**decision, "challenger": challenger["wheel"]})
-        self._conclude(challenger, contest)
+        self._keep(challenger, contest)
 
-    def go_on_with_challenger(self) -> None:
+    def _go_on_with_challenger(self) -> None:
         """Compare champion and challenger on labels that are new."""
         challenger, known = publish.current(self.case, publish.CHALLENGER), self.state["challenger"]
-        if challenger is None or not known or known["wheel"] != challenger["wheel"] or self._labelled is None:
+        if known is None or challenger is None or known["wheel"] != challenger["wheel"]:
+            self.state["challenger"] = None
+            return
+        if self._labelled is None:
             return
         rows, inputs = self._labelled
         after = (rows["time"] > pd.Timestamp(known["until"])).to_numpy()
@@ -192,25 +206,33 @@ class Pass:
         theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
         ours = self._champion.scored(inputs[after]).score
         contest.see(ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
-        self._conclude(challenger, contest)
+        self._keep(challenger, contest)
 
     def _contest_with(self, challenger: dict, known: dict | None) -> Contest:
         mine = Reference(challenger, self._conf["costs"])
         return Contest(self._champion, mine, self._conf["promotion"], known)
 
-    def _conclude(self, challenger: dict, contest: Contest) -> None:
+    def _keep(self, challenger: dict, contest: Contest) -> None:
         until = [learned_until(each) or self.now for each in (contest.champion, contest.challenger)]
-        kept = {"wheel": challenger["wheel"], "until": max(until).isoformat(), **contest.as_data()}
-        self.state["challenger"] = None if contest.verdict in ("better", "worse") else kept
-        outcome = {"better": "promoted", "worse": "dropped"}.get(contest.verdict, "stays challenger")
+        facts = {"wheel": challenger["wheel"], "until": max(until).isoformat()}
+        self.state["challenger"] = {**facts, **contest.as_data()}
+
+    def conclude(self) -> None:
+        """Decide what follows from the comparison with the challenger, and do it."""
+        known = self.state["challenger"]
+        if known is None:
+            return
+        outcome = {"better": "promoted", "worse": "dropped"}.get(known["verdict"], "stays challenger")
         last = next((each for each in reversed(self.state["decisions"]) if each["kind"] == "promote"), {})
-        if (last.get("challenger"), last.get("outcome")) != (challenger["wheel"], outcome):
-            evidence = {name: kept[name] for name in ("rows", "gain", "changed")}
-            facts = {"kind": "promote", "challenger": challenger["wheel"], "outcome": outcome}
-            self._decide({**facts, "words": contest.words(), "evidence": evidence})
-        if contest.verdict == "better":
+        if (last.get("challenger"), last.get("outcome")) != (known["wheel"], outcome):
+            evidence = {name: known[name] for name in ("rows", "gain", "changed", "verdict")}
+            facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}
+            self._decide({**facts, "words": promotion.words(known), "evidence": evidence})
+        if outcome != "stays challenger":
+            self.state["challenger"] = None
+        if outcome == "promoted":
             # What is decided is on the disk before anything follows it, so that who is killed here can go on.
-            self.state["promoting"] = challenger["wheel"]
+            self.state["promoting"] = known["wheel"]
             self.commit()
             self._finish_promotion()
 

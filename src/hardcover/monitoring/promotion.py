@@ -78,17 +78,15 @@ class Contest:
     def as_data(self) -> dict[str, Any]:
         """Return it as plain data."""
         found = {name: getattr(self._comparison, name).tolist() for name in ("better", "not_worse", "worse")}
-        return {
-            "rows": self.rows,
-            "gain": self._gain,
-            "changed": self._changed,
-            "most": self._comparison.most,
-            **found,
-        }
+        facts = {"rows": self.rows, "gain": self._gain, "changed": self._changed, "verdict": self.verdict}
+        return {**facts, "most": self._comparison.most, **found}
 
-    def words(self) -> str:
-        """Return what was seen."""
-        if not self.rows:
-            return "no row yet that neither has learned from"
-        mean, changed = self._gain / self.rows, self._changed / self.rows
-        return f"{self.verdict}: {mean:+.4g} less loss a row on {self.rows} rows, {changed:.1%} other labels"
+
+def words(known: dict[str, Any]) -> str:
+    """Return what a comparison has seen, as `Contest.as_data` returns it."""
+    if not known["rows"]:
+        return "no row yet that neither has learned from"
+    mean, changed = known["gain"] / known["rows"], known["changed"] / known["rows"]
+    return (
+        f"{known['verdict']}: {mean:+.4g} less loss a row on {known['rows']} rows, {changed:.1%} other labels"
+    )

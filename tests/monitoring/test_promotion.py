@@ -1,0 +1,110 @@
+"""A new model is trained when answers do harm, and becomes champion when it is proven better on rows that neither has learned from."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from hardcover.modelling.evidence import SHARES
+from hardcover.monitoring import cycle
+from hardcover.project.context import open_context
+from hardcover.release import publish
+from hardcover.tracking import registry
+from tests.conftest import ROOT, Place
+from tests.monitoring.conftest import BEGIN, CASE, changed, looped
+from tests.serving.conftest import often
+from tests.store.test_drafts import faults
+
+__all__ = ["faults"]
+
+
+def alias(place: Place) -> str:
+    """Return the wheel that the registry's champion has."""
+    client = MlflowClient(place.tracking)
+    version = client.get_registered_model(CASE).aliases["champion"]
+    return client.get_model_version(CASE, str(version)).tags["wheel"]
+
+
+def copy_of(place: Place, folder) -> Place:
+    return Place(shutil.copytree(place.folder, folder / "place"))
+
+
+def test_harm_asks_for_a_new_model_which_is_promoted_by_evidence(retrained, monkeypatch):
+    looped(retrained.place, monkeypatch)
+    trained, promoted = retrained.said["decisions"]
+    assert trained["kind"] == "train"
+    assert trained["reason"] in {each["id"] for each in retrained.said["open"]}
+    assert promoted["outcome"] == "promoted"
+    assert promoted["evidence"]["gain"] > 0
+    assert promoted["evidence"]["rows"] > 100
+    champion = publish.current(CASE)
+    assert champion["wheel"] == promoted["challenger"] != promoted["wheel"]
+    assert champion["run"] == trained["run"]
+    assert publish.history(CASE)[0]["how"] == "cycle"
+    assert publish.current(CASE, publish.CHALLENGER) is None
+    assert alias(retrained.place) == champion["wheel"]
+
+
+def test_the_new_champion_is_watched_from_its_own_beginning(retrained, tmp_path, monkeypatch):
+    here = looped(copy_of(retrained.place, tmp_path), monkeypatch)
+    rows = changed(here.rows(6, 200))
+    here.serve(rows)
+    here.label(rows)
+    found = here.cycle(8)
+    assert found["wheel"] == publish.current(CASE)["wheel"]
+    # What the one before was blamed for is over, and it is not blamed for what it was.
+    assert found["open"] == []
+    assert {each["event"] for each in found["events"]} == {"closed"}
+    state = cycle.newest_state(CASE)
+    assert state["since"] == state["windows"][-1]["begin"]
+
+
+@pytest.fixture
+def contested(retrained, tmp_path, monkeypatch) -> Place:
+    """The same before its end: the old champion, a challenger that little speaks for yet, and labels that will; and inputs that are broken."""
+    here = looped(copy_of(retrained.place, tmp_path), monkeypatch)
+    challenger = publish.current(CASE)
+    publish._write(challenger, publish.CHALLENGER)
+    champion = publish.promote(publish.before(CASE), "rollback")
+    registry.set_champion(CASE, champion["wheel"])
+    state = cycle.newest_state(CASE)
+    kept = {"wheel": challenger["wheel"], "until": BEGIN.isoformat(), "rows": 0, "gain": 0.0, "changed": 0}
+    none = np.zeros(len(SHARES)).tolist()
+    state["challenger"] = {
+        **kept,
+        "most": 500.0,
+        "verdict": "unknown",
+        "better": none,
+        "worse": none,
+        "not_worse": none,
+    }
+    state["decisions"] = state["decisions"][:1]
+    catalog = open_context("ci", None).catalog
+    catalog.in_run = True
+    catalog.save(f"{CASE}.watch", state)
+    catalog.commit(lambda _: {"node": "cycle", "inputs": {}})
+    for day in (6, 7):
+        rows = changed(here.rows(day, 300, quality=lambda column: column.where(column.index % 3 != 0, "X")))
+        here.serve(rows)
+        here.label(rows)
+    return here.place
+
+
+def test_a_pass_that_is_killed_anywhere_is_finished_by_the_next_as_if_nothing_had_been(
+    contested, faults, tmp_path
+):
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    command = [sys.executable, "-m", "tests.monitoring.passing", contested.folder, folder, str(often(3, 0))]
+    environment = {**os.environ, "LD_PRELOAD": str(faults), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["tried"] >= 3
+    assert found["pointer"] == publish.current(CASE, publish.CHALLENGER)["wheel"]
+    assert any(each.endswith("-opened") for each in found["told"])
