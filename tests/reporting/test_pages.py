@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hardcover.monitoring import page
 from hardcover.reporting import pages
 from tests.conftest import CHROMIUM, ROOT, needs_browser
+from tests.monitoring.test_page import HISTORY, state_of
 
 ARTIFACTS = ROOT / ".artifacts"
 QUIET = [
@@ -39,7 +41,9 @@ def found(notebook_run, tmp_path_factory) -> dict[str, Path]:
     front = Path(notebook_run.said["page"])
     (proof,) = notebook_run.place.data.glob("08_reporting/maintenance/proof.html/*/proof.html")
     stages = {path.stem: path for path in front.parent.glob("0*.html")}
-    return {"front": front, "proof": proof, "lineage": lineage, **stages}
+    loop = lineage.parent / "loop.html"
+    loop.write_text(page.page("churn", state_of(365), HISTORY))
+    return {"front": front, "proof": proof, "lineage": lineage, "loop": loop, **stages}
 
 
 def test_the_front_page_says_what_was_asked_what_came_out_and_where_it_is(notebook_run, found):

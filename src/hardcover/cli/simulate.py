@@ -98,11 +98,11 @@ def _lines(found: dict[str, Any], folder: Path) -> list[str]:
             [
                 each["begin"][:16],
                 str(each["rows"]),
-                f"{each['expected_loss']:.4g}",
+                f"{each['expected']['estimate']:.4g}",
                 str(known["rows"]),
                 loss,
                 wheel,
-                ", ".join(each["shifts"]),
+                ", ".join(list(each["shifts"])[:3]),
             ]
         )
     lines = tables.aligned(rows)

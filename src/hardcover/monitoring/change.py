@@ -48,10 +48,10 @@ def causes(reference: np.ndarray, window: np.ndarray, names: list[str]) -> dict[
     return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
 
 
-def largest(found: dict[str, float], count: int = 3, least: float = 0.01) -> dict[str, float]:
-    """Return the largest shifts, so many at most, and none below ``least``; with four digits."""
+def largest(found: dict[str, float], least: float = 0.01) -> dict[str, float]:
+    """Return shifts with three digits, the largest first, without those below ``least``."""
     order = sorted(found.items(), key=lambda each: -each[1])
-    return {name: round(value, 4) for name, value in order[:count] if value >= least}
+    return {name: round(value, 3) for name, value in order if value >= least}
 
 
 def excess(loss: np.ndarray, usual: np.ndarray) -> dict[str, float]:

@@ -43,8 +43,11 @@ class Calibration:
             self._residuals, self._least = (target - score)[order], target.min()
             self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
         losses = task.losses(target, score, decision, costs)
-        rows = np.maximum(np.bincount(block, minlength=self._many), 1)
-        self._losses = np.bincount(block, weights=losses, minlength=self._many) / rows
+        self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
+        self._losses = np.bincount(block, weights=losses, minlength=self._many) / self._rows
+        squares = np.bincount(block, weights=(losses - self._losses[block]) ** 2, minlength=self._many)
+        # Half a row of all blocks: one in which nothing went wrong yet is not one in which nothing can.
+        self._variance = (squares + losses.var() / 2) / (self._rows + 0.5)
 
     def _edges_of(self, score: np.ndarray, target: np.ndarray) -> dict[int, np.ndarray]:
         if self.task.has_classes and score.ndim == 1:
@@ -83,6 +86,16 @@ class Calibration:
     def losses(self, score: np.ndarray) -> np.ndarray:
         """Return the loss that rows are expected to have, shape (rows,): the mean one of their blocks on the holdout."""
         return self._losses[self.block(score)]
+
+    def mean_loss(self, score: np.ndarray) -> dict[str, float]:
+        """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %.
+
+        The limits are those of a normal distribution with the variance of the rows' losses and of the blocks' means.
+        """
+        rows = np.bincount(self.block(score), minlength=self._many)
+        mean = float(rows @ self._losses / len(score))
+        error = float(np.sqrt(rows @ self._variance + rows**2 @ (self._variance / self._rows)) / len(score))
+        return {"estimate": mean, "low": max(0.0, mean - 1.96 * error), "high": mean + 1.96 * error}
 
     def metrics(
         self, score: np.ndarray, draws: int = 100, level: float = 0.95, seed: int = 0

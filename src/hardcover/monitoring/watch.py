@@ -132,9 +132,9 @@ class Watch:
             "wheel": self.state["wheel"],
             "releases": sorted(table["release"].unique()),
             "score": scored.raw.mean(axis=0).tolist(),
-            "expected_loss": float(expected.mean()),
+            "expected": reference.calibration.mean_loss(scored.score),
             "shifts": change.largest(change.shifts(reference.profile, profile)),
-            "labelled": {"rows": 0, "loss": 0.0},
+            "labelled": {"rows": 0, "loss": 0.0, "squares": 0.0},
         }
         for known in reversed(self.state["windows"]):
             if (known["begin"], known["wheel"]) == (begin, window["wheel"]):
@@ -212,12 +212,15 @@ class Watch:
         """Add to windows what the answers cost that labels became known of."""
         loss = self.reference.losses_as_answered(table, target)
         was = self.reference.losses_as_answered(table, before)
-        frame = pd.DataFrame({"loss": loss - np.nan_to_num(was), "rows": np.isnan(before) & ~np.isnan(loss)})
+        more = {"loss": loss - np.nan_to_num(was), "squares": loss**2 - np.nan_to_num(was) ** 2}
+        frame = pd.DataFrame({"rows": np.isnan(before) & ~np.isnan(loss), **more})
         sums = frame.groupby(table["time"].dt.to_period(PERIODS[self.options["window"]]).array).sum()
         windows = {window["begin"]: window for window in reversed(self.state["windows"])}
-        for period, (more, rows) in zip(sums.index, sums.to_numpy(), strict=True):
+        for period, sums_of in sums.iterrows():
             known = windows[period.start_time.isoformat()]["labelled"]
-            known["rows"], known["loss"] = known["rows"] + int(rows), known["loss"] + float(more)
+            known["rows"] += int(sums_of["rows"])
+            known["loss"] += float(sums_of["loss"])
+            known["squares"] += float(sums_of["squares"])
 
     def _contradiction(self, begin: str, loss: np.ndarray, expected: np.ndarray) -> None:
         """Bet on losses being larger than scores said: then they do not mean any more what they meant."""
@@ -287,8 +290,11 @@ def _ranks(column: np.ndarray) -> np.ndarray:
 def _add(known: dict[str, Any], more: dict[str, Any]) -> None:
     """Add to a window what came of it later."""
     rows = known["rows"] + more["rows"]
-    for name in ("score", "expected_loss"):
-        both = np.average([known[name], more[name]], axis=0, weights=[known["rows"], more["rows"]])
-        known[name] = both.tolist()
+    weights = [known["rows"], more["rows"]]
+    known["score"] = np.average([known["score"], more["score"]], axis=0, weights=weights).tolist()
+    known["expected"] = {
+        name: float(np.average([value, more["expected"][name]], weights=weights))
+        for name, value in known["expected"].items()
+    }
     known["rows"], known["releases"] = rows, sorted({*known["releases"], *more["releases"]})
     known["shifts"] = {**more["shifts"], **known["shifts"]}
