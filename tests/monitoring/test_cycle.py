@@ -98,11 +98,24 @@ def test_an_episode_ends_after_calm_windows_and_silence_is_one_of_its_own(loop):
     closed = _without_training(loop, 9)
     assert "inputs" not in tiers(closed)
     assert {each["event"] for each in closed["events"]} == {"closed"}
-    # Three days later there is something new: that there is nothing.
-    assert _without_training(loop, 11)["version"] is None
-    silent = _without_training(loop, 12.1)
+    # Each day that is over has rows, or that is told.
+    assert _without_training(loop, 9.5)["version"] is None
+    empty = _without_training(loop, 10.1)
+    assert tiers(empty) == {"volume": "warning"}
+    assert "0 rows, never below 200" in empty["open"][0]["why"][0]
+    assert _without_training(loop, 14)["version"] is None
+
+
+def test_where_little_is_known_yet_silence_is_told_after_some_windows(loop):
+    for day in range(3):
+        loop.serve(loop.rows(day, 100))
+    assert _without_training(loop, 3)["open"] == []
+    assert _without_training(loop, 4.9)["open"] == []
+    silent = _without_training(loop, 5.1)
     assert tiers(silent) == {"silence of served": "warning"}
-    assert _without_training(loop, 13)["version"] is None
+    assert _without_training(loop, 30)["version"] is None
+    loop.serve(loop.rows(31, 100))
+    assert "silence of served" in tiers(_without_training(loop, 32))
 
 
 def test_what_comes_twice_or_from_the_future_or_is_of_nobody_is_counted_and_nothing_is_lost(loop):

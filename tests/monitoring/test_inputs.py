@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from hardcover.forest import lightgbm_text
-from hardcover.modelling.evidence import NOTHING
+from hardcover.modelling.evidence import NOTHING, Alarm
 from hardcover.monitoring import inputs
 from hardcover.monitoring.profile import Profile, bins_of
 
@@ -65,6 +65,10 @@ def usual():
     return bins, groups, inputs.bounds(groups, moved=0.2, broken=0.02)
 
 
+def grown(groups: list[inputs.Group], counts: np.ndarray, rows: int, bound: np.ndarray) -> np.ndarray:
+    return inputs.growth(counts, rows, bound, np.ones(len(groups)))
+
+
 def test_groups_hold_each_row_once_and_parts_are_about_as_large(usual):
     _, groups, _ = usual
     for name in NAMES:
@@ -84,13 +88,13 @@ def test_a_fault_is_found_within_a_window_and_named_first(usual, fault):
     found = 0
     for seed in range(20):
         chance = np.random.default_rng([32, seed])
-        bets = inputs.Bets(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
+        bets = Alarm(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
         for number in range(31):
             rows = drawn(chance, 100)
             if number == 30:
                 rows = broken(fault, chance, rows)
             profile = Profile.of(bins, rows, np.zeros((100, 1)))
-            order = bets.see(inputs.counts_in(groups, profile), 100, bound, np.ones(len(groups)))
+            order = bets.advance(grown(groups, inputs.counts_in(groups, profile), 100, bound))
             assert order is None or number == 30
         found += order is not None and groups[order[0]].words().startswith(FAULTS[fault])
     assert found == 20
@@ -101,11 +105,10 @@ def test_with_nothing_wrong_there_are_no_more_alarms_than_the_level_allows(usual
     # No tolerance at all, where rows fall as in the reference.
     bound = np.clip([group.share for group in groups], 1e-3, 0.999)
     chance, windows = np.random.default_rng(33), 3000
-    bets = inputs.Bets(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
+    bets = Alarm(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
     share = np.array([group.share for group in groups])
     rang = sum(
-        bets.see(chance.binomial(50, share), 50, bound, np.ones(len(groups))) is not None
-        for _ in range(windows)
+        bets.advance(grown(groups, chance.binomial(50, share), 50, bound)) is not None for _ in range(windows)
     )
     assert rang <= stats.poisson.ppf(0.999, windows / LEVEL)
 
@@ -113,9 +116,9 @@ def test_with_nothing_wrong_there_are_no_more_alarms_than_the_level_allows(usual
 def test_what_moves_by_a_tenth_of_a_deviation_is_nothing_to_be_woken_for(usual):
     bins, groups, bound = usual
     chance = np.random.default_rng(34)
-    bets = inputs.Bets(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
+    bets = Alarm(LEVEL, np.full((len(groups), len(inputs.SHARES)), NOTHING))
     for _ in range(365):
         rows = drawn(chance, 200)
         rows[:, 0] += 0.2
         profile = Profile.of(bins, rows, np.zeros((200, 1)))
-        assert bets.see(inputs.counts_in(groups, profile), 200, bound, np.ones(len(groups))) is None
+        assert bets.advance(grown(groups, inputs.counts_in(groups, profile), 200, bound)) is None

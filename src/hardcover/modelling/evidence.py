@@ -51,14 +51,14 @@ def log_mean(logs: np.ndarray) -> float:
 
 @dataclass
 class Alarm:
-    """Bets on a stream of losses, window after window.
+    """Bets on a stream, window after window, against one or several claims at once.
 
     Attributes
     ----------
     level
-        What the stakes must become: one alarm in so many windows at most, on average.
+        What the stakes must become in the mean: one alarm in so many windows at most, on average.
     logs
-        The logarithm of each stake, shape (shares,).
+        The logarithm of each stake: shape (shares,), or (claims, shares).
     """
 
     level: float
@@ -66,24 +66,42 @@ class Alarm:
 
     @property
     def value(self) -> float:
-        """The logarithm of what the stakes are worth, beside that of ``level``."""
+        """The logarithm of what the stakes are worth in the mean, beside that of ``level``."""
         return log_mean(self.logs)
 
+    def advance(self, grown: np.ndarray, begins: bool = True) -> np.ndarray | None:
+        """Let stakes grow; with an alarm, take all of them.
+
+        Parameters
+        ----------
+        grown
+            The logarithm of what each stake is multiplied by, of the shape of ``logs``.
+        begins
+            Whether a window begins with it, so that a unit is put in.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            With an alarm, the claims in the order of what the stakes against them have become; None without.
+        """
+        self.logs = (np.logaddexp(self.logs, 0.0) if begins else self.logs) + grown
+        if self.value < np.log(self.level):
+            return None
+        order = np.argsort([-log_mean(stakes) for stakes in np.atleast_2d(self.logs)], kind="stable")
+        self.logs = np.full_like(self.logs, NOTHING)
+        return order
+
     def see(self, losses: np.ndarray, mean: float, dependence: float = 1.0, begins: bool = True) -> bool:
-        """Bet on, and return whether there is an alarm; then all stakes are taken.
+        """Bet on losses, and return whether there is an alarm.
 
         Parameters
         ----------
         losses, mean, dependence
             As `growth` takes them.
         begins
-            Whether a window begins with these losses, so that a unit is put in.
+            As of `advance`.
         """
-        self.logs = (np.logaddexp(self.logs, 0.0) if begins else self.logs) + growth(losses, mean, dependence)
-        if self.value < np.log(self.level):
-            return False
-        self.logs = np.full(len(SHARES), NOTHING)
-        return True
+        return self.advance(growth(losses, mean, dependence), begins) is not None
 
 
 @dataclass

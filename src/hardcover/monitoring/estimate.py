@@ -87,6 +87,11 @@ class Calibration:
         """Return the loss that rows are expected to have, shape (rows,): the mean one of their blocks on the holdout."""
         return self._losses[self.block(score)]
 
+    def shares(self, score: np.ndarray) -> np.ndarray:
+        """Return the share of each class that rows are expected to have, shape (rows, classes): those of their blocks on the holdout."""
+        counts = self._counts[self.block(score)]
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
     def mean_loss(self, score: np.ndarray) -> dict[str, float]:
         """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %.
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardcover.modelling.evidence import NOTHING, log_mean
 from hardcover.monitoring.profile import Profile
 
 # Shares of a stake.
@@ -94,52 +93,16 @@ def bounds(groups: list[Group], moved: float, broken: float) -> np.ndarray:
     return np.minimum(np.array([group.share for group in groups]) + more, 0.999)
 
 
-@dataclass
-class Bets:
-    """Stakes on all groups.
+def growth(counts: np.ndarray, rows: int, bound: np.ndarray, dependence: np.ndarray) -> np.ndarray:
+    """Return the logarithm of what a window multiplies each stake by, shape (groups, shares): what `evidence.growth` is, of rows in a group as losses of 1.
 
-    Attributes
+    Parameters
     ----------
-    level
-        As of `evidence.Alarm`.
-    logs
-        The logarithms of the stakes, shape (groups, shares).
+    counts, bound, dependence
+        Of each group: rows in it, the share up to which that is as usual, and of how many rows one counts.
+    rows
+        How many there are.
     """
-
-    level: float
-    logs: np.ndarray
-
-    @property
-    def by_group(self) -> np.ndarray:
-        """The logarithm of what the stakes on each group have become."""
-        top = self.logs.max(axis=1)
-        return np.log(np.exp(self.logs - top[:, None]).mean(axis=1)) + top
-
-    def see(
-        self, counts: np.ndarray, rows: int, bound: np.ndarray, dependence: np.ndarray, begins: bool = True
-    ) -> np.ndarray | None:
-        """Bet on.
-
-        Parameters
-        ----------
-        counts, bound, dependence
-            Of each group: rows in it, the share up to which that is as usual, and of how many rows one counts.
-        rows
-            How many there are.
-        begins
-            Whether a window begins with them.
-
-        Returns
-        -------
-        numpy.ndarray or None
-            With an alarm, the groups in the order of what their stakes have become, and all stakes are taken; None without.
-        """
-        inside = np.log1p(np.multiply.outer(1 / bound - 1, SHARES)) * counts[:, None]
-        outside = np.log1p(-SHARES) * (rows - counts)[:, None]
-        stakes = np.logaddexp(self.logs, 0.0) if begins else self.logs
-        self.logs = stakes + (inside + outside) / dependence[:, None]
-        if log_mean(self.logs) < np.log(self.level):
-            return None
-        order = np.argsort(-self.by_group, kind="stable")
-        self.logs = np.full_like(self.logs, NOTHING)
-        return order
+    inside = np.log1p(np.multiply.outer(1 / bound - 1, SHARES)) * counts[:, None]
+    outside = np.log1p(-SHARES) * (rows - counts)[:, None]
+    return (inside + outside) / dependence[:, None]

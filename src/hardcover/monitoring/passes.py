@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, labels, outbox, promotion, watch
+from hardcover.monitoring import answers, feed, labels, outbox, promotion, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
 from hardcover.monitoring.promotion import Contest, learned_until
 from hardcover.monitoring.reference import Reference, champion
@@ -137,7 +137,7 @@ class Pass:
 
     def _due(self) -> str | None:
         """Return when silence becomes an alert, or a new model is due, if nothing else happens."""
-        return watch.due(self.state, self._conf["monitoring"])
+        return feed.due(self.state, self._conf["monitoring"])
 
     def untold(self) -> list[dict]:
         """Return the events that nobody was told of yet."""

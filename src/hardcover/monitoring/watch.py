@@ -5,29 +5,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardcover.modelling import evidence
-from hardcover.monitoring import alerts, change, inputs
+from hardcover.monitoring import alerts, change, feed
+from hardcover.monitoring.ledger import NAMED, Ledger
 from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored
 
 FORMAT = "hardcover.watch/1"
 # Windows by name, as pandas knows them.
 PERIODS = {"hour": "h", "day": "D", "week": "W-MON"}
-LENGTHS = {"hour": pd.Timedelta(hours=1), "day": pd.Timedelta(days=1), "week": pd.Timedelta(weeks=1)}
-# Standard errors of a one-sided limit of 95 %.
-SURE = 1.645
-NAMED = 3
 _NEXT = {
     "harm": "hardcover cycle {case}",
     "expected harm": "hardcover cycle {case}",
     "estimate": "hardcover monitor {case}",
     "inputs": "hardcover monitor {case}",
-    "silence of served": "hardcover collect FOLDER",
-    "silence of labels": "hardcover labels {case} --data FILE",
-}
-_SILENT = {
-    "served": ("no answers were collected", "the service, its log, or what collects it"),
-    "labels": ("no labels came", "what delivers labels"),
+    feed.VOLUME: "hardcover monitor {case}",
+    feed.SERVED: "hardcover collect FOLDER",
+    feed.LABELS: "hardcover labels {case} --data FILE",
 }
 
 
@@ -54,17 +47,6 @@ def begin(case: str) -> dict[str, Any]:
     return state | {"episodes": [], "told": [], "decisions": []}
 
 
-def due(state: dict[str, Any], options: dict) -> str | None:
-    """Return when silence becomes an alert, if nothing comes; None when it is one already, or never does."""
-    open_ones = {each["test"] for each in state["episodes"] if each["until"] is None}
-    found = [
-        pd.Timestamp(state["last"][what]) + limit * LENGTHS[options["window"]]
-        for what, limit in (("served", options["silence"]), ("labels", options["label_silence"]))
-        if limit and what in state["last"] and f"silence of {what}" not in open_ones
-    ]
-    return min(found).isoformat() if found else None
-
-
 class Watch:
     """What is known of a champion's answers, brought up to date pass by pass.
 
@@ -85,20 +67,9 @@ class Watch:
         if state["wheel"] != wheel:
             # Another model: what was bet on the one before says nothing of it.
             state |= {"wheel": wheel, "tests": {}, "since": None}
-        self._levels = alerts.levels(options)
-        self._groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
-        self._bound = inputs.bounds(self._groups, options["moved"], options["broken"])
-        columns = dict(zip(reference.model.inputs, reference.holdout.inputs.T, strict=True))
-        apart = {name: reference.dependence_of(_ranks(column)) for name, column in columns.items()}
-        self._dependence = np.array([apart[group.name] for group in self._groups])
-        loss = reference.loss
-        error = np.sqrt(loss.var() * reference.dependence / len(loss))
-        # As much as is tolerated, or as the holdout cannot tell from its own mean.
-        self.tolerated = (
-            float(max(loss.mean() * (1 + options["tolerance"]), loss.mean() + SURE * error)) or 1e-12
-        )
-        usual = {"rows": len(loss), "loss": float(loss.mean()), "tolerated": self.tolerated}
-        state["reference"] = {"wheel": wheel, **usual}
+        self._ledger = Ledger(state["tests"], reference, options)
+        usual = {"rows": len(reference.loss), "loss": float(reference.loss.mean())}
+        state["reference"] = {"wheel": wheel, **usual, "tolerated": self._ledger.tolerated}
 
     def see(self, table: pd.DataFrame, inputs_of_rows: np.ndarray) -> None:
         """Take in answers, in the order of their windows.
@@ -147,29 +118,21 @@ class Watch:
 
     def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored) -> None:
         facts = None
-        if self._bet("expected harm", begin, expected, self.tolerated):
-            what = "by what scores meant on the holdout, answers cost more"
-            facts = self._facts(
-                "expected harm", what, self._why(scored), change.excess(expected, self.reference.loss)
+        if self._ledger.on_losses("expected harm", begin, expected):
+            what, more = (
+                "by what scores meant on the holdout, answers cost more",
+                change.excess(expected, self.reference.loss),
             )
-        usual = bool(expected.mean() <= self.tolerated)
+            facts = self._facts("expected harm", what, self._why(scored), more)
+        usual = bool(expected.mean() <= self._ledger.tolerated)
         self._episodes.see("expected harm", begin, len(expected), facts, usual)
 
     def _inputs(self, begin: str, profile: Profile) -> None:
-        known = self._test("inputs", (len(self._groups), len(inputs.SHARES)))
-        bets = inputs.Bets(self._levels["inputs"], np.array(known["logs"], dtype=np.float64))
-        counts = inputs.counts_in(self._groups, profile)
-        order = bets.see(counts, profile.rows, self._bound, self._dependence, begin > known["window"])
-        self.state["tests"]["inputs"] = {"logs": bets.logs.tolist(), "window": max(begin, known["window"])}
-        share, facts = counts / profile.rows, None
-        beyond = share > self._bound
-        if order is not None:
-            why = [
-                f"{self._groups[place].words()}: {share[place]:.1%} of rows, {self._groups[place].share:.1%} in the holdout"
-                for place in order[beyond[order]][:NAMED]
-            ]
-            facts = self._facts("inputs", "inputs lie where the holdout's do not", why, {})
-        self._episodes.see("inputs", begin, profile.rows, facts, not beyond.any())
+        why, usual = self._ledger.on_inputs(begin, profile)
+        facts = (
+            None if why is None else self._facts("inputs", "inputs lie where the holdout's do not", why, {})
+        )
+        self._episodes.see("inputs", begin, profile.rows, facts, usual)
 
     def learn(
         self, table: pd.DataFrame, inputs_of_rows: np.ndarray, target: np.ndarray, before: np.ndarray
@@ -192,21 +155,22 @@ class Watch:
         order = np.flatnonzero(mine)[np.argsort(table.loc[mine, "known"].to_numpy(), kind="stable")]
         table, scored = table.iloc[order], reference.scored(inputs_of_rows[order])
         loss = reference.losses(target[order], scored.score)
-        expected = reference.calibration.losses(scored.score)
-        last = self.state["last"]
+        target, last = target[order], self.state["last"]
         last["labels"] = max(last.get("labels", ""), table["known"].max().isoformat())
         places = table.groupby(table["known"].dt.to_period(PERIODS[self.options["window"]])).indices
         for period in sorted(places):
             rows, begin = places[period], period.start_time.isoformat()
-            self._contradiction(begin, loss[rows], expected[rows])
-            self._harm(begin, loss[rows], Scored(*(values[rows] for values in scored)))
+            part = Scored(*(values[rows] for values in scored))
+            self._contradiction(begin, target[rows], part, loss[rows])
+            self._harm(begin, loss[rows], part)
 
     def _harm(self, begin: str, loss: np.ndarray, scored: Scored) -> None:
         facts = None
-        if self._bet("harm", begin, loss, self.tolerated):
+        if self._ledger.on_losses("harm", begin, loss):
             what = "answers cost more than on the holdout"
             facts = self._facts("harm", what, self._why(scored), change.excess(loss, self.reference.loss))
-        self._episodes.see("harm", begin, len(loss), facts, bool(loss.mean() <= self.tolerated))
+        usual = bool(loss.mean() <= self._ledger.tolerated)
+        self._episodes.see("harm", begin, len(loss), facts, usual)
 
     def _count(self, table: pd.DataFrame, target: np.ndarray, before: np.ndarray) -> None:
         """Add to windows what the answers cost that labels became known of."""
@@ -222,43 +186,29 @@ class Watch:
             known["loss"] += float(sums_of["loss"])
             known["squares"] += float(sums_of["squares"])
 
-    def _contradiction(self, begin: str, loss: np.ndarray, expected: np.ndarray) -> None:
-        """Bet on losses being larger than scores said: then they do not mean any more what they meant."""
-        usual, facts = float(self.reference.loss.mean()), None
-        most = float(max(expected.max(), usual))
-        # As much of what scores meant is uncertain as is tolerated of the holdout's loss.
-        allowed = self.tolerated - usual
-        if self._bet("estimate", begin, loss + (most - expected), most + allowed):
-            what = "the estimate no longer holds: labels cost more than scores said"
-            why = ["the same inputs have other outcomes than on the holdout"]
-            facts = self._facts("estimate", what, why, change.excess(loss, expected))
-        usual_now = bool(loss.mean() <= expected.mean() + allowed)
-        self._episodes.see("estimate", begin, len(loss), facts, usual_now)
+    def _contradiction(self, begin: str, target: np.ndarray, scored: Scored, loss: np.ndarray) -> None:
+        why, usual = self._ledger.on_estimate(begin, target, scored.score, loss)
+        facts = None
+        if why is not None:
+            what = "the estimate no longer holds: the same scores have other outcomes than on the holdout"
+            more = change.excess(loss, self.reference.calibration.losses(scored.score))
+            facts = self._facts("estimate", what, why, more)
+        self._episodes.see("estimate", begin, len(loss), facts, usual)
 
     def close(self, now: pd.Timestamp) -> dict[str, Any]:
-        """Look for silence, and return the state after the pass."""
-        for what, limit in (("served", self.options["silence"]), ("labels", self.options["label_silence"])):
-            last = self.state["last"].get(what)
-            if last is None or not limit:
-                continue
-            silent, facts = now - pd.Timestamp(last) > limit * LENGTHS[self.options["window"]], None
-            if silent:
-                what_is, why = _SILENT[what]
-                facts = self._facts(f"silence of {what}", f"{what_is} since {last[:16]}", [why], {})
-            self._episodes.see(f"silence of {what}", now.isoformat(), 0, facts, not silent)
+        """Look at whether data comes, and return the state after the pass."""
+        for begin, rows, wrong in feed.volume(self.state, self.options, now):
+            facts = None
+            if wrong is not None:
+                facts = self._facts(feed.VOLUME, "another number of rows than before", [wrong], {})
+            self._episodes.see(feed.VOLUME, begin, rows, facts, wrong is None)
+        told = {each.test for each in self._episodes.every if each.until is None}
+        for test, words in feed.silence(self.state, self.options, now, told):
+            facts = None if words is None else self._facts(test, words[0], words[1:], {})
+            self._episodes.see(test, now.isoformat(), 0, facts, words is None)
         self._episodes.end(self.state["wheel"], now.isoformat())
         self.state["episodes"] = self._episodes.as_data()
         return self.state
-
-    def _test(self, name: str, shape: tuple[int, ...]) -> dict[str, Any]:
-        return self.state["tests"].get(name) or {"logs": np.full(shape, evidence.NOTHING), "window": ""}
-
-    def _bet(self, name: str, begin: str, losses: np.ndarray, mean: float) -> bool:
-        known = self._test(name, (len(evidence.SHARES),))
-        alarm = evidence.Alarm(self._levels[name], np.array(known["logs"], dtype=np.float64))
-        rang = alarm.see(losses, mean, self.reference.dependence, begin > known["window"])
-        self.state["tests"][name] = {"logs": alarm.logs.tolist(), "window": max(begin, known["window"])}
-        return rang
 
     def _facts(self, test: str, what: str, why: list[str], loss: dict) -> dict[str, Any]:
         case = self.state["case"]
@@ -281,10 +231,6 @@ class Watch:
             f"{name} moved the mean raw score by {part:+.3f} of {change_of[output]:+.3f}"
             for name, part in list(parts.items())[:NAMED]
         ]
-
-
-def _ranks(column: np.ndarray) -> np.ndarray:
-    return pd.Series(column).rank(na_option="top").to_numpy()
 
 
 def _add(known: dict[str, Any], more: dict[str, Any]) -> None:

@@ -1,0 +1,95 @@
+"""Does data come, and as much as before: rules, not tests, for what is not there has no distribution."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+LENGTHS = {"hour": pd.Timedelta(hours=1), "day": pd.Timedelta(days=1), "week": pd.Timedelta(weeks=1)}
+VOLUME, SERVED, LABELS = "volume", "silence of served", "silence of labels"
+# Windows that a window's rows are compared with, and how many there must be.
+PAST, LEAST = 28, 7
+# Fewer rows than this share of the fewest, and more than that of the most, are too few and too many.
+FEW, MANY = 0.6, 1.6
+
+
+def silence(
+    state: dict[str, Any], options: dict, now: pd.Timestamp, told: set[str]
+) -> Iterator[tuple[str, list[str] | None]]:
+    """Yield the tests of silence, each with what is wrong and why, or None.
+
+    Parameters
+    ----------
+    state, options
+        As `watch.Watch` takes them.
+    now
+        The time.
+    told
+        The tests whose episodes are open: of windows without rows, ``volume`` says it already.
+    """
+    length, last = LENGTHS[options["window"]], state["last"]
+    if "served" in last and options["silence"]:
+        silent = now - pd.Timestamp(last["served"]) > options["silence"] * length and VOLUME not in told
+        words = [
+            f"no answers were collected since {last['served'][:16]}",
+            "the service, its log, or what collects it",
+        ]
+        yield SERVED, words if silent else None
+    if "labels" in last and options["label_silence"]:
+        silent = now - pd.Timestamp(last["labels"]) > options["label_silence"] * length
+        yield (
+            LABELS,
+            [f"no labels came since {last['labels'][:16]}", "what delivers labels"] if silent else None,
+        )
+
+
+def volume(state: dict[str, Any], options: dict, now: pd.Timestamp) -> Iterator[tuple[str, int, str | None]]:
+    """Yield each window that is over and was not looked at, its rows, and what is wrong with that, or None.
+
+    Fewer rows than 0.6 times the fewest of the 28 windows before, or more than 1.6 times the most of them, are not usual; with less than seven windows before, all
+    is. What was looked at last is kept in ``state["last"]["volume"]``.
+    """
+    length, last, counts = LENGTHS[options["window"]], state["last"], _counts(state)
+    if not counts:
+        return
+    first = min(counts)
+    begin = pd.Timestamp(last[VOLUME]) + length if VOLUME in last else first
+    while begin + length <= min(now, _end(state, options)):
+        before = [begin - number * length for number in range(1, PAST + 1)]
+        past = [counts.get(each, 0) for each in before if each >= first]
+        rows, wrong = counts.get(begin, 0), None
+        if len(past) >= LEAST and rows < FEW * min(past):
+            wrong = f"{rows:,} rows, never below {min(past):,} in the {len(past)} windows before"
+        elif len(past) >= LEAST and rows > MANY * max(past):
+            wrong = f"{rows:,} rows, never above {max(past):,} in the {len(past)} windows before"
+        last[VOLUME] = begin.isoformat()
+        yield begin.isoformat(), rows, wrong
+        begin += length
+
+
+def due(state: dict[str, Any], options: dict) -> str | None:
+    """Return when these rules may have something to say, if nothing comes; None when they have said it, or never will."""
+    told = {each["test"] for each in state["episodes"] if each["until"] is None}
+    length, last, found = LENGTHS[options["window"]], state["last"], []
+    if "labels" in last and options["label_silence"] and LABELS not in told:
+        found.append(pd.Timestamp(last["labels"]) + options["label_silence"] * length)
+    if VOLUME not in told and SERVED not in told:
+        if "served" in last and options["silence"]:
+            found.append(pd.Timestamp(last["served"]) + options["silence"] * length)
+        following = pd.Timestamp(last[VOLUME]) + 2 * length if VOLUME in last else None
+        if following is not None and following <= _end(state, options):
+            found.append(following)
+    return min(found).isoformat() if found else None
+
+
+def _counts(state: dict[str, Any]) -> dict[pd.Timestamp, int]:
+    counts: dict[pd.Timestamp, int] = {}
+    for window in state["windows"]:
+        begin = pd.Timestamp(window["begin"])
+        counts[begin] = counts.get(begin, 0) + window["rows"]
+    return counts
+
+
+def _end(state: dict[str, Any], options: dict) -> pd.Timestamp:
+    """Return until when windows are looked at: what is silent for longer was told."""
+    return max(_counts(state)) + (max(1, options["silence"]) + 1) * LENGTHS[options["window"]]

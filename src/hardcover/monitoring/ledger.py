@@ -1,0 +1,134 @@
+"""The bets of a champion's tests, as they stand after each pass, and what each of them claims."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hardcover.modelling import evidence
+from hardcover.monitoring import alerts, inputs
+from hardcover.monitoring.profile import Profile
+from hardcover.monitoring.reference import Reference
+
+# Standard errors of a one-sided limit of 95 %.
+SURE = 1.645
+NAMED = 3
+
+
+class Ledger:
+    """All bets on a champion.
+
+    Parameters
+    ----------
+    tests
+        What was bet so far, by test: the logarithms of its stakes, and the newest window that put something in. Kept up to date.
+    reference
+        The champion.
+    options
+        ``monitoring`` of ``conf/``.
+
+    Attributes
+    ----------
+    tolerated
+        The mean loss up to which nothing is wrong: as much more than on the holdout as is tolerated, or as the holdout cannot tell from its own mean.
+    """
+
+    def __init__(self, tests: dict[str, Any], reference: Reference, options: dict):
+        self._tests, self._reference, self._levels = tests, reference, alerts.levels(options)
+        self._tolerance = options["tolerance"]
+        loss = reference.loss
+        self.tolerated = float(loss.mean() + self._allowed(loss)) or 1e-12
+        self._groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
+        self._bound = inputs.bounds(self._groups, options["moved"], options["broken"])
+        columns = dict(zip(reference.model.inputs, reference.holdout.inputs.T, strict=True))
+        apart = {name: reference.dependence_of(_ranks(column)) for name, column in columns.items()}
+        self._dependence = np.array([apart[group.name] for group in self._groups])
+
+    def _allowed(self, values: np.ndarray) -> float:
+        error = np.sqrt(values.var() * self._reference.dependence / len(values))
+        return float(max(values.mean() * self._tolerance, SURE * error))
+
+    def on_losses(self, test: str, begin: str, losses: np.ndarray) -> bool:
+        """Bet against "answers cost no more in the mean than is tolerated"; return whether there is an alarm.
+
+        Parameters
+        ----------
+        test, begin
+            The test, and the window.
+        losses
+            Shape (rows,).
+        """
+        grown = evidence.growth(losses, self.tolerated, self._reference.dependence)
+        return self._advance(test, begin, grown[None]) is not None
+
+    def on_inputs(self, begin: str, profile: Profile) -> tuple[list[str] | None, bool]:
+        """Bet against "no more rows than usual lie in each group of each input's values".
+
+        Returns
+        -------
+        tuple
+            What is wrong, with an alarm, the worst first, else None; and whether all groups are as usual now.
+        """
+        counts = inputs.counts_in(self._groups, profile)
+        grown = inputs.growth(counts, profile.rows, self._bound, self._dependence)
+        order, share = self._advance("inputs", begin, grown), counts / profile.rows
+        beyond = share > self._bound
+        if order is None:
+            return None, not beyond.any()
+        return [
+            f"{self._groups[place].words()}: {share[place]:.1%} of rows, {self._groups[place].share:.1%} in the holdout"
+            for place in order[beyond[order]][:NAMED]
+        ], not beyond.any()
+
+    def on_estimate(
+        self, begin: str, target: np.ndarray, score: np.ndarray, losses: np.ndarray
+    ) -> tuple[list[str] | None, bool]:
+        """Bet against what scores meant on the holdout: that answers cost no more than that, and that no class comes more or less often.
+
+        Parameters
+        ----------
+        begin
+            The window.
+        target, score, losses
+            What became known, the scores, and what the answers cost.
+
+        Returns
+        -------
+        tuple
+            As `on_inputs`.
+        """
+        reference = self._reference
+        expected, usual = reference.calibration.losses(score), float(reference.loss.mean())
+        most = float(max(expected.max(), usual))
+        # A claim is that something, which is never negative, is no more in the mean than something else.
+        claims = [
+            ("answers cost more than scores said", losses + most - expected, most + self.tolerated - usual)
+        ]
+        if reference.task.has_classes:
+            shares = reference.calibration.shares(score)
+            for code, name in enumerate(reference.classes):
+                came, were = (
+                    (target == code).astype(np.float64),
+                    (reference.target == code).astype(np.float64),
+                )
+                allowed, share = 1 + self._allowed(were), shares[:, code]
+                words = f"of class {name}: {came.mean():.1%} of labels, {share.mean():.1%} by the scores"
+                claims.append((f"more {words}", 1 + came - share, allowed))
+                claims.append((f"fewer {words}", 1 + share - came, allowed))
+        grown = np.array([evidence.growth(values, mean, reference.dependence) for _, values, mean in claims])
+        order = self._advance("estimate", begin, grown)
+        beyond = np.array([values.mean() > mean for _, values, mean in claims])
+        if order is None:
+            return None, not beyond.any()
+        return [claims[place][0] for place in order[beyond[order]][:NAMED]], not beyond.any()
+
+    def _advance(self, test: str, begin: str, grown: np.ndarray) -> np.ndarray | None:
+        known = self._tests.get(test) or {"logs": np.full(grown.shape, evidence.NOTHING), "window": ""}
+        alarm = evidence.Alarm(self._levels[test], np.array(known["logs"], dtype=np.float64))
+        order = alarm.advance(grown, begin > known["window"])
+        self._tests[test] = {"logs": alarm.logs.tolist(), "window": max(begin, known["window"])}
+        return order
+
+
+def _ranks(column: np.ndarray) -> np.ndarray:
+    return pd.Series(column).rank(na_option="top").to_numpy()
