@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 
 from hardcover import tasks
-from hardcover.monitoring.estimate import Calibration
+from hardcover.monitoring.curve import Curve
+from hardcover.monitoring.estimate import Blocks, Calibration
 from hardcover.tasks import Rows
 
 COSTS = {"missed": 50, "false_alarm": 5}
@@ -40,19 +41,49 @@ def test_intervals_cover_what_labels_show_also_where_inputs_have_moved():
     assert (counts >= stats.binom.ppf(0.001, chunks, 0.92)).all()
 
 
-def test_a_block_has_the_mean_loss_that_it_had():
-    chance = np.random.default_rng(22)
-    for name, decision, costs, (score, target) in (
-        ("binary", {"kind": "threshold", "threshold": 1 / 11}, COSTS, binary(chance, 3000)),
-        ("regression", {"kind": "none"}, {}, (chance.normal(size=3000), chance.normal(size=3000))),
-    ):
-        task = tasks.of(name)
-        calibration = Calibration(task, score, target, decision, costs)
-        loss = task.losses(target, score, decision, costs)
-        assert calibration.losses(score).mean() == pytest.approx(loss.mean(), abs=1e-9)
-        block = calibration.block(score)
-        for number in np.unique(block):
-            assert calibration.losses(score)[block == number] == pytest.approx(loss[block == number].mean())
+def test_a_block_of_amounts_has_the_mean_loss_that_it_had():
+    chance, task = np.random.default_rng(22), tasks.of("regression")
+    score, target = chance.normal(size=3000), chance.normal(size=3000)
+    blocks = Blocks(task, score, target, {"kind": "none"}, {}, 1.0)
+    loss = task.losses(target, score, {"kind": "none"}, {})
+    assert blocks.losses(score).mean() == pytest.approx(loss.mean(), abs=1e-9)
+    block = blocks.block(score)
+    for number in np.unique(block):
+        assert blocks.losses(score)[block == number] == pytest.approx(loss[block == number].mean())
+
+
+def test_a_curve_finds_what_scores_mean_and_a_straight_one_what_it_can():
+    chance = np.random.default_rng(26)
+    score, target = binary(chance, 20_000)
+    z = np.linspace(-3, 4, 50)
+    asked = 1 / (1 + np.exp(2 - 1.3 * z))
+    assert np.abs(Curve(score, target).chance(asked) - 1 / (1 + np.exp(2 - z))).max() < 0.03
+    # With as good as no rows it is the model's own word, whatever they say.
+    few = Curve(score[:3], target[:3]).chance(asked)
+    assert np.isfinite(few).all()
+    assert (np.diff(few) > 0).all()
+    for constant in (0.0, 1.0):
+        only = Curve(score[:200], np.full(200, constant)).chance(asked[:20])
+        assert np.abs(only - constant).max() < 0.2
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_the_interval_of_the_mean_loss_covers_it(kind):
+    task, chance, covered, chunks = tasks.of(kind), np.random.default_rng(27), 0, 200 * MORE
+    decision, costs = (task.decision(COSTS, [0, 1]), COSTS) if kind == "binary" else ({"kind": "none"}, {})
+
+    def drawn(rows: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+        if kind == "binary":
+            return binary(chance, rows, shift)
+        score = chance.normal(shift, 1, rows)
+        return score, score + chance.normal(0, 1, rows)
+
+    for _ in range(chunks):
+        calibration = Calibration(task, *drawn(1500, 0.0), decision, costs)
+        score, target = drawn(800, 0.4)
+        found = calibration.mean_loss(score)
+        covered += found["low"] <= task.losses(target, score, decision, costs).mean() <= found["high"]
+    assert stats.binom.ppf(0.001, chunks, 0.93) <= covered <= stats.binom.ppf(0.999, chunks, 0.97)
 
 
 def test_errors_of_an_amount_are_those_that_its_size_had():

@@ -37,7 +37,7 @@ def served(app, notebook_run, tmp_path, monkeypatch):
     def serve(days: dict[int, list[dict]]) -> Place:
         app.log = PredictionLog(Policy(str(tmp_path / "log")), app.counters)
         for day, records in days.items():
-            monkeypatch.setattr("time.time_ns", lambda day=day: (1_750_000_000 + day * 86_400) * 10**9)
+            monkeypatch.setattr("time.time_ns", lambda day=day: (1_750_086_400 + day * 86_400) * 10**9)
             assert ask(app, PREDICT, records).status == 200
         monkeypatch.undo()
         app.log.close()

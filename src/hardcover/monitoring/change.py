@@ -1,5 +1,7 @@
 """How two sets of rows differ: in where their inputs lie, and in what moved the mean score."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from hardcover.monitoring.profile import Profile
@@ -48,9 +50,11 @@ def causes(reference: np.ndarray, window: np.ndarray, names: list[str]) -> dict[
     return dict(sorted(parts.items(), key=lambda part: -abs(part[1])))
 
 
-def largest(found: dict[str, float], least: float = 0.01) -> dict[str, float]:
-    """Return shifts with three digits, the largest first, without those below ``least``."""
-    order = sorted(found.items(), key=lambda each: -each[1])
+def largest(found: dict[str, float], least: float = 0.01, without: Collection[str] = ()) -> dict[str, float]:
+    """Return shifts with three digits, the largest first, without those below ``least`` and of some names."""
+    order = sorted(
+        ((name, value) for name, value in found.items() if name not in without), key=lambda each: -each[1]
+    )
     return {name: round(value, 3) for name, value in order if value >= least}
 
 

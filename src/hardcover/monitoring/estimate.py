@@ -1,14 +1,15 @@
 """Performance without labels: what the task's metrics would be, if scores still mean what they meant on the holdout.
 
-Rows with similar scores lie in a block. On the holdout each block shows how its outcomes fell, and how sure that is; for rows without labels, outcomes are drawn from their blocks, and
-measured by the task's own metrics. The mean of many draws is the estimate; their spread, which holds both chance of the outcomes and the uncertainty of the
-blocks, is its interval. The idea of expected metrics of calibrated scores is that of CBPE (NannyML's documentation, "Confidence-based performance
-estimation"); no estimate without labels sees that the same inputs now have other outcomes.
+Outcomes of rows without labels are drawn from what their scores meant there, and measured by the task's own metrics. The mean of many draws is the estimate; their
+spread, which holds both chance of the outcomes and the uncertainty of what scores meant, is its interval. The idea of expected metrics of calibrated scores is that of CBPE (NannyML's documentation, "Confidence-based
+performance estimation"); no estimate without labels sees that the same inputs now have other outcomes.
 """
 
-import numpy as np
-from sklearn.isotonic import IsotonicRegression
+from typing import Protocol
 
+import numpy as np
+
+from hardcover.monitoring.curve import Curve
 from hardcover.tasks import Rows, Task
 from hardcover.tasks.base import decided
 
@@ -16,8 +17,24 @@ from hardcover.tasks.base import decided
 BLOCKS, LEAST = 20, 50
 
 
+class Meaning(Protocol):
+    """What scores meant on the holdout."""
+
+    def losses(self, score: np.ndarray) -> np.ndarray:
+        """Return the loss that each row is expected to have, shape (rows,)."""
+
+    def shares(self, score: np.ndarray) -> np.ndarray:
+        """Return the probability of each class, shape (rows, classes)."""
+
+    def error(self, score: np.ndarray) -> float:
+        """Return the standard deviation of rows' mean loss: by chance of the outcomes, and by what is not known of scores."""
+
+    def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
+        """Draw outcomes, shape (draws, rows)."""
+
+
 class Calibration:
-    """What scores meant, block by block.
+    """What scores meant, and what follows for rows without labels.
 
     Parameters
     ----------
@@ -27,79 +44,35 @@ class Calibration:
         Of the holdout: shape (rows,), or (rows, classes) of several classes; and (rows,), a class by its position.
     decision, costs
         As `Task.decision` returns it, and what it was made from.
+    dependence
+        Of how many rows of the holdout one counts.
     """
 
-    def __init__(self, task: Task, score: np.ndarray, target: np.ndarray, decision: dict, costs: dict):
+    def __init__(
+        self,
+        task: Task,
+        score: np.ndarray,
+        target: np.ndarray,
+        decision: dict,
+        costs: dict,
+        dependence: float = 1.0,
+    ):
         self.task, self.decision, self.costs = task, decision, costs
-        self._edges = self._edges_of(score, target)
-        block = self.block(score)
-        self._many = int(block.max()) + 1
-        if task.has_classes:
-            classes = score.shape[1] if score.ndim > 1 else 2
-            cells = block * classes + target.astype(int)
-            self._counts = np.bincount(cells, minlength=self._many * classes).reshape(-1, classes)
-        else:
-            order = np.argsort(block, kind="stable")
-            self._residuals, self._least = (target - score)[order], target.min()
-            self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
-        losses = task.losses(target, score, decision, costs)
-        self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
-        self._losses = np.bincount(block, weights=losses, minlength=self._many) / self._rows
-        squares = np.bincount(block, weights=(losses - self._losses[block]) ** 2, minlength=self._many)
-        # Half a row of all blocks: one in which nothing went wrong yet is not one in which nothing can.
-        self._variance = (squares + losses.var() / 2) / (self._rows + 0.5)
-
-    def _edges_of(self, score: np.ndarray, target: np.ndarray) -> dict[int, np.ndarray]:
-        if self.task.has_classes and score.ndim == 1:
-            # Where a line that only rises fits best, its steps are the blocks; a decision's threshold is a step too.
-            fitted = IsotonicRegression().fit(score, target)
-            steps = np.flatnonzero(np.diff(fitted.y_thresholds_)) + 1
-            below = np.nextafter(self.decision["threshold"], -np.inf)
-            return {0: np.unique([*np.nextafter(fitted.X_thresholds_[steps], -np.inf), below])}
-        labels, chosen = self._chosen(score)
-        edges = {}
-        for label in np.unique(labels):
-            mine = chosen[labels == label]
-            shares = np.arange(1, min(BLOCKS, max(1, len(mine) // LEAST))) / min(
-                BLOCKS, max(1, len(mine) // LEAST)
-            )
-            edges[int(label)] = np.unique(np.quantile(mine, shares))
-        return edges
-
-    def _chosen(self, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the label that is decided for each row, and its score."""
-        if score.ndim == 1:
-            return np.zeros(len(score), dtype=int), score
-        label = decided(score, self.decision).astype(int)
-        return label, score[np.arange(len(score)), label]
-
-    def block(self, score: np.ndarray) -> np.ndarray:
-        """Return the block of each row."""
-        labels, chosen = self._chosen(score)
-        found, first = np.zeros(len(chosen), dtype=int), 0
-        for label, edges in self._edges.items():
-            mine = labels == label
-            found[mine] = first + np.searchsorted(edges, chosen[mine], side="left")
-            first += len(edges) + 1
-        return found
+        two = task.has_classes and score.ndim == 1
+        kind = TwoClasses if two else Blocks
+        self._meaning: Meaning = kind(task, score, target, decision, costs, dependence)
 
     def losses(self, score: np.ndarray) -> np.ndarray:
-        """Return the loss that rows are expected to have, shape (rows,): the mean one of their blocks on the holdout."""
-        return self._losses[self.block(score)]
+        """Return the loss that rows are expected to have, shape (rows,)."""
+        return self._meaning.losses(score)
 
     def shares(self, score: np.ndarray) -> np.ndarray:
-        """Return the share of each class that rows are expected to have, shape (rows, classes): those of their blocks on the holdout."""
-        counts = self._counts[self.block(score)]
-        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+        """Return the probability of each class, shape (rows, classes)."""
+        return self._meaning.shares(score)
 
     def mean_loss(self, score: np.ndarray) -> dict[str, float]:
-        """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %.
-
-        The limits are those of a normal distribution with the variance of the rows' losses and of the blocks' means.
-        """
-        rows = np.bincount(self.block(score), minlength=self._many)
-        mean = float(rows @ self._losses / len(score))
-        error = float(np.sqrt(rows @ self._variance + rows**2 @ (self._variance / self._rows)) / len(score))
+        """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %, as a normal distribution has it."""
+        mean, error = float(self.losses(score).mean()), self._meaning.error(score)
         return {"estimate": mean, "low": max(0.0, mean - 1.96 * error), "high": mean + 1.96 * error}
 
     def metrics(
@@ -119,10 +92,8 @@ class Calibration:
         dict
             By metric ``estimate``, ``low`` and ``high``; draws in which a metric has no value are left out, and a metric without any.
         """
-        chance, block = np.random.default_rng(seed), self.block(score)
         found: dict[str, list[float]] = {}
-        for _ in range(draws):
-            target = self._outcomes(block, score, chance)
+        for target in self._meaning.outcomes(score, draws, np.random.default_rng(seed)):
             if self.task.has_classes and (target == target[0]).all():
                 continue
             rows = Rows(np.empty((len(target), 0)), target)
@@ -138,17 +109,137 @@ class Calibration:
             for name, values in found.items()
         }
 
-    def _outcomes(self, block: np.ndarray, score: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-        """Draw an outcome of each row: first what its block may have been, then what falls from it."""
-        if self.task.has_classes:
+
+class TwoClasses:
+    """A probability of the second of two classes, by a curve."""
+
+    def __init__(
+        self,
+        task: Task,
+        score: np.ndarray,
+        target: np.ndarray,
+        decision: dict,
+        costs: dict,
+        dependence: float,
+    ):
+        self._curve, self._parts = Curve(score, target, dependence), (task, decision, costs)
+
+    def _by_class(self, score: np.ndarray) -> np.ndarray:
+        task, decision, costs = self._parts
+        return np.array(
+            [task.losses(np.full(len(score), code), score, decision, costs) for code in (0.0, 1.0)]
+        )
+
+    def losses(self, score: np.ndarray) -> np.ndarray:
+        """Return what each class would cost, by its probability."""
+        chance, (first, second) = self._curve.chance(score), self._by_class(score)
+        return first + (second - first) * chance
+
+    def shares(self, score: np.ndarray) -> np.ndarray:
+        """Return the probabilities of both."""
+        chance = self._curve.chance(score)
+        return np.column_stack([1 - chance, chance])
+
+    def error(self, score: np.ndarray) -> float:
+        """Return the standard deviation of the mean loss."""
+        chance, (first, second) = self._curve.chance(score), self._by_class(score)
+        worth = second - first
+        by_chance = float((worth**2 * chance * (1 - chance)).sum()) / len(score) ** 2
+        return float(np.sqrt(by_chance + self._curve.variance_of_mean(score, worth)))
+
+    def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
+        """Draw a curve, and then what falls from it."""
+        found = self._curve.drawn(score, draws, chance)
+        return (chance.random(found.shape) < found).astype(np.float64)
+
+
+class Blocks:
+    """Amounts, or several classes: rows with similar scores lie in a block, and each block shows how its outcomes fell."""
+
+    def __init__(
+        self,
+        task: Task,
+        score: np.ndarray,
+        target: np.ndarray,
+        decision: dict,
+        costs: dict,
+        dependence: float,
+    ):
+        self._has_classes, self._decision, self._dependence = task.has_classes, decision, dependence
+        self._edges = self._edges_of(score)
+        block = self.block(score)
+        self._many = int(block.max()) + 1
+        if task.has_classes:
+            cells = block * score.shape[1] + target.astype(int)
+            self._counts = np.bincount(cells, minlength=self._many * score.shape[1]).reshape(
+                -1, score.shape[1]
+            )
+        else:
+            order = np.argsort(block, kind="stable")
+            self._residuals, self._least = (target - score)[order], target.min()
+            self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
+        losses = task.losses(target, score, decision, costs)
+        self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
+        self._losses = np.bincount(block, weights=losses, minlength=self._many) / self._rows
+        squares = np.bincount(block, weights=(losses - self._losses[block]) ** 2, minlength=self._many)
+        # Half a row of all blocks: one in which nothing went wrong yet is not one in which nothing can.
+        self._variance = (squares + losses.var() / 2) / (self._rows + 0.5)
+
+    def _edges_of(self, score: np.ndarray) -> dict[int, np.ndarray]:
+        labels, chosen = self._chosen(score)
+        edges = {}
+        for label in np.unique(labels):
+            mine = chosen[labels == label]
+            parts = min(BLOCKS, max(1, len(mine) // LEAST))
+            edges[int(label)] = np.unique(np.quantile(mine, np.arange(1, parts) / parts))
+        return edges
+
+    def _chosen(self, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the label that is decided for each row, and its score."""
+        if score.ndim == 1:
+            return np.zeros(len(score), dtype=int), score
+        label = decided(score, self._decision).astype(int)
+        return label, score[np.arange(len(score)), label]
+
+    def block(self, score: np.ndarray) -> np.ndarray:
+        """Return the block of each row."""
+        labels, chosen = self._chosen(score)
+        found, first = np.zeros(len(chosen), dtype=int), 0
+        for label, edges in self._edges.items():
+            mine = labels == label
+            found[mine] = first + np.searchsorted(edges, chosen[mine], side="left")
+            first += len(edges) + 1
+        return found
+
+    def losses(self, score: np.ndarray) -> np.ndarray:
+        """Return the mean loss of each row's block."""
+        return self._losses[self.block(score)]
+
+    def shares(self, score: np.ndarray) -> np.ndarray:
+        """Return the shares of classes in each row's block."""
+        counts = self._counts[self.block(score)]
+        return counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    def error(self, score: np.ndarray) -> float:
+        """Return the standard deviation of the mean loss, by the variance in blocks and of their means."""
+        rows = np.bincount(self.block(score), minlength=self._many)
+        of_means = rows**2 @ (self._variance / self._rows) * self._dependence
+        return float(np.sqrt(rows @ self._variance + of_means) / len(score))
+
+    def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
+        """Draw what each block may have been, and then what falls from it."""
+        block = self.block(score)
+        return np.array([self._drawn(block, score, chance) for _ in range(draws)])
+
+    def _drawn(self, block: np.ndarray, score: np.ndarray, chance: np.random.Generator) -> np.ndarray:
+        if self._has_classes:
             # Jeffreys' prior: a block that never saw a class may yet have it.
             drawn = chance.standard_gamma(self._counts + 0.5)
             below = np.cumsum(drawn, axis=1) / drawn.sum(axis=1, keepdims=True)
             return (chance.random((len(block), 1)) > below[block, :-1]).sum(axis=1).astype(np.float64)
         rows = np.diff(self._starts)
         # A bootstrap of each block, of which rows take one each.
-        resampled = self._starts[:-1].repeat(rows) + (
-            chance.random(len(self._residuals)) * rows.repeat(rows)
-        ).astype(int)
+        place_in = (chance.random(len(self._residuals)) * rows.repeat(rows)).astype(int)
+        resampled = self._starts[:-1].repeat(rows) + place_in
         place = self._starts[block] + (chance.random(len(block)) * rows[block]).astype(int)
         return np.maximum(score + self._residuals[resampled[place]], self._least)

@@ -5,6 +5,8 @@ from typing import Any
 
 import pandas as pd
 
+# Windows by name, as pandas knows them, and how long they are.
+PERIODS = {"hour": "h", "day": "D", "week": "W-SUN"}
 LENGTHS = {"hour": pd.Timedelta(hours=1), "day": pd.Timedelta(days=1), "week": pd.Timedelta(weeks=1)}
 VOLUME, SERVED, LABELS = "volume", "silence of served", "silence of labels"
 # Windows that a window's rows are compared with, and how many there must be.

@@ -87,6 +87,12 @@ def counts_in(groups: list[Group], profile: Profile) -> np.ndarray:
     return np.array([profile.by_name[group.name][group.bins].sum() for group in groups], dtype=np.int64)
 
 
+def rows_in(groups: list[Group], profile: Profile, table: np.ndarray, names: list[str]) -> np.ndarray:
+    """Return which rows of inputs, shape (rows, inputs), lie in each group, shape (groups, rows), as 0 and 1."""
+    places = {name: profile.bins.place(name, column) for name, column in zip(names, table.T, strict=True)}
+    return np.array([np.isin(places[group.name], group.bins) for group in groups], dtype=np.float64)
+
+
 def bounds(groups: list[Group], moved: float, broken: float) -> np.ndarray:
     """Return the share of rows up to which each group is as usual: the reference's, and ``moved`` of a part, ``broken`` of what should not be there."""
     more = np.array([moved if group.kind == ELSEWHERE else broken for group in groups])

@@ -3,10 +3,10 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from hardcover.modelling import evidence
 from hardcover.monitoring import alerts, inputs
+from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference
 
@@ -31,6 +31,10 @@ class Ledger:
     ----------
     tolerated
         The mean loss up to which nothing is wrong: as much more than on the holdout as is tolerated, or as the holdout cannot tell from its own mean.
+    expected_at_most
+        The same, of losses that are expected.
+    calendar
+        Inputs that are not bet on: within a window they have one value, whatever the data.
     """
 
     def __init__(self, tests: dict[str, Any], reference: Reference, options: dict):
@@ -38,27 +42,33 @@ class Ledger:
         self._tolerance = options["tolerance"]
         loss = reference.loss
         self.tolerated = float(loss.mean() + self._allowed(loss)) or 1e-12
-        self._groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
+        # The holdout's own expected loss is a little beside its loss.
+        beside = float(reference.calibration.losses(reference.holdout.score).mean() - loss.mean())
+        self.expected_at_most = max(self.tolerated + beside, 1e-12)
+        self.calendar = reference.of_the_calendar(PERIODS[options["window"]])
+        groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
+        self._groups = [each for each in groups if each.name not in self.calendar]
         self._bound = inputs.bounds(self._groups, options["moved"], options["broken"])
-        columns = dict(zip(reference.model.inputs, reference.holdout.inputs.T, strict=True))
-        apart = {name: reference.dependence_of(_ranks(column)) for name, column in columns.items()}
-        self._dependence = np.array([apart[group.name] for group in self._groups])
+        inside = inputs.rows_in(
+            self._groups, reference.profile, reference.holdout.inputs, list(reference.model.inputs)
+        )
+        self._dependence = np.array([reference.dependence_of(rows) for rows in inside])
 
     def _allowed(self, values: np.ndarray) -> float:
         error = np.sqrt(values.var() * self._reference.dependence / len(values))
         return float(max(values.mean() * self._tolerance, SURE * error))
 
-    def on_losses(self, test: str, begin: str, losses: np.ndarray) -> bool:
-        """Bet against "answers cost no more in the mean than is tolerated"; return whether there is an alarm.
+    def on_losses(self, test: str, begin: str, losses: np.ndarray, mean: float) -> bool:
+        """Bet against "answers cost no more in the mean"; return whether there is an alarm.
 
         Parameters
         ----------
         test, begin
             The test, and the window.
-        losses
-            Shape (rows,).
+        losses, mean
+            Shape (rows,), and what they are at most in the mean.
         """
-        grown = evidence.growth(losses, self.tolerated, self._reference.dependence)
+        grown = evidence.growth(losses, mean, self._reference.dependence)
         return self._advance(test, begin, grown[None]) is not None
 
     def on_inputs(self, begin: str, profile: Profile) -> tuple[list[str] | None, bool]:
@@ -128,7 +138,3 @@ class Ledger:
         order = alarm.advance(grown, begin > known["window"])
         self._tests[test] = {"logs": alarm.logs.tolist(), "window": max(begin, known["window"])}
         return order
-
-
-def _ranks(column: np.ndarray) -> np.ndarray:
-    return pd.Series(column).rank(na_option="top").to_numpy()

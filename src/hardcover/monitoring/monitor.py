@@ -6,9 +6,9 @@ import numpy as np
 
 from hardcover.monitoring import answers
 from hardcover.monitoring.change import causes, shifts
+from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored, champion
-from hardcover.monitoring.watch import PERIODS
 from hardcover.reporting.progress import Reporter, silent
 
 
@@ -18,7 +18,7 @@ def monitor(case: str, window: str = "day", say: Reporter = silent) -> dict[str,
     Parameters
     ----------
     case, window
-        The case, and a name of ``watch.PERIODS``.
+        The case, and a name of ``feed.PERIODS``.
 
     Returns
     -------

@@ -34,6 +34,13 @@ class Bins(NamedTuple):
     names: list[str]
     edges: list[list[float]]
 
+    def place(self, name: str, column: np.ndarray) -> np.ndarray:
+        """Return the bin of each value of an input or output, shape (rows,); the last one where it is missing."""
+        edges = self.edges[self.names.index(name)]
+        found = np.searchsorted(edges, column, side="left")
+        found[np.isnan(column)] = len(edges) + 1
+        return found
+
     @property
     def sizes(self) -> list[int]:
         """How many counts each has: one more than edges, and what is missing."""
@@ -105,10 +112,8 @@ class Profile:
         """Count rows of inputs, shape (rows, inputs), and of raw scores, shape (rows, outputs)."""
         parts = []
         columns = [*inputs.T, *raw.T]
-        for column, edges, size in zip(columns, bins.edges, bins.sizes, strict=True):
-            place = np.searchsorted(edges, column, side="left")
-            place[np.isnan(column)] = size - 1
-            parts.append(np.bincount(place, minlength=size))
+        for name, column, size in zip(bins.names, columns, bins.sizes, strict=True):
+            parts.append(np.bincount(bins.place(name, column), minlength=size))
         return cls(bins, np.concatenate(parts).astype(np.int64))
 
     @property

@@ -160,6 +160,22 @@ class Reference:
         days = self.when[known].dt.floor("D").rank(method="dense").astype(int).to_numpy()
         return dependence_of(values[known], days)
 
+    def of_the_calendar(self, period: str) -> set[str]:
+        """Return the inputs that have one value in each window of the holdout, such as the weekday in a day's: they follow the clock, not the data.
+
+        Parameters
+        ----------
+        period
+            How long a window is, as pandas names it.
+        """
+        known = self.when.notna().to_numpy()
+        windows = self.when[known].dt.to_period(period)
+        if windows.nunique() < 5 or windows.nunique() == len(windows):
+            return set()
+        table = pd.DataFrame(self.holdout.inputs[known], columns=list(self.model.inputs))
+        most = table.groupby(windows.array).nunique(dropna=False).max()
+        return {str(name) for name in most.index[(most == 1) & (table.nunique(dropna=False) > 1)]}
+
     @cached_property
     def bins(self) -> Bins:
         """The bins of the model's inputs and outputs."""
@@ -173,7 +189,9 @@ class Reference:
     @cached_property
     def calibration(self) -> Calibration:
         """What scores meant on the holdout."""
-        return Calibration(self.task, self.holdout.score, self.target, self.decision, self.costs)
+        return Calibration(
+            self.task, self.holdout.score, self.target, self.decision, self.costs, self.dependence
+        )
 
     @cached_property
     def contributions(self) -> np.ndarray:

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from hardcover.monitoring import alerts, change, feed
+from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.ledger import NAMED, Ledger
 from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored
 
 FORMAT = "hardcover.watch/1"
-# Windows by name, as pandas knows them.
-PERIODS = {"hour": "h", "day": "D", "week": "W-MON"}
 _NEXT = {
     "harm": "hardcover cycle {case}",
     "expected harm": "hardcover cycle {case}",
@@ -104,7 +103,9 @@ class Watch:
             "releases": sorted(table["release"].unique()),
             "score": scored.raw.mean(axis=0).tolist(),
             "expected": reference.calibration.mean_loss(scored.score),
-            "shifts": change.largest(change.shifts(reference.profile, profile)),
+            "shifts": change.largest(
+                change.shifts(reference.profile, profile), without=self._ledger.calendar
+            ),
             "labelled": {"rows": 0, "loss": 0.0, "squares": 0.0},
         }
         for known in reversed(self.state["windows"]):
@@ -118,13 +119,13 @@ class Watch:
 
     def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored) -> None:
         facts = None
-        if self._ledger.on_losses("expected harm", begin, expected):
+        if self._ledger.on_losses("expected harm", begin, expected, self._ledger.expected_at_most):
             what, more = (
                 "by what scores meant on the holdout, answers cost more",
                 change.excess(expected, self.reference.loss),
             )
             facts = self._facts("expected harm", what, self._why(scored), more)
-        usual = bool(expected.mean() <= self._ledger.tolerated)
+        usual = bool(expected.mean() <= self._ledger.expected_at_most)
         self._episodes.see("expected harm", begin, len(expected), facts, usual)
 
     def _inputs(self, begin: str, profile: Profile) -> None:
@@ -166,7 +167,7 @@ class Watch:
 
     def _harm(self, begin: str, loss: np.ndarray, scored: Scored) -> None:
         facts = None
-        if self._ledger.on_losses("harm", begin, loss):
+        if self._ledger.on_losses("harm", begin, loss, self._ledger.tolerated):
             what = "answers cost more than on the holdout"
             facts = self._facts("harm", what, self._why(scored), change.excess(loss, self.reference.loss))
         usual = bool(loss.mean() <= self._ledger.tolerated)
