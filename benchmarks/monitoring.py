@@ -59,6 +59,7 @@ class Linear(Reference):
         )
         self._trees: Any = category
         self.target, self.when = day.label, pd.Series(BEGIN + pd.to_timedelta(day.time, unit="D"))
+        self.apart: set[str] = set()
         self.holdout = self.scored(day.inputs)
 
     @property

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from hardcover.errors import HardcoverError
 from hardcover.modelling.evidence import SHARES
-from hardcover.monitoring import cycle
+from hardcover.monitoring import again, cycle
 from hardcover.project.context import open_context
 from hardcover.release import publish
 from hardcover.tracking import registry
@@ -62,6 +63,29 @@ def test_the_new_champion_is_watched_from_its_own_beginning(retrained, tmp_path,
     assert {each["event"] for each in found["events"]} == {"closed"}
     state = cycle.newest_state(CASE)
     assert state["since"] == state["windows"][-1]["begin"]
+
+
+def test_what_a_pass_saw_and_decided_is_reproduced_and_a_changed_answer_is_told(
+    retrained, tmp_path, monkeypatch
+):
+    here = looped(copy_of(retrained.place, tmp_path), monkeypatch)
+    rows = changed(here.rows(6, 100))
+    here.serve(rows)
+    here.cycle(8)
+    for number, parts in ((1, "verdict on"), (2, "windows")):
+        found = again.reproduce(CASE, number)
+        assert found["identical"], found
+        assert any(name.startswith(parts) for name in found["outputs"])
+    said = here.place.call("hardcover", "reproduce", f"{CASE}.watch")
+    assert said.stdout.startswith(f"pass 2 of {CASE}: identical")
+    known = again._states(CASE)
+    known[2][1]["windows"][-1]["rows"] += 1
+    monkeypatch.setattr(again, "_states", lambda _: known)
+    found = again.reproduce(CASE)
+    assert not found["identical"]
+    assert found["outputs"]["windows"] == "differs"
+    with pytest.raises(HardcoverError, match="there was no pass 7"):
+        again.reproduce(CASE, 7)
 
 
 @pytest.fixture

@@ -61,7 +61,7 @@ def cycle(
         # pandas, scikit-learn and Kedro take long to import, and most passes have nothing to do.
         from hardcover.monitoring.passes import Pass
 
-        this = Pass(case, state, env, params or {}, now)
+        this = Pass.of(case, state, env, params or {}, now)
         say("looking at what was served", transient=True)
         seen = this.look()
         version = this.commit()

@@ -19,6 +19,8 @@ from hardcover.store import run_lock
 from hardcover.tracking import registry
 
 WATCH = "watch"
+# What of a case's parameters a pass goes by.
+OPTIONS = ("costs", "monitoring", "promotion")
 
 
 class Pass:
@@ -26,52 +28,56 @@ class Pass:
 
     Parameters
     ----------
-    case, env, params
-        The case, a folder of ``conf/``, and overrides by dotted name.
+    case
+        The case.
     state
-        That after the pass before; None before the first.
+        That after the pass before, which is not changed; None before the first.
+    conf
+        ``costs``, ``monitoring`` and ``promotion`` of ``conf/``.
+    pointer
+        The champion's.
     now
         The time, UTC.
+    catalog
+        Where versions are kept; None where none are.
     """
 
     def __init__(
-        self,
-        case: str,
-        state: dict | None,
-        env: str | None,
-        params: dict[str, Any],
-        now: datetime,
+        self, case: str, state: dict | None, conf: dict, pointer: dict, now: pd.Timestamp, catalog: Any = None
     ):
-        context = open_context(env, {case: nested(params)} if params else None)
-        self.case, self.now, self._catalog = case, pd.Timestamp(now), context.catalog
-        self._conf = context.params[case]
+        self.case, self.now, self._catalog, self._before = case, now, catalog, state
         self.state = copy.deepcopy(state) if state else watch.begin(case)
-        self._before = state
-        self._finish_promotion()
-        self.state["passes"] += 1
+        self._conf = {name: conf[name] for name in OPTIONS}
+        self.state |= {"passes": self.state["passes"] + 1, "now": now.isoformat(), "conf": self._conf}
         self._read: dict[str, list[str]] = {SERVED: [], LABELS: []}
-        self._champion = Reference(champion(case), self._conf["costs"])
+        self._labelled: tuple[pd.DataFrame, np.ndarray] | None = None
+        self._champion = Reference(pointer, conf["costs"])
 
-    def _finish_promotion(self) -> None:
-        """Let services' pointer and the registry's alias follow what was decided, or done by hand, where that was not finished."""
-        wheel, pointer = self.state["promoting"], publish.current(self.case)
-        known = self.state["wheel"]
-        if wheel is None and (pointer is None or known in (None, pointer["wheel"])):
-            return
-        with run_lock.hold("tracking"):
-            if wheel is not None and (pointer is None or pointer["wheel"] != wheel):
-                pointer = publish.promote(publish.candidate(self.case, wheel), "cycle")
-            if pointer is not None:
-                publish.note(pointer, registry=registry.set_champion(self.case, pointer["wheel"]))
-        self.state["promoting"] = None
+    @classmethod
+    def of(
+        cls, case: str, state: dict | None, env: str | None, params: dict[str, Any], now: datetime
+    ) -> "Pass":
+        """Begin a pass by the project's ``conf/``, after what the one before left unfinished."""
+        context = open_context(env, {case: nested(params)} if params else None)
+        if state is not None:
+            state = copy.deepcopy(state)
+            _finish_promotion(state)
+        catalog: Any = context.catalog
+        return cls(case, state, context.params[case], champion(case), pd.Timestamp(now), catalog)
 
-    def look(self) -> dict[str, Any]:
-        """Take in new answers and labels; returns how many there were."""
-        taken = self.state["taken"]
-        new = {
-            name: [each for each in answers.known(self.case, name) if each not in set(taken[name])]
-            for name in taken
-        }
+    def look(self, until: dict[str, list[str]] | None = None) -> dict[str, Any]:
+        """Take in new answers and labels; returns how many there were.
+
+        Parameters
+        ----------
+        until
+            The versions that are known, oldest first; None: all.
+        """
+        taken, until = (
+            self.state["taken"],
+            until or {name: answers.known(self.case, name) for name in (SERVED, LABELS)},
+        )
+        new = {name: [each for each in until[name] if each not in set(taken[name])] for name in taken}
         watching = watch.Watch(self.state, self._champion, self._conf["monitoring"])
         table = answers.read(self.case, SERVED, new[SERVED])
         skipped, kept = {"twice": 0, "future": 0}, table
@@ -105,7 +111,8 @@ class Pass:
         if wanted.empty:
             return 0
         rows = answers.read(self.case, SERVED, self.state["taken"][SERVED]).drop_duplicates(KEY)
-        rows = rows.drop(columns="version").merge(wanted, on=KEY)
+        # What is said to be from the future is no answer yet.
+        rows = rows[rows["time"] <= self.now].drop(columns="version").merge(wanted, on=KEY)
         if rows.empty:
             return 0
         inputs = answers.inputs(rows, self._champion)
@@ -113,8 +120,6 @@ class Pass:
         watching.learn(rows, inputs, rows["target"].to_numpy(dtype=np.float64), first)
         self._labelled = (rows[np.isnan(first)], inputs[np.isnan(first)])
         return len(rows)
-
-    _labelled: tuple[pd.DataFrame, np.ndarray] | None = None
 
     def commit(self) -> str | None:
         """Keep the state as a version, if it differs from what was kept last; returns the version."""
@@ -234,8 +239,21 @@ class Pass:
             # What is decided is on the disk before anything follows it, so that who is killed here can go on.
             self.state["promoting"] = known["wheel"]
             self.commit()
-            self._finish_promotion()
+            _finish_promotion(self.state)
 
     def _decide(self, decision: dict[str, Any]) -> None:
         facts = {"at": self.now.isoformat(), "pass": self.state["passes"], "wheel": self.state["wheel"]}
         self.state["decisions"].append({**facts, **decision})
+
+
+def _finish_promotion(state: dict[str, Any]) -> None:
+    """Let services' pointer and the registry's alias follow what was decided, or done by hand, where that was not finished."""
+    wheel, pointer, known = state["promoting"], publish.current(state["case"]), state["wheel"]
+    if wheel is None and (pointer is None or known in (None, pointer["wheel"])):
+        return
+    with run_lock.hold("tracking"):
+        if wheel is not None and (pointer is None or pointer["wheel"] != wheel):
+            pointer = publish.promote(publish.candidate(state["case"], wheel), "cycle")
+        if pointer is not None:
+            publish.note(pointer, registry=registry.set_champion(state["case"], pointer["wheel"]))
+    state["promoting"] = None

@@ -22,6 +22,8 @@ from hardcover.tasks.base import decided, score_columns
 
 # Rows whose contributions are computed at most.
 EXPLAINED = 1000
+# The share of an input's variance that is within windows, below which the window decides it.
+STEADY = 0.01
 _NEEDED = ("features", "feature_plan", "model")
 
 
@@ -55,6 +57,8 @@ class Reference:
         The holdout's, shape (rows,); a class by its position.
     levels
         Those of categories, by input.
+    apart
+        Features that are computed from columns alone which are no inputs.
     when
         The holdout's times, NaT where unknown.
     holdout
@@ -68,7 +72,7 @@ class Reference:
 
     def __init__(self, pointer: dict, costs: dict):
         self.pointer, self.costs = pointer, costs
-        self.release = Release(publish.folder() / pointer["wheel"], Path(_unpacked().name))
+        self.release = Release(publish.found(pointer), Path(_unpacked().name))
         self.model: Any = self.release.model
         if self.release.has_windows:
             fix = "Look at the other cases; what the past held when a record was answered is not logged."
@@ -81,7 +85,7 @@ class Reference:
         self.classes = self.task.classes(plan["classes"] or None)
         self.target_name, time = plan["roles"]["target"], plan["roles"].get("time")
         table = pd.read_parquet(files["features"])
-        self.levels = plan["levels"]
+        self.levels, self.apart = plan["levels"], _apart(plan)
         rows = self.table = table[table["split"] == "holdout"]
         self.target = self.task.codes(rows[self.target_name], self.classes)
         self.when = rows[time] if time in rows else pd.Series(pd.NaT, index=rows.index)
@@ -161,7 +165,7 @@ class Reference:
         return dependence_of(values[known], days)
 
     def of_the_calendar(self, period: str) -> set[str]:
-        """Return the inputs that have one value in each window of the holdout, such as the weekday in a day's: they follow the clock, not the data.
+        """Return the inputs that follow the clock, not the data: features of columns that are no inputs themselves, such as the number of a day, which hardly vary within a window.
 
         Parameters
         ----------
@@ -170,11 +174,12 @@ class Reference:
         """
         known = self.when.notna().to_numpy()
         windows = self.when[known].dt.to_period(period)
-        if windows.nunique() < 5 or windows.nunique() == len(windows):
+        mine = [name for name in self.model.inputs if name in self.apart]
+        if not mine or windows.nunique() < 5:
             return set()
-        table = pd.DataFrame(self.holdout.inputs[known], columns=list(self.model.inputs))
-        most = table.groupby(windows.array).nunique(dropna=False).max()
-        return {str(name) for name in most.index[(most == 1) & (table.nunique(dropna=False) > 1)]}
+        table = pd.DataFrame(self.holdout.inputs[known], columns=list(self.model.inputs))[mine]
+        within = (table - table.groupby(windows.array).transform("mean")).var()
+        return {str(name) for name in within.index[within < STEADY * table.var()]}
 
     @cached_property
     def bins(self) -> Bins:
@@ -202,6 +207,17 @@ class Reference:
         """Return contributions of at most so many rows, evenly spread, shape (rows, outputs, inputs + 1)."""
         few = inputs[:: -(-len(inputs) // EXPLAINED)]
         return self.model.explain_inputs(few).reshape(len(few), -1, inputs.shape[1] + 1)
+
+
+def _apart(plan: dict) -> set[str]:
+    inputs, functions = set(plan["inputs"]), plan["functions"]
+
+    def roots(name: str) -> set[str]:
+        if name not in functions:
+            return {name}
+        return set().union(*(roots(each) for each in functions[name]["parameters"]))
+
+    return {name for name in functions if not roots(name) & (inputs - functions.keys())}
 
 
 @cache

@@ -30,7 +30,7 @@ def begin(case: str) -> dict[str, Any]:
     -------
     dict
         ``wheel``, the champion, and ``since``, its first window; ``taken`` versions; ``windows``; ``tests``, what was bet; ``episodes`` of alerts, and the events that were ``told``;
-        ``decisions``; the ``challenger`` that is compared, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model; ``last``, when there were answers and labels; and ``passes``, how many.
+        ``decisions``; the ``challenger`` that is compared, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model; ``last``, when there were answers and labels; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
     """
     state: dict[str, Any] = {
         "format": FORMAT,

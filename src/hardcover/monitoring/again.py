@@ -1,0 +1,105 @@
+"""A past pass of the loop, done again: from the state before it, by the versions, the wheels and the options of then."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hardcover import settings
+from hardcover.errors import HardcoverError
+from hardcover.monitoring.passes import WATCH, Pass
+from hardcover.monitoring.promotion import Contest
+from hardcover.monitoring.reference import Reference
+from hardcover.project import cases
+from hardcover.release import publish
+from hardcover.store import versions
+
+# What a pass computes; the rest is what was done about it.
+COMPUTED = ("windows", "tests", "last", "episodes", "reference", "since")
+
+
+def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
+    """Do a pass again, and compare what it saw and decided.
+
+    Parameters
+    ----------
+    case, number
+        The case, and which of its passes, from 1; None: the newest.
+
+    Returns
+    -------
+    dict
+        ``case``, ``pass``, ``identical``, ``outputs`` (for each part of the state, and each verdict on a challenger, ``identical`` or ``differs``), and the state's ``version``.
+
+    Raises
+    ------
+    HardcoverError
+        When there was no such pass, or a wheel or a run that it needs is gone.
+    """
+    cases.check(case)
+    states = _states(case)
+    number = max(states, default=0) if number is None else number
+    if number not in states:
+        known = f"Passes 1 to {max(states)} are on record." if states else f"Run: hardcover cycle {case}"
+        raise HardcoverError(f"there was no pass {number}", f"case {case!r}", known)
+    version, after = states[number]
+    before = states[number - 1][1] if number > 1 else None
+    again = Pass(
+        case, before, after["conf"], _pointer(case, after["wheel"], after), pd.Timestamp(after["now"])
+    )
+    again.look(after["taken"])
+    found = {name: again.state[name] == after[name] for name in COMPUTED}
+    for each in after["decisions"]:
+        if each["pass"] == number and each["kind"] == "promote":
+            found[f"verdict on {each['challenger']}"] = _verdict(case, again, after, each) == each["evidence"]
+    outputs = {name: "identical" if same else "differs" for name, same in found.items()}
+    return {
+        "case": case,
+        "pass": number,
+        "identical": all(found.values()),
+        "outputs": outputs,
+        "version": version,
+    }
+
+
+def _verdict(case: str, again: Pass, after: dict, decision: dict) -> dict[str, Any]:
+    """Return the evidence for a decision, computed again."""
+    trained = [
+        each for each in after["decisions"] if each["pass"] == decision["pass"] and each["kind"] == "train"
+    ]
+    if decision["challenger"] in {each.get("challenger") for each in trained}:
+        costs, options = after["conf"]["costs"], after["conf"]["promotion"]
+        pair = (
+            Reference(_pointer(case, wheel, after), costs)
+            for wheel in (after["wheel"], decision["challenger"])
+        )
+        contest = Contest(*pair, options)
+        contest.backtest()
+        found = contest.as_data()
+    else:
+        found = again.state["challenger"] or {}
+    return {name: found.get(name) for name in decision["evidence"]}
+
+
+def _states(case: str) -> dict[int, tuple[str, dict]]:
+    """Return the state after each pass, by its number, with the version that holds it."""
+    place, found = versions.by_dataset(Path(settings.read("data.root"))).get(f"{case}.{WATCH}"), {}
+    for version in sorted(versions.committed(place)) if place else ():
+        (file,) = versions.verify(place / version)["files"]
+        state = json.loads((place / version / file).read_text(encoding="utf-8"))
+        found[state["passes"]] = (version, state)
+    return found
+
+
+def _pointer(case: str, wheel: str, state: dict) -> dict:
+    """Return what says where a wheel came from, also one that never was champion."""
+    known = [*publish.history(case), publish.current(case, publish.CHALLENGER) or {}]
+    trained = [{"wheel": each.get("challenger"), "run": each.get("run")} for each in state["decisions"]]
+    pointer = next(
+        (each for each in [*known, *trained] if each.get("wheel") == wheel and each.get("run")), None
+    )
+    if pointer is None:
+        fix = "Restore the pointers of the folder of wheels."
+        raise HardcoverError(f"nothing says which run made {wheel}", str(publish.folder()), fix)
+    return {**pointer, "case": case}
