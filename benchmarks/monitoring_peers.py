@@ -37,7 +37,11 @@ def drifted(day: Day, reference: Dataset) -> tuple[bool, list[str]]:
     """Return whether evidently says that the data set drifts, and which columns do, the most drifted by its score first."""
     if not len(day.label):
         return False, []
-    found = Report([DataDriftPreset()]).run(dataset(day), reference).dict()["metrics"]
+    try:
+        found = Report([DataDriftPreset()]).run(dataset(day), reference).dict()["metrics"]
+    except ValueError:
+        # It refuses a column without a value.
+        return True, []
     columns: dict[str, float] = {}
     whole = False
     for each in found:
@@ -117,4 +121,6 @@ def faults() -> dict:
 
 
 if __name__ == "__main__":
-    print(json.dumps({**quiet(int(sys.argv[1])), **faults()}))
+    seen = quiet(int(sys.argv[1]))
+    print(json.dumps(seen), flush=True)
+    print(json.dumps({**seen, **faults()}))

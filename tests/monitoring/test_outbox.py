@@ -2,14 +2,21 @@
 
 import http.server
 import json
+import shutil
 import socketserver
+import subprocess
 import threading
+import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
 from hardcover.monitoring import outbox
-from tests.conftest import free_port
+from hardcover.serving.deployment import OPERATIONS
+from tests.conftest import eventually, free_port
+
+CONFIGURATION = OPERATIONS / "alertmanager.yaml"
 
 PAGE = {
     "id": "0123456789ab",
@@ -127,3 +134,51 @@ def test_a_warning_calls_nobody_by_mail(mailbox):
     outbox.tell("maintenance", outbox.events([{**PAGE, "tier": "warning", "loss": {}}]), print)
     assert mailbox == []
     assert lines("maintenance") == ["0123456789ab-opened"]
+
+
+@pytest.fixture
+def real_alertmanager(here, tmp_path, monkeypatch) -> Iterator[str]:
+    """Alertmanager itself, with the configuration that `hardcover deploy` ships."""
+    program = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
+    if program is None:
+        pytest.skip("alertmanager is not installed; .ci/run installs it")
+    address = f"127.0.0.1:{free_port()}"
+    options = [
+        f"--config.file={CONFIGURATION}",
+        f"--storage.path={tmp_path}/alerts",
+        "--cluster.listen-address=",
+    ]
+    server = subprocess.Popen(
+        [program, *options, f"--web.listen-address={address}"], stderr=subprocess.DEVNULL
+    )
+    monkeypatch.setenv("HARDCOVER_ALERTS_ALERTMANAGER", f"http://{address}")
+    try:
+        eventually(lambda: urllib.request.urlopen(f"http://{address}/-/ready").status == 200, every=0.1)
+        yield f"http://{address}"
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_alertmanager_takes_alerts_and_a_page_silences_the_warnings_of_its_case(real_alertmanager):
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
+    page = {**PAGE, "since": now}
+    warning = {**page, "id": "ba9876543210", "test": "inputs", "tier": "warning", "loss": {}}
+    events = outbox.events([page, warning])
+    assert outbox.tell("maintenance", events, print) == events
+
+    def known() -> dict[str, str]:
+        with urllib.request.urlopen(f"{real_alertmanager}/api/v2/alerts") as answer:
+            return {each["labels"]["episode"]: each["status"]["state"] for each in json.load(answer)}
+
+    assert eventually(lambda: known() if "suppressed" in known().values() else None, every=0.2) == {
+        page["id"]: "active",
+        warning["id"]: "suppressed",
+    }
+    # When the page is over, the warning is one again.
+    outbox.tell("maintenance", outbox.events([{**page, "until": now}])[1:], print)
+    assert eventually(lambda: known() if known().get(warning["id"]) == "active" else None, every=0.2)
+    checked = subprocess.run(
+        ["amtool", "check-config", CONFIGURATION], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from hardcover.cli import progress
@@ -33,6 +34,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="raw files that new models learn from (default: those of conf/)",
     )
+    parser.add_argument(
+        "--metrics",
+        type=Path,
+        metavar="FILE",
+        help="write the state for Prometheus there, such as into node_exporter's folder of text files",
+    )
 
 
 def do(options: argparse.Namespace) -> int:
@@ -40,13 +47,16 @@ def do(options: argparse.Namespace) -> int:
     from hardcover.monitoring import cycle
 
     if options.log:
-        from pathlib import Path
-
         from hardcover.execution import collect
 
         collect.collect(Path(options.log), options.env, progress.say)
     found = cycle.cycle(options.case, data=tuple(options.data), env=options.env, say=progress.say)
     progress.clear()
+    if options.metrics and (state := cycle.newest_state(options.case)):
+        from hardcover.monitoring import metrics
+        from hardcover.store import disk
+
+        disk.write_atomically(options.metrics, metrics.text(state).encode())
     print(json.dumps(found, indent=2) if options.json else "\n".join(_lines(found)))
     return OPEN if any(each["tier"] == "page" for each in found["open"]) else 0
 

@@ -52,6 +52,9 @@ def files(deployment: Deployment) -> dict[str, str]:
         "kubernetes.yaml": _documents(kubernetes(deployment)),
         "kserve.yaml": _documents([kserve(deployment)]),
         "ray-serve.yaml": _documents([ray_serve(deployment)]),
+        "hardcover-cycle.service": _service(deployment),
+        "hardcover-cycle.timer": _TIMER,
+        "cycle-workflow.yml": _workflow(deployment),
         "haproxy.cfg": haproxy([f"server-{number}:{PORT}" for number in range(1, deployment.replicas + 1)]),
         **{path.name: path.read_text(encoding="utf-8") for path in sorted(OPERATIONS.glob("*.*"))},
     }
@@ -91,6 +94,55 @@ COPY {deployment.wheel} /srv/
 USER {USER}:{USER}
 EXPOSE {PORT}
 ENTRYPOINT {json.dumps(command(deployment.wheel, deployment.workers))}
+"""
+
+
+_TIMER = """# systemctl enable --now hardcover-cycle.timer
+[Unit]
+Description=A pass of Hardcover's loop every quarter of an hour
+
+[Timer]
+OnCalendar=*:0/15
+Persistent=true
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def _service(deployment: Deployment) -> str:
+    return f"""# A pass of the loop for a project in /srv/project, whose services log to /var/log/hardcover; 3 is how it ends while a page is open.
+[Unit]
+Description=A pass of Hardcover's loop for {deployment.case}
+
+[Service]
+Type=oneshot
+WorkingDirectory=/srv/project
+ExecStart=/srv/project/.venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover --metrics /var/lib/prometheus/node-exporter/{deployment.name}.prom
+SuccessExitStatus=3
+"""
+
+
+def _workflow(deployment: Deployment) -> str:
+    return f"""# Put it into .github/workflows/ of the project; its runner needs the project's data folder and the services' log.
+name: cycle
+on:
+  schedule:
+    - cron: "*/15 * * * *"
+  workflow_dispatch:
+concurrency: cycle-{deployment.name}
+permissions:
+  contents: read
+jobs:
+  cycle:
+    runs-on: self-hosted
+    timeout-minutes: 60
+    steps:
+      - uses: actions/checkout@v4
+        with:
+          clean: false
+      - run: make .venv/.ready
+      - run: .venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover
 """
 
 

@@ -1,0 +1,61 @@
+"""The loop's state as Prometheus reads it (its text format 0.0.4), for node_exporter's textfile collector or any server of files."""
+
+from typing import Any
+
+import pandas as pd
+
+from hardcover.monitoring.alerts import TIERS, WARNING
+
+_HELP = {
+    "answers_total": ("counter", "Answers that the loop has looked at."),
+    "labels_total": ("counter", "Labels that the loop has looked at."),
+    "expected_loss": ("gauge", "Mean loss of the newest window, by what scores meant on the holdout."),
+    "loss": ("gauge", "Mean loss of the newest window with labels."),
+    "tolerated_loss": ("gauge", "Mean loss up to which nothing is wrong."),
+    "open_alerts": ("gauge", "Alerts that are open."),
+    "pass_timestamp_seconds": ("gauge", "When the loop passed last."),
+    "served_timestamp_seconds": ("gauge", "When the newest answer was given."),
+}
+
+
+def text(state: dict[str, Any]) -> str:
+    """Return the metrics of a case.
+
+    Parameters
+    ----------
+    state
+        As `watch.begin` describes it, after a pass.
+    """
+    case, windows = state["case"], state["windows"]
+    found: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in _HELP}
+    by_version: dict[str, list[dict]] = {}
+    for window in windows:
+        by_version.setdefault(window["wheel"].split("-")[1], []).append(window)
+    for version, mine in by_version.items():
+        found["answers_total"].append(({"version": version}, sum(each["rows"] for each in mine)))
+        found["labels_total"].append(({"version": version}, sum(each["labelled"]["rows"] for each in mine)))
+    labelled = [window["labelled"] for window in windows if window["labelled"]["rows"]]
+    if windows:
+        found["expected_loss"].append(({}, windows[-1]["expected"]["estimate"]))
+        found["tolerated_loss"].append(({}, state["reference"]["tolerated"]))
+        found["served_timestamp_seconds"].append(({}, pd.Timestamp(state["last"]["served"]).timestamp()))
+    if labelled:
+        found["loss"].append(({}, labelled[-1]["loss"] / labelled[-1]["rows"]))
+    open_ones = {each["test"]: each["tier"] for each in state["episodes"] if each["until"] is None}
+    for test in [*TIERS, *(open_ones.keys() - TIERS.keys())]:
+        labels = {"tier": TIERS.get(test, WARNING), "test": test}
+        found["open_alerts"].append((labels, float(test in open_ones)))
+    if "now" in state:
+        found["pass_timestamp_seconds"].append(({}, pd.Timestamp(state["now"]).timestamp()))
+    lines = []
+    for name, (kind, words) in _HELP.items():
+        if found[name]:
+            lines += [f"# HELP hardcover_{name} {words}", f"# TYPE hardcover_{name} {kind}"]
+        for labels, value in found[name]:
+            told = ",".join(f'{key}="{_escaped(part)}"' for key, part in {"case": case, **labels}.items())
+            lines.append(f"hardcover_{name}{{{told}}} {value!r}")
+    return "\n".join([*lines, ""])
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
