@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 
 from hardcover.errors import HardcoverError
 from hardcover.modelling.evidence import SHARES
-from hardcover.monitoring import again, cycle
+from hardcover.monitoring import again, cycle, promotion
 from hardcover.project.context import open_context
 from hardcover.release import publish
 from hardcover.tracking import registry
@@ -88,6 +89,54 @@ def test_what_a_pass_saw_and_decided_is_reproduced_and_a_changed_answer_is_told(
         again.reproduce(CASE, 7)
 
 
+def test_a_model_that_was_asked_for_and_not_trained_is_trained_by_the_next_pass(loop, monkeypatch):
+    for day in range(3):
+        rows = changed(loop.rows(day, 300))
+        loop.serve(rows)
+        loop.label(rows)
+
+    def killed(*_) -> dict:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cycle, "_train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        loop.cycle(5)
+    assert cycle.newest_state(CASE)["wants"]["why"].startswith("harm since")
+    monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
+    found = loop.cycle(5.1)
+    assert [each["outcome"] for each in found["decisions"]] == ["the same model again"]
+    # It is asked for once.
+    assert loop.cycle(5.2)["version"] is None
+
+
+def test_a_challenger_that_is_better_and_worse_for_a_segment_is_not_promoted():
+    chance = np.random.default_rng(51)
+    reference = SimpleNamespace(
+        loss=np.full(100, 0.2),
+        largest_loss=1.0,
+        dependence=1.0,
+        levels={"plant": ["a", "b"]},
+        model=SimpleNamespace(inputs=["plant"]),
+        losses=lambda target, score: (target != (score >= 0.5)).astype(float),
+        labels=lambda score: (score >= 0.5).astype(float),
+    )
+    contest = promotion.Contest(reference, reference, {"error": 0.05, "margin": 0.01, "churn": 0.5})
+    plant, target = (chance.random(4000) < 0.2).astype(float), (chance.random(4000) < 0.5).astype(float)
+    champion = np.where(chance.random(4000) < 0.25, 1 - target, target)
+    # Right where the champion is right half of the time, and wrong in plant b.
+    challenger = np.where((plant == 1) & (chance.random(4000) < 0.4), 1 - target, target)
+    contest.see(plant[:, None], champion, challenger, target)
+    known = contest.as_data()
+    assert known["verdict"] == "better"
+    assert known["objections"] == ["worse for plant b"]
+    assert "but worse for plant b" in promotion.words(known)
+    again = promotion.Contest(reference, reference, {"error": 0.05, "margin": 0.01, "churn": 0.1}, known)
+    assert again.objections == [
+        "worse for plant b",
+        f"{known['changed'] / 4000:.1%} other labels, more than promotion.churn",
+    ]
+
+
 @pytest.fixture
 def contested(retrained, tmp_path, monkeypatch) -> Place:
     """The same before its end: the old champion, a challenger that little speaks for yet, and labels that will; and inputs that are broken."""
@@ -103,6 +152,8 @@ def contested(retrained, tmp_path, monkeypatch) -> Place:
         **kept,
         "most": 500.0,
         "verdict": "unknown",
+        "objections": [],
+        "segments": {},
         "better": none,
         "worse": none,
         "not_worse": none,

@@ -92,14 +92,19 @@ def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
         place = folders.get(f"{case}.{name}")
         if place and set(versions.committed(place)) - set(state["taken"][name]):
             return True
-    due = state.get("due")
-    untold = {each["event_id"] for each in outbox.events(state["episodes"])} - set(state["told"])
     return (
-        bool(untold)
-        or state["promoting"] is not None
+        _unfinished(state)
         or pointer["wheel"] != state["wheel"]
-        or (due is not None and now.isoformat() >= due)
+        or now.isoformat() >= (state["due"] or "never")
     )
+
+
+def _unfinished(state: dict) -> bool:
+    """Check whether a pass ended, or was ended, before all that follows from what it saw."""
+    untold = {each["event_id"] for each in outbox.events(state["episodes"])} - set(state["told"])
+    contest = state["challenger"] or {"verdict": None, "objections": []}
+    decided = contest["verdict"] == "worse" or (contest["verdict"] == "better" and not contest["objections"])
+    return bool(untold or state["promoting"] or state["wants"] or decided)
 
 
 def _train(case: str, data: tuple[str, ...], env: str | None, params: dict[str, Any]) -> dict[str, Any]:

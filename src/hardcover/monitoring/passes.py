@@ -21,6 +21,8 @@ from hardcover.tracking import registry
 WATCH = "watch"
 # What of a case's parameters a pass goes by.
 OPTIONS = ("costs", "monitoring", "promotion")
+STAYS, PROMOTED = "stays challenger", "promoted"
+_OUTCOMES = {"better": PROMOTED, "worse": "dropped"}
 
 
 class Pass:
@@ -210,7 +212,7 @@ class Pass:
         contest = self._contest_with(challenger, known)
         theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
         ours = self._champion.scored(inputs[after]).score
-        contest.see(ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
+        contest.see(inputs[after], ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
         self._keep(challenger, contest)
 
     def _contest_with(self, challenger: dict, known: dict | None) -> Contest:
@@ -227,15 +229,17 @@ class Pass:
         known = self.state["challenger"]
         if known is None:
             return
-        outcome = {"better": "promoted", "worse": "dropped"}.get(known["verdict"], "stays challenger")
+        outcome = _OUTCOMES.get(known["verdict"], STAYS)
+        if outcome == PROMOTED and known["objections"]:
+            outcome = STAYS
         last = next((each for each in reversed(self.state["decisions"]) if each["kind"] == "promote"), {})
         if (last.get("challenger"), last.get("outcome")) != (known["wheel"], outcome):
-            evidence = {name: known[name] for name in ("rows", "gain", "changed", "verdict")}
+            evidence = {name: known[name] for name in ("rows", "gain", "changed", "verdict", "objections")}
             facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}
             self._decide({**facts, "words": promotion.words(known), "evidence": evidence})
-        if outcome != "stays challenger":
+        if outcome != STAYS:
             self.state["challenger"] = None
-        if outcome == "promoted":
+        if outcome == PROMOTED:
             # What is decided is on the disk before anything follows it, so that who is killed here can go on.
             self.state["promoting"] = known["wheel"]
             self.commit()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardcover.monitoring import alerts, change, feed
+from hardcover.monitoring import alerts, change, feed, segments
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.ledger import NAMED, Ledger
 from hardcover.monitoring.profile import Profile
@@ -168,8 +168,10 @@ class Watch:
     def _harm(self, begin: str, loss: np.ndarray, scored: Scored) -> None:
         facts = None
         if self._ledger.on_losses("harm", begin, loss, self._ledger.tolerated):
-            what = "answers cost more than on the holdout"
-            facts = self._facts("harm", what, self._why(scored), change.excess(loss, self.reference.loss))
+            what, why = "answers cost more than on the holdout", self._why(scored)
+            if segment := segments.worst(self.reference, scored.inputs, loss):
+                why.append(segment)
+            facts = self._facts("harm", what, why, change.excess(loss, self.reference.loss))
         usual = bool(loss.mean() <= self._ledger.tolerated)
         self._episodes.see("harm", begin, len(loss), facts, usual)
 
