@@ -175,11 +175,11 @@ def test_a_pass_that_is_killed_anywhere_is_finished_by_the_next_as_if_nothing_ha
 ):
     folder = tmp_path / "killed"
     folder.mkdir()
-    command = [sys.executable, "-m", "tests.monitoring.passing", contested.folder, folder, str(often(3, 0))]
+    command = [sys.executable, "-m", "tests.monitoring.passing", contested.folder, folder, str(often(2, 0))]
     environment = {**os.environ, "LD_PRELOAD": str(faults), "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["tried"] >= 3
+    assert found["tried"] >= 2
     assert found["pointer"] == publish.current(CASE, publish.CHALLENGER)["wheel"]
     assert any(each.endswith("-opened") for each in found["told"])

@@ -148,10 +148,9 @@ def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame,
     )
     since = rows[time] - rows[time].iloc[0].floor("D")
     span = since.iloc[-1] + pd.Timedelta(microseconds=1)
+    stretch = days * DAY / span if days else 1.0
+    at = rows[time].iloc[0].floor("D") + (since * stretch).dt.floor("us")
     days = days or int(-(-span // DAY))
-    at = rows[time].iloc[0].floor("D") + (
-        since * (days * DAY / max(span, DAY) if days * DAY != span else 1)
-    ).dt.floor("us")
     return rows.assign(at=at, id=[f"r{number}" for number in range(len(rows))]).reset_index(drop=True), days
 
 
