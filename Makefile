@@ -47,11 +47,12 @@ bench: $(READY)  ## measure side by side with peers; tables in docs/benchmarks.m
 	$(BIN)/python benchmarks/windows.py $(ARGS)
 	$(BIN)/python benchmarks/serving.py $(ARGS)
 	$(BIN)/python benchmarks/serving_grpc.py $(ARGS)
+	$(BIN)/python benchmarks/monitoring.py $(ARGS)
 	$(BIN)/python benchmarks/main_job.py $(ARGS)
 	$(BIN)/python benchmarks/machinery.py $(ARGS)
 
 soak: $(READY)   ## long campaigns: random models and rows, hostile files, killed savers, many writers, random edits, hostile requests
-	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py tests/tasks tests/execution/test_unchanged.py tests/template/test_bad_input.py tests/windows tests/serving tests/lineage/test_reproduce.py $(ARGS)
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest tests/runtime tests/release/test_row_code.py tests/forest/test_lightgbm_text.py tests/store/test_versions.py tests/store/test_drafts.py tests/tasks tests/execution/test_unchanged.py tests/template/test_bad_input.py tests/windows tests/serving tests/modelling tests/monitoring tests/lineage/test_reproduce.py $(ARGS)
 
 lab: $(READY)    ## JupyterLab on the project; git shows and merges notebooks as notebooks from now on
 	$(BIN)/python -m hardcover.lab.git_drivers

@@ -8,10 +8,11 @@ Peers run in environments of their own (`requirements/monitoring.txt`, `requirem
 import argparse
 import sys
 import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,8 @@ from benchmarks.monitoring_estimates import estimates, peers
 from benchmarks.monitoring_streams import FAULTS, Day, Year
 from hardcover import tasks
 from hardcover.monitoring import watch
+from hardcover.monitoring.change import shifts
+from hardcover.monitoring.profile import Profile, bins_of
 from hardcover.monitoring.reference import Reference, Scored
 
 HERE = Path(__file__).parent
@@ -60,6 +63,7 @@ class Linear(Reference):
         self._trees: Any = category
         self.target, self.when = day.label, pd.Series(BEGIN + pd.to_timedelta(day.time, unit="D"))
         self.apart: set[str] = set()
+        self.levels = {"kind": ["a", "b", "c", "d"]}
         self.holdout = self.scored(day.inputs)
 
     @property
@@ -151,6 +155,33 @@ def _cause(episodes: list[dict]) -> str:
     return "labels"
 
 
+def report(rows: int, columns: int) -> tuple[float, float]:
+    """Measure a profile of numbers, its digest, and its distance from a stored one; returns seconds and how many MB it took besides the rows."""
+    chance = np.random.default_rng(75)
+    few = chance.normal(size=(5000, columns))
+    nothing = SimpleNamespace(feature=np.empty(0), threshold=np.empty(0), decision=np.empty(0, dtype=int))
+    names = [f"x{number}" for number in range(columns)]
+    bins = bins_of(cast(Any, nothing), names, few, few[:, :1], ["score"])
+    stored = Profile.of(bins, few, few[:, :1])
+    # Rows come in parts, as versions of what was served do; making them is not measured.
+    seconds, whole, size = 0.0, None, max(1, rows // 30)
+    tracemalloc.start()
+    for _ in range(0, rows, size):
+        part = chance.normal(size=(size, columns))
+        held = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        begin = time.perf_counter()
+        mine = Profile.of(bins, part, part[:, :1])
+        whole = mine if whole is None else whole + mine
+        seconds += time.perf_counter() - begin
+    most = (tracemalloc.get_traced_memory()[1] - held) / 1e6 + part.nbytes / 1e6
+    begin = time.perf_counter()
+    assert whole is not None
+    shifts(stored, whole)
+    _ = whole.digest
+    return seconds + time.perf_counter() - begin, most
+
+
 def _say(text: str) -> None:
     print(f"\r{text:<100}", end="", file=sys.stderr, flush=True)
 
@@ -176,6 +207,17 @@ def main() -> None:
         if min(found, right) < 9:
             print(f"  {name}: found {found} of 10, named {right}")
     estimates(40)
+    seconds, memory = report(300_000, 1000)
+    print(
+        f"a report of 300,000 x 1,000 against a stored profile: {seconds:.1f} s, {memory:.0f} MB with the rows of a part"
+    )
+    seconds, _ = report(350_000, 100)
+    theirs = peers("monitoring", "monitoring_peers.py", "report", "350000", "100").get(
+        "seconds", float("nan")
+    )
+    print(
+        f"one of 350,000 x 100: {seconds:.2f} s, evidently {theirs:.0f} s, {theirs / seconds:.0f} times as long"
+    )
     for name, program in (("monitoring", "monitoring_peers.py"), ("nannyml", "monitoring_nannyml.py")):
         for key, value in peers(name, program, str(options.peer_years)).items():
             print(f"{key}: {value}")

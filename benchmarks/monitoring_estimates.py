@@ -1,6 +1,7 @@
 """Estimates without labels beside NannyML's CBPE: chunks of 2,000 rows whose inputs have moved, by models that are too sure of themselves; part of `monitoring.py`."""
 
 import json
+import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -116,7 +117,10 @@ def _of(found: np.ndarray, values: np.ndarray, means: np.ndarray) -> tuple[float
 def peers(name: str, program: str, *arguments: str) -> dict:
     """Let a peer's program answer in its environment; returns what it prints last."""
     python = environment(name) / "python"
-    done = subprocess.run([python, HERE / program, *arguments], capture_output=True, text=True, check=False)
+    # They would tell their makers of it.
+    quiet = {**os.environ, "NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}
+    command = [python, HERE / program, *arguments]
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1][:200]}
     return json.loads(done.stdout.splitlines()[-1])

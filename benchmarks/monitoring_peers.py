@@ -120,7 +120,22 @@ def faults() -> dict:
     return {"evidently, faults on whose day something drifts": found, "evidently, faults named first": named}
 
 
+def report(rows: int, columns: int) -> dict:
+    """Measure a report of numbers against as many of a reference."""
+    chance = np.random.default_rng(75)
+    names = [f"x{number}" for number in range(columns)]
+    tables = [pd.DataFrame(chance.normal(size=(rows, columns)), columns=names) for _ in range(2)]
+    definition = DataDefinition(numerical_columns=names)
+    begin = time.perf_counter()
+    current, reference = (Dataset.from_pandas(table, data_definition=definition) for table in tables)
+    Report([DataDriftPreset()]).run(current, reference).dict()
+    return {"seconds": time.perf_counter() - begin}
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "report":
+        print(json.dumps(report(int(sys.argv[2]), int(sys.argv[3]))))
+        sys.exit()
     seen = quiet(int(sys.argv[1]))
     print(json.dumps(seen), flush=True)
     print(json.dumps({**seen, **faults()}))
