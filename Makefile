@@ -59,6 +59,6 @@ lab: $(READY)    ## JupyterLab on the project; git shows and merges notebooks as
 	$(BIN)/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/index.ipynb $(ROOT) $(ARGS)
 
 clean:           ## remove the environment, caches and everything that runs made
-	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .artifacts dist environments mlartifacts mlflow.db* benchmarks/results
+	rm -rf .venv .tools .pytest_cache .ruff_cache .mypy_cache .hypothesis .artifacts dist environments replay mlartifacts mlflow.db* benchmarks/results
 	-for each in filter.notebook diff.jupyternotebook merge.jupyternotebook; do git config --remove-section $$each; done 2>/dev/null
 	find data -mindepth 2 -not -name .gitkeep -delete

@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 
+from hardcover.cli import main
 from hardcover.errors import HardcoverError, RunLocked
 from hardcover.monitoring import cycle
 from hardcover.store import run_lock
@@ -166,3 +167,30 @@ def test_without_a_champion_it_says_what_to_do(loop):
     (loop.place.dist / "maintenance.json").unlink()
     with pytest.raises(HardcoverError, match="there is no champion"):
         loop.cycle(1)
+
+
+def test_the_command_says_what_was_seen_and_ends_with_3_while_a_page_is_open(
+    loop, tmp_path, monkeypatch, capsys
+):
+    for day in range(4):
+        rows = loop.rows(day, 200, **OTHERWISE)
+        loop.serve(rows)
+        loop.label(rows)
+    monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
+    given = ["cycle", CASE, "--env", "ci", "--metrics", str(tmp_path / "loop.prom")]
+    assert main.main(given) == 3
+    said = capsys.readouterr().out
+    for words in (
+        "800 rows, 800 labels",
+        "EUR more",
+        "next: hardcover cycle",
+        "train, the same model again",
+    ):
+        assert words in said
+    assert 'test="harm"} 1.0' in (tmp_path / "loop.prom").read_text()
+    for options, words in (
+        (["cycle", "nothing"], "unknown case"),
+        (["cycle", CASE, "--log", str(tmp_path / "none")], "there is no such folder"),
+    ):
+        assert main.main(options) == 1
+        assert words in capsys.readouterr().err

@@ -53,3 +53,23 @@ def test_rows_without_days_enough_are_refused(runs):
         replay.replay(CASE, Plan(learn=1000), [], FEW, "ci")
     with pytest.raises(DataError, match="rows without a time"):
         replay._in_days(pd.DataFrame({"x": [1.0]}), {}, 10)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("nothing",), "unknown case 'nothing'"),
+        ((CASE, "--step", "0"), "out of range"),
+        ((CASE, "--days", "-3"), "out of range"),
+        ((CASE, "--folder", "mine"), "no earlier replay"),
+    ],
+)
+def test_what_cannot_be_replayed_is_said_and_nobodys_folder_is_removed(place, options, words):
+    mine = place.folder / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("mine")
+    given = [str(mine) if each == "mine" else each for each in options]
+    done = place.call("hardcover", "simulate", *given, check=False)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert (mine / "thesis.txt").read_text() == "mine"

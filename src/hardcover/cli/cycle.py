@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,9 @@ OPEN = 3
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("case", metavar="CASE", help="the case")
-    parser.add_argument("--log", metavar="FOLDER", help="what hardcover serve --log named: collect it first")
+    parser.add_argument(
+        "--log", type=Path, metavar="FOLDER", help="what hardcover serve --log named: collect it first"
+    )
     parser.add_argument(
         "--data",
         nargs="+",
@@ -47,16 +50,20 @@ def do(options: argparse.Namespace) -> int:
     from hardcover.monitoring import cycle
 
     if options.log:
+        from hardcover.errors import HardcoverError
         from hardcover.execution import collect
 
-        collect.collect(Path(options.log), options.env, progress.say)
+        if not options.log.is_dir():
+            fix = "Give the folder of hardcover serve --log."
+            raise HardcoverError("there is no such folder", str(options.log), fix)
+        collect.collect(options.log, options.env, progress.say)
     found = cycle.cycle(options.case, data=tuple(options.data), env=options.env, say=progress.say)
     progress.clear()
     if options.metrics and (state := cycle.newest_state(options.case)):
         from hardcover.monitoring import metrics
         from hardcover.store import disk
 
-        disk.write_atomically(options.metrics, metrics.text(state).encode())
+        disk.write_atomically(options.metrics, metrics.text(state, datetime.now(UTC)).encode())
     print(json.dumps(found, indent=2) if options.json else "\n".join(_lines(found)))
     return OPEN if any(each["tier"] == "page" for each in found["open"]) else 0
 
@@ -74,10 +81,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     told = {event["id"] for event in found["events"]}
     lines += [outbox.words(each) for each in found["open"] if each["id"] not in told]
     for each in found["decisions"]:
-        said = each.get("words") or each["why"]
-        lines.append(
-            f"{each['kind']} {each.get('challenger', '')}: {each.get('outcome', '')} {said}".replace(
-                "  ", " "
-            )
-        )
+        parts = [each["kind"], each.get("challenger"), each.get("outcome"), each.get("words") or each["why"]]
+        lines.append(", ".join(filter(None, parts)))
     return lines

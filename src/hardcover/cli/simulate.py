@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   hardcover simulate churn --data bookings.csv --learn 120 --step 14 --delay 30
   hardcover simulate churn --days 730 --rollback 400 --param churn.monitoring.window=week
 """
+# What tells a replay's folder from others.
+MARK = ".replay"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--folder",
         type=Path,
         metavar="FOLDER",
-        help="where everything lands (default: replay/CASE beside the data folder)",
+        help="where everything lands (default: replay/CASE)",
     )
     parser.add_argument(
         "--param",
@@ -70,11 +72,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def do(options: argparse.Namespace) -> int:
     """Replay."""
-    folder = options.folder or Path(settings.read("data.root")).parent / "replay" / options.case
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    os.environ.update(settings.apart(folder))
+    from hardcover.errors import HardcoverError
+    from hardcover.project import cases
+
+    cases.check(options.case)
+    if (
+        min(options.learn, options.step) < 1
+        or min(options.days, options.delay, options.recent, options.rollback) < 0
+    ):
+        fix = "Learn from at least a day, step by at least one, and give no negative number."
+        raise HardcoverError("an option is out of range", "--learn, --step and the others in days", fix)
+    folder = options.folder or settings.project_root() / "replay" / options.case
+    _make_way(folder)
+    os.environ.update(settings.apart(folder.resolve()))
     from hardcover.monitoring import replay
 
     plan = replay.Plan(
@@ -85,6 +95,18 @@ def do(options: argparse.Namespace) -> int:
     progress.clear()
     print(json.dumps(found, indent=2) if options.json else "\n".join(_lines(found, folder)))
     return 0
+
+
+def _make_way(folder: Path) -> None:
+    """Remove an earlier replay; anything else stays."""
+    from hardcover.errors import HardcoverError
+
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        what = "there is something already, which is no earlier replay"
+        raise HardcoverError(what, str(folder), "Name a folder that is new, or empty, by --folder.")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
 
 
 def _lines(found: dict[str, Any], folder: Path) -> list[str]:

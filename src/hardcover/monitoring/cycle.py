@@ -9,6 +9,7 @@ from typing import Any
 from hardcover import processes, settings
 from hardcover.errors import HardcoverError
 from hardcover.monitoring import outbox
+from hardcover.project import cases
 from hardcover.release import publish
 from hardcover.reporting.progress import Reporter, silent
 from hardcover.store import run_lock, versions
@@ -47,11 +48,14 @@ def cycle(
 
     Raises
     ------
+    UnknownName
+        When there is no such case.
     HardcoverError
         When there is no champion, or the run that was asked for fails; what was seen until then is kept.
     RunLocked
         When another pass is at it.
     """
+    cases.check(case)
     now = (now or datetime.now(UTC)).replace(tzinfo=None)
     with run_lock.hold(f"cycle-{case}"):
         state = newest_state(case)

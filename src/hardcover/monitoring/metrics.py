@@ -1,5 +1,6 @@
 """The loop's state as Prometheus reads it (its text format 0.0.4), for node_exporter's textfile collector or any server of files."""
 
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,15 @@ _HELP = {
 }
 
 
-def text(state: dict[str, Any]) -> str:
+def text(state: dict[str, Any], passed: datetime) -> str:
     """Return the metrics of a case.
 
     Parameters
     ----------
     state
         As `watch.begin` describes it, after a pass.
+    passed
+        When there was a pass last, also one that found nothing new.
     """
     case, windows = state["case"], state["windows"]
     found: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in _HELP}
@@ -45,8 +48,7 @@ def text(state: dict[str, Any]) -> str:
     for test in [*TIERS, *(open_ones.keys() - TIERS.keys())]:
         labels = {"tier": TIERS.get(test, WARNING), "test": test}
         found["open_alerts"].append((labels, float(test in open_ones)))
-    if "now" in state:
-        found["pass_timestamp_seconds"].append(({}, pd.Timestamp(state["now"]).timestamp()))
+    found["pass_timestamp_seconds"].append(({}, passed.timestamp()))
     lines = []
     for name, (kind, words) in _HELP.items():
         if found[name]:
