@@ -1,3 +1,3 @@
-"""What a released model is asked, and how that differs from what it learned from."""
+"""The loop after a release: what answers cost is watched, told, and mended by a new model that is proven better."""
 
 __all__: list[str] = []

@@ -8,7 +8,8 @@ import pandas as pd
 
 from hardcover import settings
 from hardcover.errors import HardcoverError
-from hardcover.monitoring.passes import WATCH, Pass
+from hardcover.monitoring.cycle import WATCH
+from hardcover.monitoring.passes import Pass
 from hardcover.monitoring.promotion import Contest
 from hardcover.monitoring.reference import Reference
 from hardcover.project import cases

@@ -21,16 +21,32 @@ def known(case: str, name: str) -> list[str]:
     return sorted(versions.committed(place)) if place else []
 
 
-def read(case: str, name: str, which: list[str]) -> pd.DataFrame:
-    """Return the rows of some versions, one after the other, with the ``version`` of each; empty without versions."""
+def read(case: str, name: str, which: list[str], columns: list[str] | None = None) -> pd.DataFrame:
+    """Return the rows of some versions, one after the other, with the ``version`` of each; empty without versions.
+
+    Parameters
+    ----------
+    case, name
+        The case, and the dataset's.
+    which
+        The versions.
+    columns
+        What is read; None: all.
+    """
     place, tables = _place(case, name), []
     for version in which:
         assert place is not None
-        tables += [
-            pd.read_parquet(file).assign(version=version)
-            for file in sorted((place / version).glob("*.parquet"))
-        ]
+        files = sorted((place / version).glob("*.parquet"))
+        tables += [pd.read_parquet(file, columns=columns).assign(version=version) for file in files]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEY, "version"])
+
+
+def find(case: str, which: list[str], wanted: pd.DataFrame) -> pd.DataFrame:
+    """Return the answers of some requests, each once, with what ``wanted`` says of them besides ``id`` and ``row``; versions without any are not read."""
+    ids = read(case, SERVED, which, KEY)
+    mine = ids.merge(wanted[KEY], on=KEY) if len(ids) else ids
+    rows = read(case, SERVED, sorted(mine["version"].unique())).drop_duplicates(KEY)
+    return rows.drop(columns="version").merge(wanted, on=KEY)
 
 
 def _place(case: str, name: str) -> Path | None:

@@ -66,7 +66,7 @@ def take(case: str, files: list[Path], env: str | None = None) -> dict[str, Any]
         there = (joined["_merge"] == "both").to_numpy()
         repeated = there & (joined["target"] == joined["target_before"]).to_numpy()
         kept = joined.loc[~repeated, [*KEY, "target", KNOWN]].sort_values(KEY, ignore_index=True)
-        known = answers.read(case, SERVED, answers.known(case, SERVED))[KEY].drop_duplicates()
+        known = answers.read(case, SERVED, answers.known(case, SERVED), KEY)[KEY].drop_duplicates()
         unserved = len(kept) - len(kept.merge(known, on=KEY))
         version = _save(case, kept, files, env) if len(kept) else None
     return {

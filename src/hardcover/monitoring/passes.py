@@ -10,6 +10,7 @@ import pandas as pd
 from hardcover.lineage import git_state
 from hardcover.monitoring import answers, feed, labels, outbox, promotion, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
+from hardcover.monitoring.cycle import WATCH
 from hardcover.monitoring.promotion import Contest, learned_until
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.project.context import open_context
@@ -18,7 +19,6 @@ from hardcover.release import publish
 from hardcover.store import run_lock
 from hardcover.tracking import registry
 
-WATCH = "watch"
 # What of a case's parameters a pass goes by.
 OPTIONS = ("costs", "monitoring", "promotion")
 STAYS, PROMOTED = "stays challenger", "promoted"
@@ -84,7 +84,7 @@ class Pass:
         table = answers.read(self.case, SERVED, new[SERVED])
         skipped, kept = {"twice": 0, "future": 0}, table
         if len(table):
-            known = answers.read(self.case, SERVED, taken[SERVED])[KEY]
+            known = answers.read(self.case, SERVED, taken[SERVED], KEY)[KEY]
             kept, skipped = answers.fresh(table, known, self.now)
             watching.see(kept, answers.inputs(kept, self._champion))
         before = labels.newest(self.case, taken[LABELS])
@@ -112,9 +112,11 @@ class Pass:
         wanted.loc[np.broadcast_to(waiting, len(now))[wanted.index], "target_before"] = np.nan
         if wanted.empty:
             return 0
-        rows = answers.read(self.case, SERVED, self.state["taken"][SERVED]).drop_duplicates(KEY)
+        rows = answers.find(self.case, self.state["taken"][SERVED], wanted)
         # What is said to be from the future is no answer yet.
-        rows = rows[rows["time"] <= self.now].drop(columns="version").merge(wanted, on=KEY)
+        rows = rows[pd.to_datetime(rows["time"]) <= self.now].reset_index(drop=True) if len(rows) else rows
+        if rows.empty:
+            return 0
         if rows.empty:
             return 0
         inputs = answers.inputs(rows, self._champion)
