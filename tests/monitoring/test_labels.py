@@ -79,7 +79,7 @@ def test_good_lines_are_taken_and_bad_ones_named(bring):
     assert told["reasons"] == ["line 3 of labels.csv: failure 'maybe'"]
 
 
-@examples(6, 200)
+@examples(3, 200)
 @given(
     st.lists(
         st.lists(

@@ -160,22 +160,30 @@ class Pass:
     def _asks_for_training(self) -> dict[str, Any] | None:
         """Return why a new model is asked for: ``id`` and ``why``; None where nothing asks for one."""
         options, state = self._conf["monitoring"]["retrain"], self.state
-        done = {each["reason"] for each in state["decisions"] if each["kind"] == "train"}
+        trained = [each for each in state["decisions"] if each["kind"] == "train"]
+        last, since = max((each["at"] for each in trained), default=""), state["since"] or "none"
+        mine = [window for window in state["windows"] if window["begin"] >= since]
+        passed = len({window["begin"] for window in mine if window["begin"] > last})
+        if trained and passed < options["wait"]:
+            return None
+        done = {each["reason"] for each in trained}
+        before = {each["id"] for each in self._before["episodes"]} if self._before else set()
         for each in state["episodes"]:
-            mine = each["wheel"] == state["wheel"] and each["test"] in options["after"]
-            if mine and each["id"] not in done:
+            # One that came and went since the pass before asks too.
+            asks = each["until"] is None or each["id"] not in before
+            if (
+                asks
+                and each["wheel"] == state["wheel"]
+                and each["test"] in options["after"]
+                and each["id"] not in done
+            ):
                 return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
-        mine = [window for window in state["windows"] if state["since"] and window["begin"] >= state["since"]]
-        known = sum(window["labelled"]["rows"] for window in mine)
-        last = max([each["at"] for each in state["decisions"] if each["kind"] == "train"], default="")
-        passed = [window for window in mine if window["begin"] > last]
-        if options["every"] and len({window["begin"] for window in passed}) >= options["every"]:
-            return {
-                "id": f"schedule {self.now.isoformat()}",
-                "why": f"{options['every']} windows since the last one",
-            }
-        if options["labels"] and known >= options["labels"] and not (last and last >= (state["since"] or "")):
-            return {"id": f"labels {self.now.isoformat()}", "why": f"{known} labels since the champion came"}
+        now = self.now.isoformat()
+        if options["every"] and passed >= options["every"]:
+            return {"id": f"schedule {now}", "why": f"{options['every']} windows since the last one"}
+        labelled = sum(window["labelled"]["rows"] for window in mine)
+        if options["labels"] and labelled >= options["labels"] and last < since:
+            return {"id": f"labels {now}", "why": f"{labelled} labels since the champion came"}
         return None
 
     @property
