@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from hardcover.errors import HardcoverError
 from hardcover.modelling.evidence import SHARES
-from hardcover.monitoring import again, cycle, promotion
+from hardcover.monitoring import again, cycle, promotion, replay
 from hardcover.project.context import open_context
 from hardcover.release import publish
 from hardcover.tracking import registry
@@ -135,6 +135,28 @@ def test_a_challenger_that_is_better_and_worse_for_a_segment_is_not_promoted():
         "worse for plant b",
         f"{known['changed'] / 4000:.1%} other labels, more than promotion.churn",
     ]
+
+
+def test_after_a_rollback_the_champion_before_is_watched_anew_and_pointer_and_alias_agree(
+    retrained, tmp_path, monkeypatch
+):
+    here = looped(copy_of(retrained.place, tmp_path), monkeypatch)
+    promoted = publish.current(CASE)["wheel"]
+    here.serve(here.rows(6, 100))
+    assert here.cycle(8)["wheel"] == promoted
+    assert replay._roll_back(CASE, lambda *_: None, 8)
+    assert publish.current(CASE)["wheel"] == alias(here.place) != promoted
+    here.serve(here.rows(9, 100))
+    found = here.cycle(11)
+    assert found["wheel"] == publish.current(CASE)["wheel"] != promoted
+    assert cycle.newest_state(CASE)["since"] == beginning(9)
+    # There is none before it.
+    assert not replay._roll_back(CASE, lambda *_: None, 7)
+
+
+def beginning(day: int) -> str:
+    """Return the begin of a day's window."""
+    return (BEGIN + day * replay.DAY).isoformat()
 
 
 @pytest.fixture
