@@ -21,15 +21,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def do(options: argparse.Namespace) -> int:
     """Make a challenger champion."""
     from hardcover.project import cases
-    from hardcover.release import publish
-    from hardcover.store import run_lock
-    from hardcover.tracking import registry
+    from hardcover.release import in_use
 
     cases.check(options.case)
-    with run_lock.hold("tracking"):
-        found = publish.promote(publish.candidate(options.case, options.wheel), "promote")
-        words = registry.set_champion(options.case, found["wheel"])
-        found = publish.note(found, registry=words)
-    said = f"{options.case}: {found['wheel']} is champion; {words}"
+    found = in_use.promote(options.case, options.wheel)
+    said = f"{options.case}: {found['wheel']} is champion; {found['registry']}"
     print(json.dumps(found, indent=2) if options.json else said)
     return 0

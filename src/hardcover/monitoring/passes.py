@@ -15,9 +15,7 @@ from hardcover.monitoring.promotion import Contest, learned_until
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.project.context import open_context
 from hardcover.project.parameters import nested
-from hardcover.release import publish
-from hardcover.store import run_lock
-from hardcover.tracking import registry
+from hardcover.release import in_use, publish
 
 # What of a case's parameters a pass goes by.
 OPTIONS = ("costs", "monitoring", "promotion")
@@ -265,9 +263,8 @@ def _finish_promotion(state: dict[str, Any]) -> None:
     wheel, pointer, known = state["promoting"], publish.current(state["case"]), state["wheel"]
     if wheel is None and (pointer is None or known in (None, pointer["wheel"])):
         return
-    with run_lock.hold("tracking"):
-        if wheel is not None and (pointer is None or pointer["wheel"] != wheel):
-            pointer = publish.promote(publish.candidate(state["case"], wheel), "cycle")
-        if pointer is not None:
-            publish.note(pointer, registry=registry.set_champion(state["case"], pointer["wheel"]))
+    if wheel is not None and (pointer is None or pointer["wheel"] != wheel):
+        in_use.promote(state["case"], wheel, "cycle")
+    elif pointer is not None:
+        in_use.agree(pointer)
     state["promoting"] = None

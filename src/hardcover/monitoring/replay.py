@@ -17,10 +17,8 @@ from hardcover.monitoring.answers import LABELS, SERVED
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.project import cases
 from hardcover.project.context import open_context
-from hardcover.release import publish
+from hardcover.release import in_use, publish
 from hardcover.reporting.progress import Reporter, silent
-from hardcover.store import run_lock
-from hardcover.tracking import registry
 
 DAY = pd.Timedelta(days=1)
 
@@ -231,8 +229,6 @@ def _save(catalog: Any, name: str, table: pd.DataFrame) -> None:
 def _roll_back(case: str, say: Reporter, day: int) -> bool:
     if len(publish.line_of(publish.history(case))) < 2:
         return False
-    with run_lock.hold("tracking"):
-        found = publish.promote(publish.before(case), "rollback")
-        publish.note(found, registry=registry.set_champion(case, found["wheel"]))
+    found = in_use.roll_back(case)
     say(f"day {day}: rolled back to {found['wheel']}, as asked")
     return True
