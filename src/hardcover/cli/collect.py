@@ -21,13 +21,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def do(options: argparse.Namespace) -> int:
     """Collect."""
-    from hardcover.errors import HardcoverError
     from hardcover.execution import collect
 
-    if not options.folder.is_dir():
-        raise HardcoverError(
-            "there is no such folder", str(options.folder), "Give the folder of hardcover serve --log."
-        )
     made = collect.collect(options.folder, options.env, progress.say)
     progress.clear()
     if options.json:

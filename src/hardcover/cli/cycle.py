@@ -50,12 +50,8 @@ def do(options: argparse.Namespace) -> int:
     from hardcover.monitoring import cycle
 
     if options.log:
-        from hardcover.errors import HardcoverError
         from hardcover.execution import collect
 
-        if not options.log.is_dir():
-            fix = "Give the folder of hardcover serve --log."
-            raise HardcoverError("there is no such folder", str(options.log), fix)
         collect.collect(options.log, options.env, progress.say)
     found = cycle.cycle(options.case, data=tuple(options.data), env=options.env, say=progress.say)
     progress.clear()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from hardcover.errors import HardcoverError
 from hardcover.lineage import git_state
 from hardcover.project import cases
 from hardcover.project.context import open_context
@@ -29,8 +30,11 @@ def collect(folder: Path, env: str | None = None, say: Reporter = silent) -> dic
     Raises
     ------
     HardcoverError
-        When a segment is damaged, or of a case that this project does not have; nothing is removed then.
+        When there is no such folder, a segment is damaged, or of a case that this project does not have; nothing is removed then.
     """
+    if not folder.is_dir():
+        fix = "Give the folder of hardcover serve --log."
+        raise HardcoverError("there is no such folder", str(folder), fix)
     with run_lock.alone():
         catalog = open_context(env, None).catalog
         catalog.in_run = True

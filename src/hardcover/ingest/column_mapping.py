@@ -44,13 +44,15 @@ def with_own(
         for name, facts in columns.items()
     }
     for file in files:
-        if _fits(own, file) and not any(_fits(mapping, file) for mapping in mappings.values()):
+        if not _missing(own, file) and all(_missing(mapping, file) for mapping in mappings.values()):
             return {**mappings, OWN: own}
     return dict(mappings)
 
 
-def _fits(mapping: dict, file: dict) -> bool:
-    return all(_column(rule) in file["columns"] for rule in mapping.values() if not _is_optional(rule))
+def _missing(mapping: dict, file: dict) -> list[str]:
+    """List the columns that a mapping needs and the file does not have."""
+    needed = (_column(rule) for rule in mapping.values() if not _is_optional(rule))
+    return [column for column in needed if column not in file["columns"]]
 
 
 def match(file: dict, mappings: Mapping[str, dict]) -> str:
@@ -61,14 +63,7 @@ def match(file: dict, mappings: Mapping[str, dict]) -> str:
     SourceError
         When no mapping fits: names what the nearest one misses, and the closest names found.
     """
-    missing = {
-        name: [
-            _column(rule)
-            for rule in mapping.values()
-            if not _is_optional(rule) and _column(rule) not in file["columns"]
-        ]
-        for name, mapping in mappings.items()
-    }
+    missing = {name: _missing(mapping, file) for name, mapping in mappings.items()}
     best = min(missing, key=lambda name: (len(missing[name]), name))
     if not missing[best]:
         # Of two that fit, the one that uses more of the file.

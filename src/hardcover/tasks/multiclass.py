@@ -79,8 +79,7 @@ class Multiclass(Task):
             ),
         }
         if decision.get("costs") is not None:
-            paid = np.array(decision["costs"])[target.astype(int), label.astype(int)]
-            found["cost"] = mean(paid, weight)
+            found["cost"] = mean(self.losses(target, score, decision, costs), weight)
         return found
 
     def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
