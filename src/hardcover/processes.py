@@ -1,12 +1,19 @@
 """Commands of other programs, whose failure is one of our errors."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 from hardcover.errors import HardcoverError
 
 MAX_LINES = 8
 FIX = "Mend what the last line names."
+_START = "import sys; from hardcover.cli.main import main; sys.exit(main())"
+
+
+def ours(*words: str) -> list[str]:
+    """Return a command that types ``hardcover`` and these words, in this Python."""
+    return [sys.executable, "-c", _START, *words]
 
 
 def call(

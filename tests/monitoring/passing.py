@@ -78,7 +78,7 @@ def result_of(folder: Path) -> dict:
 
 
 def look(folder: Path, said: Path) -> None:
-    """Say what a pass left, from another process."""
+    """Write what a pass left, from another process."""
     assert in_child(lambda: said.write_text(json.dumps(result_of(folder)))) == 0
 
 

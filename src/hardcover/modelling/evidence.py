@@ -5,7 +5,7 @@ not, and which no losses of mean ``m`` or less let grow on average: what a stake
 means of bounded random variables by betting", JRSS B 2024). Several stakes with different shares stand side by side, so that none has to be chosen.
 
 An alarm for a stream without an end adds one unit to the stakes at the beginning of each window, and takes all when they reach a level (an e-detector, Shin,
-Ramdas and Rinaldo, 2024). Nobody takes more out of a fair game than was put in: with nothing wrong, there is on average at most one alarm in ``level``
+Ramdas and Rinaldo, 2024). From a fair game no more is taken than was put in: with nothing wrong, there is on average at most one alarm in ``level``
 windows, whatever the losses' distribution.
 """
 

@@ -1,6 +1,5 @@
 """A past pass of the loop, done again: from the state before it, by the versions, the wheels and the options of then."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pandas as pd
 
 from hardcover import settings
 from hardcover.errors import HardcoverError
-from hardcover.monitoring.cycle import WATCH
+from hardcover.monitoring.cycle import WATCH, state_in
 from hardcover.monitoring.passes import Pass
 from hardcover.monitoring.promotion import Contest
 from hardcover.monitoring.reference import Reference
@@ -39,13 +38,12 @@ def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
         When there was no such pass, or a wheel or a run that it needs is gone.
     """
     cases.check(case)
-    states = _states(case)
-    number = max(states, default=0) if number is None else number
-    if number not in states:
-        known = f"Passes 1 to {max(states)} are on record." if states else f"Run: hardcover cycle {case}"
+    places = _places(case)
+    number = max(places, default=0) if number is None else number
+    if number not in places:
+        known = f"Passes 1 to {max(places)} are on record." if places else f"Run: hardcover cycle {case}"
         raise HardcoverError(f"there was no pass {number}", f"case {case!r}", known)
-    version, after = states[number]
-    before = states[number - 1][1] if number > 1 else None
+    after, before = state_in(places[number]), state_in(places[number - 1]) if number > 1 else None
     again = Pass(
         case, before, after["conf"], _pointer(case, after["wheel"], after), pd.Timestamp(after["now"])
     )
@@ -60,7 +58,7 @@ def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
         "pass": number,
         "identical": all(found.values()),
         "outputs": outputs,
-        "version": version,
+        "version": places[number].name,
     }
 
 
@@ -83,14 +81,11 @@ def _verdict(case: str, again: Pass, after: dict, decision: dict) -> dict[str, A
     return {name: found.get(name) for name in decision["evidence"]}
 
 
-def _states(case: str) -> dict[int, tuple[str, dict]]:
-    """Return the state after each pass, by its number, with the version that holds it."""
-    place, found = versions.by_dataset(Path(settings.read("data.root"))).get(f"{case}.{WATCH}"), {}
-    for version in sorted(versions.committed(place)) if place else ():
-        (file,) = versions.verify(place / version)["files"]
-        state = json.loads((place / version / file).read_text(encoding="utf-8"))
-        found[state["passes"]] = (version, state)
-    return found
+def _places(case: str) -> dict[int, Path]:
+    """Return the version with the state after each pass, by the pass's number."""
+    place = versions.by_dataset(Path(settings.read("data.root"))).get(f"{case}.{WATCH}")
+    found = [place / version for version in sorted(versions.committed(place))] if place else []
+    return {versions.manifest_of(each)["pass"]: each for each in found}
 
 
 def _pointer(case: str, wheel: str, state: dict) -> dict:

@@ -1,7 +1,7 @@
 """A pass of the loop: watch what was served, tell what is wrong, train a new model where that is asked for, and promote what is proven better."""
 
 import json
-import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from hardcover.reporting.progress import Reporter, silent
 from hardcover.store import run_lock, versions
 
 WATCH = "watch"
-START = "import sys; from hardcover.cli.entry import main; sys.exit(main())"
+STAYS, PROMOTED, DROPPED = "stays challenger", "promoted", "dropped"
 
 
 def cycle(
@@ -69,7 +69,7 @@ def cycle(
         say("looking at what was served", transient=True)
         seen = this.look()
         version = this.commit()
-        told = outbox.tell(case, this.untold(), say)
+        told = outbox.tell(case, outbox.untold(this.state), say)
         this.note_told(told)
         this.conclude()
         if wants := this.wants:
@@ -84,10 +84,20 @@ def newest_state(case: str) -> dict[str, Any] | None:
     """Return the state after the newest pass; None before the first one."""
     place = versions.by_dataset(Path(settings.read("data.root"))).get(f"{case}.{WATCH}")
     version = versions.latest(place) if place else None
-    if not place or not version:
-        return None
-    (file,) = versions.verify(place / version)["files"]
-    return json.loads((place / version / file).read_text(encoding="utf-8"))
+    return state_in(place / version) if place and version else None
+
+
+def state_in(folder: Path) -> dict[str, Any]:
+    """Return the state that a version holds."""
+    (file,) = versions.verify(folder)["files"]
+    return json.loads((folder / file).read_text(encoding="utf-8"))
+
+
+def outcome_of(contest: dict[str, Any]) -> str:
+    """Return what follows from a comparison with a challenger, as `promotion.Contest.as_data` returns it: ``STAYS``, ``PROMOTED`` or ``DROPPED``."""
+    if contest["verdict"] == "better":
+        return STAYS if contest["objections"] else PROMOTED
+    return DROPPED if contest["verdict"] == "worse" else STAYS
 
 
 def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
@@ -105,31 +115,36 @@ def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
 
 def _unfinished(state: dict) -> bool:
     """Check whether a pass ended, or was ended, before all that follows from what it saw."""
-    untold = {each["event_id"] for each in outbox.events(state["episodes"])} - set(state["told"])
-    contest = state["challenger"] or {"verdict": None, "objections": []}
-    decided = contest["verdict"] == "worse" or (contest["verdict"] == "better" and not contest["objections"])
-    return bool(untold or state["promoting"] or state["wants"] or decided)
+    decided = state["challenger"] and outcome_of(state["challenger"]) != STAYS
+    return bool(outbox.untold(state) or state["promoting"] or state["wants"] or decided)
 
 
-def _train(case: str, data: tuple[str, ...], env: str | None, params: dict[str, Any]) -> dict[str, Any]:
-    """Run the case in a process of its own; returns what the run says of itself."""
-    command = [
-        sys.executable,
-        "-c",
-        START,
-        "run",
-        case,
-        "--json",
-        "--pipeline",
-        "--param",
-        f"{case}.promotion.by=hand",
-    ]
-    for name, value in params.items():
-        command += ["--param", f"{case}.{name}={json.dumps(value)}"]
-    command += [*(["--env", env] if env else []), *(["--data", *data] if data else [])]
-    (found,) = json.loads(
-        processes.call(command, "train a new model", HardcoverError, settings.project_root())
+def run(
+    case: str, data: Sequence[str], params: dict[str, Any], env: str | None, purpose: str, *options: str
+) -> str:
+    """Run a case as a pipeline, in a process of its own; returns what that printed.
+
+    Parameters
+    ----------
+    case, data, params, env
+        As `cycle` takes them.
+    purpose
+        What it is for, to be read after "cannot".
+    options
+        Others of ``hardcover run``.
+    """
+    overrides = [f"{case}.{name}={json.dumps(value)}" for name, value in params.items()]
+    words = ["--pipeline", *options, *(word for each in overrides for word in ("--param", each))]
+    words += [*(["--env", env] if env else []), *(["--data", *data] if data else [])]
+    return processes.call(
+        processes.ours("run", case, *words), purpose, HardcoverError, settings.project_root()
     )
+
+
+def _train(case: str, data: Sequence[str], env: str | None, params: dict[str, Any]) -> dict[str, Any]:
+    """Train a model that stays challenger; returns what its run says of itself."""
+    by_hand = ("--json", "--param", f"{case}.promotion.by=hand")
+    (found,) = json.loads(run(case, data, params, env, "train a new model", *by_hand))
     return found
 
 

@@ -5,7 +5,7 @@ spread, which holds both chance of the outcomes and the uncertainty of what scor
 performance estimation"); no estimate without labels sees that the same inputs now have other outcomes.
 """
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import numpy as np
 
@@ -17,18 +17,38 @@ from hardcover.tasks.base import decided
 BLOCKS, LEAST = 20, 50
 
 
-class Meaning(Protocol):
-    """What scores meant on the holdout."""
+class Meaning(ABC):
+    """What scores meant on the holdout; the parameters are those of `Calibration`."""
 
+    def __init__(
+        self,
+        task: Task,
+        score: np.ndarray,
+        target: np.ndarray,
+        decision: dict,
+        costs: dict,
+        dependence: float,
+    ):
+        self._task, self._decision, self._costs, self._dependence = task, decision, costs, dependence
+        self._fit(score, target)
+
+    @abstractmethod
+    def _fit(self, score: np.ndarray, target: np.ndarray) -> None:
+        """Learn from the holdout."""
+
+    @abstractmethod
     def losses(self, score: np.ndarray) -> np.ndarray:
         """Return the loss that each row is expected to have, shape (rows,)."""
 
+    @abstractmethod
     def shares(self, score: np.ndarray) -> np.ndarray:
         """Return the probability of each class, shape (rows, classes)."""
 
+    @abstractmethod
     def error(self, score: np.ndarray) -> float:
         """Return the standard deviation of rows' mean loss: by chance of the outcomes, and by what is not known of scores."""
 
+    @abstractmethod
     def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
         """Draw outcomes, shape (draws, rows)."""
 
@@ -110,25 +130,15 @@ class Calibration:
         }
 
 
-class TwoClasses:
+class TwoClasses(Meaning):
     """A probability of the second of two classes, by a curve."""
 
-    def __init__(
-        self,
-        task: Task,
-        score: np.ndarray,
-        target: np.ndarray,
-        decision: dict,
-        costs: dict,
-        dependence: float,
-    ):
-        self._curve, self._parts = Curve(score, target, dependence), (task, decision, costs)
+    def _fit(self, score: np.ndarray, target: np.ndarray) -> None:
+        self._curve = Curve(score, target, self._dependence)
 
     def _by_class(self, score: np.ndarray) -> np.ndarray:
-        task, decision, costs = self._parts
-        return np.array(
-            [task.losses(np.full(len(score), code), score, decision, costs) for code in (0.0, 1.0)]
-        )
+        parts = score, self._decision, self._costs
+        return np.array([self._task.losses(np.full(len(score), code), *parts) for code in (0.0, 1.0)])
 
     def losses(self, score: np.ndarray) -> np.ndarray:
         """Return what each class would cost, by its probability."""
@@ -153,23 +163,14 @@ class TwoClasses:
         return (chance.random(found.shape) < found).astype(np.float64)
 
 
-class Blocks:
+class Blocks(Meaning):
     """Amounts, or several classes: rows with similar scores lie in a block, and each block shows how its outcomes fell."""
 
-    def __init__(
-        self,
-        task: Task,
-        score: np.ndarray,
-        target: np.ndarray,
-        decision: dict,
-        costs: dict,
-        dependence: float,
-    ):
-        self._has_classes, self._decision, self._dependence = task.has_classes, decision, dependence
+    def _fit(self, score: np.ndarray, target: np.ndarray) -> None:
         self._edges = self._edges_of(score)
         block = self.block(score)
         self._many = int(block.max()) + 1
-        if task.has_classes:
+        if self._task.has_classes:
             cells = block * score.shape[1] + target.astype(int)
             self._counts = np.bincount(cells, minlength=self._many * score.shape[1]).reshape(
                 -1, score.shape[1]
@@ -178,7 +179,7 @@ class Blocks:
             order = np.argsort(block, kind="stable")
             self._residuals, self._least = (target - score)[order], target.min()
             self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
-        losses = task.losses(target, score, decision, costs)
+        losses = self._task.losses(target, score, self._decision, self._costs)
         self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
         self._losses = np.bincount(block, weights=losses, minlength=self._many) / self._rows
         squares = np.bincount(block, weights=(losses - self._losses[block]) ** 2, minlength=self._many)
@@ -232,7 +233,7 @@ class Blocks:
         return np.array([self._drawn(block, score, chance) for _ in range(draws)])
 
     def _drawn(self, block: np.ndarray, score: np.ndarray, chance: np.random.Generator) -> np.ndarray:
-        if self._has_classes:
+        if self._task.has_classes:
             # Jeffreys' prior: a block that never saw a class may yet have it.
             drawn = chance.standard_gamma(self._counts + 0.5)
             below = np.cumsum(drawn, axis=1) / drawn.sum(axis=1, keepdims=True)

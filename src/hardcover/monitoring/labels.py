@@ -46,9 +46,9 @@ def take(case: str, files: list[Path], env: str | None = None) -> dict[str, Any]
         fix = "Restore the data folder, or train a new champion."
         raise HardcoverError("the champion's feature plan is gone", f"run {pointer['run']}", fix)
     with run_lock.alone():
-        found, refused = [], []
+        found, refused, task = [], [], task_of(case, env)
         for file in files:
-            table, wrong = _read(file, plan, _task_of(case, env))
+            table, wrong = _read(file, plan, task)
             found.append(table)
             refused += wrong
         fresh = pd.concat(found, ignore_index=True)
@@ -95,7 +95,8 @@ def newest(case: str, which: list[str] | None = None) -> pd.DataFrame:
     return table.drop_duplicates(KEY, keep="last").sort_values(KEY, ignore_index=True)
 
 
-def _task_of(case: str, env: str | None) -> tasks.Task:
+def task_of(case: str, env: str | None) -> tasks.Task:
+    """Return the task of a case, as ``conf/`` has it."""
     return tasks.of(open_context(env, None).params[case]["task"])
 
 

@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import numpy as np
-
 from hardcover.monitoring import answers
-from hardcover.monitoring.change import causes, shifts
+from hardcover.monitoring.change import shifts
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored, champion
@@ -54,10 +52,7 @@ def monitor(case: str, window: str = "day", say: Reporter = silent) -> dict[str,
 def _compared(reference: Reference, rows: Scored) -> dict[str, Any]:
     bins, names = reference.bins, list(reference.model.inputs)
     profile = Profile.of(bins, rows.inputs, rows.raw)
-    change = rows.raw.mean(axis=0) - reference.holdout.raw.mean(axis=0)
-    # Of several classes, the one whose score has moved most is explained.
-    output = int(np.abs(change).argmax())
-    parts = causes(reference.contributions[:, output], reference.explained(rows.inputs)[:, output], names)
+    change, output, parts = reference.change_of(rows)
     counted = [(name, profile.by_name[name], edges) for name, edges in zip(names, bins.edges, strict=False)]
     return {
         "rows": profile.rows,

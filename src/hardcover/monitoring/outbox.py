@@ -27,15 +27,19 @@ def events(episodes: list[dict]) -> list[dict]:
     return found
 
 
-def tell(case: str, untold: list[dict], say: Reporter) -> list[dict]:
+def untold(state: dict[str, Any]) -> list[dict]:
+    """Return the events of a state's episodes that were not told yet."""
+    told = set(state["told"])
+    return [each for each in events(state["episodes"]) if each["event_id"] not in told]
+
+
+def tell(case: str, new: list[dict], say: Reporter) -> list[dict]:
     """Tell events everywhere that settings.ini names; returns those that were told everywhere.
 
     What cannot be told is said, and tried again in the next pass, so that it may come twice with the same id, and is never lost.
     """
-    if not untold:
-        return []
     told = []
-    for event in untold:
+    for event in new:
         try:
             _to_alertmanager(case, event)
             _by_mail(case, event)
@@ -53,6 +57,8 @@ def file(case: str) -> Path:
 
 
 def _to_file(case: str, told: list[dict]) -> None:
+    if not told:
+        return
     path = file(case)
     before = path.read_bytes() if path.is_file() else b""
     known = {json.loads(line)["event_id"] for line in before.splitlines() if line}

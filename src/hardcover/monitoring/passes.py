@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, feed, labels, outbox, promotion, watch
+from hardcover.monitoring import answers, feed, labels, promotion, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
-from hardcover.monitoring.cycle import WATCH
-from hardcover.monitoring.promotion import Contest, learned_until
+from hardcover.monitoring.cycle import PROMOTED, STAYS, WATCH, outcome_of
+from hardcover.monitoring.promotion import Contest
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.project.context import open_context
 from hardcover.project.parameters import nested
@@ -19,8 +19,6 @@ from hardcover.release import in_use, publish
 
 # What of a case's parameters a pass goes by.
 OPTIONS = ("costs", "monitoring", "promotion")
-STAYS, PROMOTED = "stays challenger", "promoted"
-_OUTCOMES = {"better": PROMOTED, "worse": "dropped"}
 
 
 class Pass:
@@ -115,8 +113,6 @@ class Pass:
         rows = rows[pd.to_datetime(rows["time"]) <= self.now].reset_index(drop=True) if len(rows) else rows
         if rows.empty:
             return 0
-        if rows.empty:
-            return 0
         inputs = answers.inputs(rows, self._champion)
         first = rows["target_before"].to_numpy(dtype=np.float64)
         watching.learn(rows, inputs, rows["target"].to_numpy(dtype=np.float64), first)
@@ -125,7 +121,7 @@ class Pass:
 
     def commit(self) -> str | None:
         """Keep the state as a version, if it differs from what was kept last; returns the version."""
-        self.state["due"] = self._due()
+        self.state["due"] = feed.due(self.state, self._conf["monitoring"])
         if self.state == self._before:
             return None
         self._catalog.in_run = True
@@ -136,20 +132,12 @@ class Pass:
             "face": "service",
             "inputs": inputs,
             "wheel": self.state["wheel"],
+            "pass": self.state["passes"],
             **git_state.describe(),
         }
         manifests = self._catalog.commit(lambda _: facts)
         self._before = copy.deepcopy(self.state)
         return manifests[f"{self.case}.{WATCH}"]["version"]
-
-    def _due(self) -> str | None:
-        """Return when silence becomes an alert, or a new model is due, if nothing else happens."""
-        return feed.due(self.state, self._conf["monitoring"])
-
-    def untold(self) -> list[dict]:
-        """Return the events that nobody was told of yet."""
-        told = set(self.state["told"])
-        return [each for each in outbox.events(self.state["episodes"]) if each["event_id"] not in told]
 
     def note_told(self, told: list[dict]) -> None:
         """Remember that events were told."""
@@ -228,7 +216,7 @@ class Pass:
         return Contest(self._champion, mine, self._conf["promotion"], known)
 
     def _keep(self, challenger: dict, contest: Contest) -> None:
-        until = [learned_until(each) or self.now for each in (contest.champion, contest.challenger)]
+        until = [each.learned_until or self.now for each in (contest.champion, contest.challenger)]
         facts = {"wheel": challenger["wheel"], "until": max(until).isoformat()}
         self.state["challenger"] = {**facts, **contest.as_data()}
 
@@ -237,9 +225,7 @@ class Pass:
         known = self.state["challenger"]
         if known is None:
             return
-        outcome = _OUTCOMES.get(known["verdict"], STAYS)
-        if outcome == PROMOTED and known["objections"]:
-            outcome = STAYS
+        outcome = outcome_of(known)
         last = next((each for each in reversed(self.state["decisions"]) if each["kind"] == "promote"), {})
         if (last.get("challenger"), last.get("outcome")) != (known["wheel"], outcome):
             evidence = {name: known[name] for name in ("rows", "gain", "changed", "verdict", "objections")}

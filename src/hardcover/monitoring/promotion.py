@@ -3,25 +3,10 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from hardcover.lineage import run_records
-from hardcover.modelling.evidence import Comparison, log_mean
+from hardcover.modelling.evidence import SHARES, Comparison, growth, log_mean
 from hardcover.monitoring import segments
 from hardcover.monitoring.reference import Reference
-
-
-def learned_until(reference: Reference) -> pd.Timestamp | None:
-    """Return the time of the newest row that a model has learned from, or was stopped by; None where rows have no time."""
-    case, run = reference.pointer["case"], reference.pointer["run"]
-    outputs = run_records.outputs(run)
-    time = run_records.load_json(outputs[f"{case}.feature_plan"])["roles"].get("time")
-    (file, *_) = run_records.files_of(outputs[f"{case}.features"])
-    table = pd.read_parquet(file)
-    if time not in table:
-        return None
-    found = table.loc[table["split"] != "holdout", time].max()
-    return None if pd.isna(found) else found
 
 
 class Contest:
@@ -57,20 +42,20 @@ class Contest:
     ) -> None:
         """Compare on more rows: the champion's inputs, the scores of both, and what became known."""
         losses = self.champion.losses(target, champion), self.challenger.losses(target, challenger)
-        ours, theirs = (np.minimum(loss, self._comparison.most) for loss in losses)
+        most = self._comparison.most
+        ours, theirs = (np.minimum(loss, most) for loss in losses)
         self._comparison.see(ours, theirs, self.champion.dependence)
         for name, mine in segments.of(self.champion, inputs):
-            part = Comparison(self._comparison.most, self._comparison.margin)
-            part.worse = self._segments.get(name, part.worse)
-            part.see(ours[mine], theirs[mine], self.champion.dependence)
-            self._segments[name] = part.worse
+            known = self._segments.get(name, np.zeros(len(SHARES)))
+            loss = most - (ours - theirs)[mine]
+            self._segments[name] = known + growth(loss, most, self.champion.dependence)
         self.rows += len(target)
         self._gain += float((ours - theirs).sum())
         self._changed += int((self.champion.labels(champion) != self.challenger.labels(challenger)).sum())
 
     def backtest(self) -> None:
         """Compare on the challenger's holdout, as far as it is newer than all that the champion has learned from."""
-        until, names = learned_until(self.champion), list(self.champion.model.inputs)
+        until, names = self.champion.learned_until, list(self.champion.model.inputs)
         if until is None or not set(names) <= set(self.challenger.table):
             return
         rows = (self.challenger.when > until).to_numpy()

@@ -1,5 +1,6 @@
 """The champion, and what it was measured on: how its inputs lay, what its scores meant, and what its answers cost."""
 
+import json
 import tempfile
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from hardcover.errors import HardcoverError
 from hardcover.forest import lightgbm_text
 from hardcover.lineage import run_records
 from hardcover.modelling.evidence import dependence_of
+from hardcover.monitoring.change import causes
 from hardcover.monitoring.estimate import Calibration
 from hardcover.monitoring.profile import Bins, Profile, bins_of
 from hardcover.project import cases
@@ -61,6 +63,8 @@ class Reference:
         Features that are computed from columns alone which are no inputs.
     when
         The holdout's times, NaT where unknown.
+    learned_until
+        The time of the newest row that the model has learned from, or was stopped by; None where rows have no time.
     holdout
         Its rows as the model sees them.
 
@@ -78,16 +82,16 @@ class Reference:
             fix = "Look at the other cases; what the past held when a record was answered is not logged."
             raise HardcoverError("features of this case look at the past", f"case {pointer['case']!r}", fix)
         files = _files(pointer)
-        plan: dict = run_records.load_json(
-            run_records.outputs(pointer["run"])[f"{pointer['case']}.feature_plan"]
-        )
+        plan = json.loads(files["feature_plan"].read_text(encoding="utf-8"))
         self.task, self.decision = tasks.of(self.model.about["metrics"]["task"]), self.model.about["decision"]
         self.classes = self.task.classes(plan["classes"] or None)
-        self.target_name, time = plan["roles"]["target"], plan["roles"].get("time")
+        target, time = plan["roles"]["target"], plan["roles"].get("time")
         table = pd.read_parquet(files["features"])
         self.levels, self.apart = plan["levels"], _apart(plan)
         rows = self.table = table[table["split"] == "holdout"]
-        self.target = self.task.codes(rows[self.target_name], self.classes)
+        learned = table.loc[table["split"] != "holdout", time].max() if time in table else pd.NaT
+        self.learned_until = None if pd.isna(learned) else learned
+        self.target = self.task.codes(rows[target], self.classes)
         self.when = rows[time] if time in rows else pd.Series(pd.NaT, index=rows.index)
         self.holdout = self.scored(rows[list(self.model.inputs)].to_numpy(dtype=np.float64))
         self._trees = lightgbm_text.parse(files["model"].read_text(encoding="utf-8"))
@@ -197,6 +201,13 @@ class Reference:
         return Calibration(
             self.task, self.holdout.score, self.target, self.decision, self.costs, self.dependence
         )
+
+    def change_of(self, rows: Scored) -> tuple[np.ndarray, int, dict[str, float]]:
+        """Return how the mean raw scores differ from the holdout's, shape (outputs,); of several classes, the one whose score has moved most; and what its change is due to, by input."""
+        moved = rows.raw.mean(axis=0) - self.holdout.raw.mean(axis=0)
+        output = int(np.abs(moved).argmax())
+        mine = self.explained(rows.inputs)[:, output]
+        return moved, output, causes(self.contributions[:, output], mine, list(self.model.inputs))
 
     @cached_property
     def contributions(self) -> np.ndarray:

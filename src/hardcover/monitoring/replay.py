@@ -1,7 +1,5 @@
 """The loop, day after day, over data with time: what two years would have been, by the commands that production uses."""
 
-import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from hardcover import processes, settings
-from hardcover.errors import DataError, HardcoverError
+from hardcover.errors import DataError
 from hardcover.lineage import git_state
-from hardcover.monitoring import cycle
+from hardcover.monitoring import answers, cycle, labels
 from hardcover.monitoring.answers import LABELS, SERVED
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.project import cases
@@ -83,7 +80,7 @@ def replay(
     """
     cases.check(case)
     say("reading all rows")
-    _run(case, data, params, env, "--stage", "data", "features")
+    cycle.run(case, data, params, env, "read all rows", "--stage", "data", "features")
     catalog: Any = open_context(env, None).catalog
     plan_of_features = catalog.load(f"{case}.feature_plan")
     rows, days = _in_days(catalog.load(f"{case}.clean"), plan_of_features["roles"], plan.days)
@@ -96,7 +93,7 @@ def replay(
         folder = Path(scratch)
         file = _learned(rows, begin, plan, plan.learn + plan.delay, folder)
         say(f"day {plan.learn}: training the first champion")
-        _run(case, [file], params, env)
+        cycle.run(case, [file], params, env, "train the first champion")
         rolled_back = False
         for day in range(plan.learn, days, plan.step):
             until = min(day + plan.step, days)
@@ -107,7 +104,7 @@ def replay(
             late = rows[
                 (rows["at"] >= max(known - plan.step * DAY, begin + plan.learn * DAY)) & (rows["at"] < known)
             ]
-            _label(case, late, plan_of_features, plan.delay, catalog)
+            _label(case, late, plan_of_features, plan.delay, env, catalog)
             found = cycle.cycle(
                 case,
                 data=(_learned(rows, begin, plan, until, folder),),
@@ -124,15 +121,6 @@ def replay(
                 rolled_back = _roll_back(case, say, until)
     state = cycle.newest_state(case)
     return {"case": case, "days": days, "rows": len(rows), "state": state, "history": publish.history(case)}
-
-
-def _run(case: str, data: list[str], params: dict[str, Any], env: str | None, *options: str) -> None:
-    command = [sys.executable, "-c", cycle.START, "run", case, "--pipeline", *options]
-    command += [
-        part for name, value in params.items() for part in ("--param", f"{case}.{name}={json.dumps(value)}")
-    ]
-    command += [*(["--env", env] if env else []), *(["--data", *data] if data else [])]
-    processes.call(command, "run the case", HardcoverError, settings.project_root())
 
 
 def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame, int]:
@@ -174,15 +162,13 @@ def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
     """
     if rows.empty:
         return
-    pointer = champion(case)
-    reference = Reference(pointer, {})
-    columns = {}
-    for name, rule in reference.release.fields.items():
-        if "enum" in rule:
-            columns[name] = rows[name].astype(object).where(rows[name].notna(), None).to_numpy()
-        else:
-            columns[name] = np.array(rows[name].to_numpy(dtype=np.float64, na_value=np.nan))
-    score = reference.scored(reference.model.inputs_of(columns, validate=False)).score
+    reference = Reference(champion(case), {})
+    fields = reference.release.fields.items()
+    asked = {
+        f"input.{name}": rows[name] if "enum" in rule else rows[name].astype("float64")
+        for name, rule in fields
+    }
+    score = reference.scored(answers.inputs(pd.DataFrame(asked), reference)).score
     label = reference.labels(score)
     classes = reference.decision.get("classes")
     table = pd.DataFrame(
@@ -196,18 +182,16 @@ def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
             "label": [classes[int(each)] for each in label]
             if classes
             else [str(bool(each)) for each in label] or None,
-            **{f"input.{name}": values for name, values in columns.items()},
+            **asked,
         }
     )
     _save(catalog, f"{case}.{SERVED}", table)
 
 
-def _label(case: str, rows: pd.DataFrame, plan: dict, delay: int, catalog: Any) -> None:
+def _label(case: str, rows: pd.DataFrame, plan: dict, delay: int, env: str | None, catalog: Any) -> None:
     if rows.empty:
         return
-    from hardcover import tasks
-
-    task = tasks.of(open_context(None, None).params[case]["task"])
+    task = labels.task_of(case, env)
     target = task.codes(rows[plan["roles"]["target"]], task.classes(plan["classes"] or None))
     table = pd.DataFrame(
         {

@@ -1,5 +1,6 @@
 """A pass over what is new: windows are profiled, tests bet on them, and what is wrong is told, in terms of what it costs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,8 @@ class Watch:
         if table.empty:
             return
         scored = self.reference.scored(inputs_of_rows)
-        places = table.groupby(table["time"].dt.to_period(PERIODS[self.options["window"]])).indices
-        for period in sorted(places):
-            rows = places[period]
-            part = Scored(*(values[rows] for values in scored))
-            self._window(period.start_time.isoformat(), table.iloc[rows], part)
+        for begin, rows, part in self._by_window(table["time"], scored):
+            self._window(begin, table.iloc[rows], part)
 
     def _window(self, begin: str, table: pd.DataFrame, scored: Scored) -> None:
         reference, rows = self.reference, len(table)
@@ -120,10 +118,8 @@ class Watch:
     def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored) -> None:
         facts = None
         if self._ledger.on_losses("expected harm", begin, expected, self._ledger.expected_at_most):
-            what, more = (
-                "by what scores meant on the holdout, answers cost more",
-                change.excess(expected, self.reference.loss),
-            )
+            what = "by what scores meant on the holdout, answers cost more"
+            more = change.excess(expected, self.reference.loss)
             facts = self._facts("expected harm", what, self._why(scored), more)
         usual = bool(expected.mean() <= self._ledger.expected_at_most)
         self._episodes.see("expected harm", begin, len(expected), facts, usual)
@@ -158,10 +154,7 @@ class Watch:
         loss = reference.losses(target[order], scored.score)
         target, last = target[order], self.state["last"]
         last["labels"] = max(last.get("labels", ""), table["known"].max().isoformat())
-        places = table.groupby(table["known"].dt.to_period(PERIODS[self.options["window"]])).indices
-        for period in sorted(places):
-            rows, begin = places[period], period.start_time.isoformat()
-            part = Scored(*(values[rows] for values in scored))
+        for begin, rows, part in self._by_window(table["known"], scored):
             self._contradiction(begin, target[rows], part, loss[rows])
             self._harm(begin, loss[rows], part)
 
@@ -221,19 +214,18 @@ class Watch:
 
     def _why(self, scored: Scored) -> list[str]:
         """Name the inputs that the change of the mean score is due to."""
-        reference = self.reference
-        change_of = scored.raw.mean(axis=0) - reference.holdout.raw.mean(axis=0)
-        # Of several classes, the one whose score has moved most is explained.
-        output = int(np.abs(change_of).argmax())
-        parts = change.causes(
-            reference.contributions[:, output],
-            reference.explained(scored.inputs)[:, output],
-            list(reference.model.inputs),
-        )
+        moved, output, parts = self.reference.change_of(scored)
         return [
-            f"{name} moved the mean raw score by {part:+.3f} of {change_of[output]:+.3f}"
+            f"{name} moved the mean raw score by {part:+.3f} of {moved[output]:+.3f}"
             for name, part in list(parts.items())[:NAMED]
         ]
+
+    def _by_window(self, times: pd.Series, scored: Scored) -> Iterator[tuple[str, np.ndarray, Scored]]:
+        """Yield the windows of rows, in order: the begin, the rows' places, and the rows."""
+        places = times.groupby(times.dt.to_period(PERIODS[self.options["window"]])).indices
+        for period in sorted(places):
+            rows = places[period]
+            yield period.start_time.isoformat(), rows, Scored(*(values[rows] for values in scored))
 
 
 def _add(known: dict[str, Any], more: dict[str, Any]) -> None:

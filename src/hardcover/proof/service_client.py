@@ -5,13 +5,13 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hardcover import processes
 from hardcover.errors import ProofFailed
 from hardcover.proof.subject import Subject
 from hardcover.release import wheel_file
@@ -20,7 +20,6 @@ from hardcover.serving.messages import INFERENCE, message_of
 
 # So many records or events at once.
 BATCH = 5_000
-START = "import sys; from hardcover.cli.main import main; sys.exit(main())"
 
 
 class Client:
@@ -106,7 +105,7 @@ def served(subject: Subject) -> Iterator[Client]:
 def _start(subject: Subject) -> None:
     wheel = subject.folder / wheel_file.file_name(subject.wheel)
     wheel.write_bytes(subject.wheel)
-    command = [sys.executable, "-c", START, "serve", str(wheel), "--port", "0", "--json", "--keep-all"]
+    command = processes.ours("serve", str(wheel), "--port", "0", "--json", "--keep-all")
     command += ["--max-body", "1000", "--patience", "60000"]
     server = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert server.stderr
