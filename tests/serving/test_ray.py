@@ -60,7 +60,14 @@ def test_replicas_answer_as_the_wheel_and_go_on_where_a_node_is_lost(wheel, rele
     nodes = often(1, 3)
     rows = [{**RECORD, "torque": 20.0 + torque} for torque in range(20)]
     config = ray_serve(Deployment("maintenance", wheel.name, "maintenance:1", replicas=nodes))
-    variables = {"PYTHONPATH": str(ROOT / "src"), "RAY_USAGE_STATS_ENABLED": "0", "RAY_TMPDIR": "/tmp"}
+    # Ray kills a proxy that needs more than five seconds to import what it needs, as it does on a busy machine.
+    patience = {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60"}
+    variables = {
+        "PYTHONPATH": str(ROOT / "src"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_TMPDIR": "/tmp",
+        **patience,
+    }
     facts = [str(wheel), str(free_port()), PREDICT, str(nodes), json.dumps(rows), json.dumps(config)]
     done = subprocess.run(
         [environment("ray") / "python", "-c", CLUSTER, *facts],
