@@ -60,6 +60,37 @@ def test_the_wheel_answers_from_any_directory(fresh_environment):
     assert "label=False" in answer
 
 
+def test_the_wheel_says_how_sure_it_is_and_how_unusual_a_record_is(fresh_environment):
+    asked = [
+        RECORD,
+        {**RECORD, "torque": 75.0, "rotational_speed": 1300, "tool_wear": 230},
+        {**RECORD, "torque": 110.0, "rotational_speed": 2700},
+    ]
+    lines = "\n".join(map(json.dumps, asked))
+    command = [fresh_environment, "-I", "-m", "casebook_maintenance", "predict", "--confidence", "--anomaly"]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False, cwd="/")
+    code = f"""
+import json
+from casebook_maintenance import model
+columns = {{name: [row[name] for row in {asked}] for name in {RECORD}}}
+found = model.confidence_many(columns)
+print(json.dumps([found["low"].tolist(), found["labels"].tolist(), model.anomaly_many(columns).tolist(), model.about["confidence"]]))
+"""
+
+    sound, failing, wrong = map(json.loads, done.stdout.splitlines())
+    low, labels, anomaly, measured = json.loads(in_fresh(fresh_environment, code))
+
+    assert sound["confidence"]["labels"] == [False]
+    assert failing["confidence"]["labels"] == [True]
+    assert sound["confidence"]["low"] <= sound["confidence"]["high"] < 0.05 < failing["confidence"]["low"]
+    assert sound["anomaly"] > 0.05 > 0.01 > wrong["anomaly"]
+    assert low == [each["confidence"]["low"] for each in (sound, failing, wrong)]
+    assert labels[:2] == [[True, False], [False, True]]
+    assert anomaly == [each["anomaly"] for each in (sound, failing, wrong)]
+    assert measured["level"] == 0.9
+    assert abs(measured["coverage"] - 0.9) < 0.05
+
+
 def test_the_wheel_touches_neither_pickle_nor_pandas_nor_lightgbm_nor_mlflow(fresh_environment):
     code = f"""
 import sys

@@ -202,7 +202,7 @@ def test_each_change_runs_exactly_the_nodes_that_it_reaches_in_both_faces(checko
         (said,) = json.loads(done.stdout)
         return {name.split(".")[1] for name, facts in said["nodes"].items() if facts["state"] == "ran"}
 
-    assert len(ran("--pipeline", first)) == 17
+    assert len(ran("--pipeline", first)) == 19
     shutil.copytree(first.folder, faces["--notebooks"].folder)
     explain, features = "src/hardcover/modelling/explanation.py", "notebooks/maintenance/02_features.ipynb"
 

@@ -13,6 +13,8 @@ ANSWER = {
     "raw": {"raw": [0.1, 0.2, 0.3, 0.4]},
     "score": {"score": [0.5, 0.6, 0.7, 0.8]},
     "label": {"label": [False, True, True, True]},
+    "confidence": {"low": [-math.inf, 0.1, 0.2, 0.3], "True": [0.0, 1.0, 1.0, 1.0]},
+    "anomaly": {"anomaly": [1.0, 0.5, 0.25, 0.01]},
 }
 SAVED = {"features": {"power": [1.0, 2.0], "strain": [3.0, -0.0]}, "score": {"score": [0.5, 0.6]}}
 
@@ -39,6 +41,8 @@ def test_equal_answers_pass():
         (changed("raw", 3, math.nextafter(0.4, 0.0)), "raw", "raw", 3, 1),
         (changed("score", 2, 0.7 + 4 * 2**-53), "score", "score", 2, 4),
         (changed("label", 0, True), "label", "label", 0, 4607182418800017408),
+        (changed("confidence", 1, 0.1 + 2**-56, "low"), "confidence", "low", 1, 1),
+        (changed("anomaly", 3, 0.02), "anomaly", "anomaly", 3, 4503599627370496),
     ],
 )
 def test_a_difference_is_named_with_face_row_column_and_distance(answer, quantity, column, row, ulps):

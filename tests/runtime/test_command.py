@@ -71,6 +71,17 @@ def test_an_id_that_is_an_input_or_an_answer_is_wrong_usage(folder, monkeypatch,
     assert f"--key {key}: this is an input of the model" in capsys.readouterr().err
 
 
+def test_a_release_that_cannot_say_how_sure_it_is_says_so(folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(RECORD)))
+
+    code = main(Model(folder, module), "project_small", ["predict", "--confidence", "--anomaly"])
+
+    assert (code, capsys.readouterr().err) == (
+        1,
+        "error: this model cannot say: it was released without a calibration; train and release it again\n",
+    )
+
+
 def test_the_command_tells_its_version(folder, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(Model(folder, module), "project_small", ["--version"])

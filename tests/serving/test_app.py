@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardcover.serving import arrow
 from hardcover.serving.app import ENDPOINTS, App
+from hardcover.serving.asked import Ask
 from hardcover.serving.counters import Counters
-from hardcover.serving.exchange import ARROW, LINES
+from hardcover.serving.exchange import ARROW, LINES, Refused
+from hardcover.serving.records import Scoring
 from hardcover.serving.release import Served
 from tests.conftest import RECORD
 from tests.serving.conftest import PREDICT, ask, examples
@@ -102,6 +105,57 @@ def test_tensors_are_answered_with_the_same_bits_as_json_and_as_bytes(app, relea
     assert (found["id"], found["model_version"]) == ("7", release.version)
     assert found["outputs"][0]["data"] == scores
     assert np.frombuffer(answer.body[size : size + 8 * len(many)], "<f8").tolist() == scores
+
+
+@examples(20, 1_000)
+@given(many=st.lists(records(), min_size=1, max_size=20))
+def test_how_sure_and_how_unusual_is_told_alike_in_every_format(app, release, many):
+    asked = f"{PREDICT}?confidence=true&anomaly=true"
+    expected = [release.model.predict(record, confidence=True, anomaly=True) for record in many]
+    low, high, labels = (
+        [getattr(each.confidence, name) for each in expected] for name in ("low", "high", "labels")
+    )
+    anomaly = [each.anomaly for each in expected]
+
+    found = json.loads(ask(app, asked, many).body)
+    assert [each["confidence"] for each in found] == [each.confidence._asdict() for each in expected]
+    assert [each["anomaly"] for each in found] == anomaly
+    columns = {name: [record[name] for record in many] for name in many[0]}
+    table = pa.ipc.open_stream(ask(app, asked, arrow.stream(columns), ARROW).body).read_all().to_pydict()
+    assert (table["confidence_low"], table["confidence_high"], table["confidence_labels"]) == (
+        low,
+        high,
+        labels,
+    )
+    assert table["anomaly"] == anomaly
+    names = ["score", "confidence_low", "confidence_labels", "anomaly"]
+    tensors = [
+        {
+            "name": name,
+            "shape": [len(many)],
+            "datatype": "BYTES" if name == "quality" else "FP64",
+            "data": values,
+        }
+        for name, values in columns.items()
+    ]
+    told = json.loads(
+        ask(app, INFER, {"inputs": tensors, "outputs": [{"name": name} for name in names]}).body
+    )
+    data = {each["name"]: each["data"] for each in told["outputs"]}
+    assert list(data) == names
+    assert (data["confidence_low"], data["anomaly"]) == (low, anomaly)
+    assert data["confidence_labels"] == [label in each for each in labels for label in (False, True)]
+
+
+def test_a_release_of_before_that_knows_neither_says_so(release, monkeypatch):
+    monkeypatch.delattr(release.module.runtime.many.Many, "anomaly_many")
+    scoring = Scoring(release, lambda _: None)
+
+    with pytest.raises(Refused, match="train and release it again") as refused:
+        scoring.one(RECORD, Ask(anomaly=True))
+
+    assert refused.value.status == 501
+    assert scoring.one(RECORD, Ask()).score == release.model.predict(RECORD).score
 
 
 def test_what_cannot_be_checked_is_scored_where_that_is_asked_for(app, release):

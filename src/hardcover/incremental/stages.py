@@ -13,6 +13,8 @@ from kedro.pipeline import Pipeline, node, pipeline
 
 # What stages read and make; any other parameter of a function is one of the case.
 DATASETS = {
+    "anomaly_model",
+    "calibration",
     "checked",
     "clean",
     "compression_report",

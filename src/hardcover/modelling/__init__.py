@@ -6,6 +6,8 @@ from hardcover import lazy
 
 if TYPE_CHECKING:
     from hardcover.modelling import (
+        anomaly,
+        calibration,
         evaluation,
         explain,
         explanation,
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "anomaly",
+    "calibration",
     "evaluation",
     "explain",
     "explanation",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.store import disk
 
-FORMAT = "hardcover.proof/3"
-QUANTITIES = ("features", "raw", "score", "label")
+FORMAT = "hardcover.proof/4"
+QUANTITIES = ("features", "raw", "score", "label", "confidence", "anomaly")
 CONTRIBUTIONS = "contributions"
 TRAINING = "training"
 
@@ -19,7 +19,7 @@ def compare(answers: dict[str, dict], saved: dict) -> dict:
     Parameters
     ----------
     answers
-        By face: ``features``, ``raw``, ``score`` and ``label``, each a list by column, over the same rows; and for some of them
+        By face: ``QUANTITIES``, each a list by column, over the same rows; and for some of them
         ``contributions``, or ``pred_contrib``, which are LightGBM's own: as exact, but of other roundings. A face that answers only
         ``rows`` rows, the first, and some of these, is compared by them.
     saved
@@ -135,7 +135,7 @@ def _first_differences(answer: dict, expected: dict) -> list[dict]:
     found = []
     for quantity in QUANTITIES:
         for name, theirs in expected.get(quantity, {}).items():
-            difference = _first_difference(answer[quantity].get(name), theirs)
+            difference = _first_difference(answer.get(quantity, {}).get(name), theirs)
             if difference:
                 found.append({"quantity": quantity, "column": name, **difference})
     return found

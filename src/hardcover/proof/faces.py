@@ -27,8 +27,9 @@ from hardcover.project import cases, pipelines, session
 from hardcover.project.context import open_context
 from hardcover.proof import service_faces, wheel_faces
 from hardcover.proof import subject as subjects
-from hardcover.proof.subject import Subject
+from hardcover.proof.subject import MODELS, Subject
 from hardcover.runtime import lookups, windows
+from hardcover.runtime.confidence import Calibration
 from hardcover.store import disk, versions
 from hardcover.tasks.base import decided
 from hardcover.tracking import server
@@ -64,7 +65,7 @@ def known() -> dict[str, Callable[[Subject], dict]]:
     return found | {point.name: point.load() for point in entry_points(group="hardcover.faces")}
 
 
-def answers(table: pd.DataFrame, subject: Subject, model: str) -> dict:
+def answers(table: pd.DataFrame, subject: Subject, models: dict) -> dict:
     """Score rows with LightGBM itself.
 
     Parameters
@@ -73,16 +74,17 @@ def answers(table: pd.DataFrame, subject: Subject, model: str) -> dict:
         The model's inputs for the raw rows.
     subject
         Has the other rows and the decision.
-    model
-        LightGBM's text model.
+    models
+        What answers: the datasets of ``subject.MODELS``.
 
     Returns
     -------
     dict
         Columns by name: ``features``; ``raw`` and ``score`` for the raw rows, then for the rows of inputs, by output; ``label`` as
-        numbers, where something is decided. And ``pred_contrib``, LightGBM's own Shapley values of the explained rows.
+        numbers, where something is decided; ``confidence``, where something is known, and ``anomaly``. And ``pred_contrib``, LightGBM's own
+        Shapley values of the explained rows.
     """
-    booster = lgb.Booster(model_str=model)
+    booster = lgb.Booster(model_str=models["model"])
     names = booster.feature_name()
     rows = np.concatenate(
         [table[names].to_numpy(np.float64), np.array(subject.inputs).reshape(-1, len(names))]
@@ -90,16 +92,28 @@ def answers(table: pd.DataFrame, subject: Subject, model: str) -> dict:
     score = booster.predict(rows)
     raw = booster.predict(rows, raw_score=True)
     label = decided(score, subject.decision)
+    unlike = lgb.Booster(model_str=models["anomaly_model"]).predict(rows, raw_score=True)
+    calibration = Calibration(models["calibration"], subject.decision.get("classes", []))
     # LightGBM has no contributions of linear trees, either.
-    linear = "linear_tree: 1" in model
+    linear = "linear_tree: 1" in models["model"]
     contributions = [] if linear else booster.predict(rows[subject.explained], pred_contrib=True).tolist()
     return {
         "features": {name: table[name].astype(float).tolist() for name in names},
         "raw": by_output(raw, subject.decision),
         "score": by_output(score, subject.decision),
         "label": {"label": label.tolist()} if len(label) else {},
+        "confidence": {} if calibration.kind == "none" else columns_of(calibration, score),
+        "anomaly": {"anomaly": calibration.p_values(unlike).tolist()},
         "pred_contrib": contributions,
     }
+
+
+def columns_of(calibration: Calibration, score: np.ndarray) -> dict[str, list[float]]:
+    """Return bounds, and for each label 1 where it may come: a list of each."""
+    found = calibration.of_many(score)
+    labels = found.pop("labels", np.empty((len(score), 0)))
+    may = dict(zip(map(str, calibration.labels), labels.T.astype(float).tolist(), strict=True))
+    return {name: values.tolist() for name, values in found.items()} | may
 
 
 def by_output(values: np.ndarray, decision: dict) -> dict[str, list[float]]:
@@ -168,7 +182,7 @@ def _notebook(subject: Subject) -> dict:
             path.write_text(json.dumps(source), encoding="utf-8")
             copy = subject.folder / "executed" / stage.notebook.name
             executor.execute(path, copy, parameters, stage.name, lambda *_: None)
-    return answers(_features(subject), subject, _newest(subject, "model"))
+    return answers(_features(subject), subject, {name: _newest(subject, name) for name in MODELS})
 
 
 def _cell(source: str) -> dict:
@@ -189,7 +203,7 @@ def module(subject: Subject) -> dict:
 
 def _module(subject: Subject) -> dict:
     write_features(import_module(subject.features_module), str(subject.folder))
-    return answers(_features(subject), subject, subject.model)
+    return answers(_features(subject), subject, subject.models)
 
 
 def pipeline(subject: Subject) -> dict:
@@ -204,7 +218,7 @@ def _pipeline(subject: Subject) -> dict:
     # The proof is there to find what was not exported, so it must not be refused.
     session.FACE.set("proof")
     bootstrap_project(settings.project_root())
-    wanted = [f"{subject.case}.{name}" for name in ("model", "features", "feature_plan", "schema")]
+    wanted = [f"{subject.case}.{name}" for name in (*MODELS, "features", "feature_plan", "schema")]
     with KedroSession.create(
         settings.project_root(), env=subject.env, runtime_params=subject.params, save_on_close=False
     ) as kedro_session:
@@ -217,7 +231,7 @@ def _pipeline(subject: Subject) -> dict:
     table, _ = compute(
         rows, _newest(subject, "schema"), {"libraries": subject.libraries}, events=events, **given
     )
-    return answers(table, subject, _newest(subject, "model"))
+    return answers(table, subject, {name: _newest(subject, name) for name in MODELS})
 
 
 def _in_fresh_process(name: str, subject: Subject) -> dict:

@@ -5,19 +5,18 @@ import html
 from hardcover.proof.compare import CONTRIBUTIONS, QUANTITIES
 from hardcover.reporting import pages
 
+HEADINGS = ["features", "raw score", *QUANTITIES[2:], CONTRIBUTIONS]
+
 
 def lines(proof: dict) -> list[str]:
     """Return the proof as a table of faces and hashes, and a line for each difference."""
     width = max(map(len, proof["faces"]))
     count = f"{proof['rows']['holdout']} holdout rows, {proof['rows']['generated']} generated, {proof['rows']['inputs']} of model inputs"
-    table = [
-        f"{'face':<{width}}  {'features':<10} {'raw score':<10} {'score':<10} {'label':<10} {'contributions':<13} seconds"
-    ]
+    table = [f"{'face':<{width}}  {' '.join(f'{name:<13}' for name in HEADINGS)} seconds"]
     for name, face in proof["faces"].items():
         table.append(
             f"{name:<{width}}  "
-            + " ".join(f"{face[quantity][:8]:<10}" for quantity in QUANTITIES)
-            + f" {face[CONTRIBUTIONS][:8]:<13}"
+            + " ".join(f"{face.get(quantity, '')[:8]:<13}" for quantity in (*QUANTITIES, CONTRIBUTIONS))
             + f" {face.get('seconds', '')}"
         )
     verdict = "all faces give the same bits" if proof["passed"] else "the faces differ"
@@ -62,7 +61,7 @@ def page(proof: dict) -> str:
     rows = [
         [
             f"<b>{html.escape(name)}</b>",
-            *(f"<code>{face[quantity][:8]}</code>" for quantity in (*QUANTITIES, CONTRIBUTIONS)),
+            *(f"<code>{face.get(quantity, '')[:8]}</code>" for quantity in (*QUANTITIES, CONTRIBUTIONS)),
             str(face.get("seconds", "")),
         ]
         for name, face in proof["faces"].items()
@@ -92,7 +91,7 @@ def page(proof: dict) -> str:
 extreme and unknown values, and {counts["inputs"]:,} on and beside every threshold of the model.</p>
 <p>A <i>hash</i> below stands for all answers in a column, bit by bit: two equal hashes mean that not one bit of one answer differs.
 Contributions, the Shapley values of {counts["explained"]:,} rows, are compared by bits among the wheel's faces, and with LightGBM's own within 1e-10.</p>
-{pages.table(["face", "features", "raw score", "score", "label", "contributions", "seconds"], rows, [6])}
+{pages.table(["face", *HEADINGS, "seconds"], rows, [len(HEADINGS) + 1])}
 {pages.facts((name, html.escape(WHAT_FACES_ARE.get(name, "a face of another distribution"))) for name in proof["faces"])}
 {left_out}{f"<h2>What differs</h2><ul>{differences}</ul>" if differences else ""}
 <h2>What was proven</h2>{pages.facts((name, html.escape(str(value))) for name, value in facts)}

@@ -14,6 +14,8 @@ from hardcover.tasks.base import scores_of
 # So many rows are explained, or fewer whose trees are so many in all: plain Python takes some 60 µs for each tree.
 EXPLAINED, EXPLAINED_TREES = 200, 100_000
 FILE = "subject.json"
+# LightGBM's texts of the model and of the one that knows how unlike an input is, and the tables of how sure an answer is.
+MODELS = ("model", "anomaly_model", "calibration")
 
 
 class Subject(NamedTuple):
@@ -35,8 +37,9 @@ class Subject(NamedTuple):
         Which of all rows, raw ones first, are explained.
     texts
         The fields that are text.
-    schema, plan, model, decision, wheel
-        Of the version that is proven: JSON Schema, feature plan, LightGBM's text, what follows from a score, the wheel's bytes.
+    schema, plan, models, decision, wheel
+        Of the version that is proven: JSON Schema, feature plan, what answers (the datasets of ``MODELS``), what follows from a score, the wheel's
+        bytes.
     features_module, libraries
         The exported module of the features, and what they may use besides the standard library.
     """
@@ -52,7 +55,7 @@ class Subject(NamedTuple):
     texts: list[str]
     schema: dict
     plan: dict
-    model: str
+    models: dict
     decision: dict
     wheel: bytes
     features_module: str
@@ -99,10 +102,14 @@ def load(
     def of_case(name: str) -> Any:
         return catalog.load(f"{case}.{name}")
 
-    schema, plan, model = of_case("schema"), of_case("feature_plan"), of_case("model")
+    schema, plan, models = (
+        of_case("schema"),
+        of_case("feature_plan"),
+        {name: of_case(name) for name in MODELS},
+    )
     clean, predictions, features = of_case("clean"), of_case("predictions"), of_case("features")
     decision = of_case("metrics")["decision"]
-    forest = flatten.forest_of(lightgbm_text.parse(model))
+    forest = flatten.forest_of(lightgbm_text.parse(models["model"]))
     holdout = clean[clean["split"] == "holdout"]
     texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
     made = edge_rows.columns(schema, texts, plan["inputs"], forest, rows, seed)
@@ -131,7 +138,7 @@ def load(
         texts=texts,
         schema=schema,
         plan=plan,
-        model=model,
+        models=models,
         decision=decision,
         wheel=of_case("wheel"),
         features_module=catalog.load(f"params:{case}.features_module"),

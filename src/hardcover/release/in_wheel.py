@@ -6,6 +6,7 @@ without numpy, shuffled otherwise. Reads ``rows.json`` from the working director
 """
 
 import json
+import math
 import random
 import sys
 from collections.abc import Iterator
@@ -34,14 +35,15 @@ def main(package: str, way: str) -> None:
     if rows["events"] and way != "without numpy":
         observe_shuffled(model, rows["events"])
     record = {name: column[0] for name, column in rows["columns"].items()}
-    model.predict(record, explain=model.explains, validate=False)
+    known = model.calibration.kind != "none"
+    model.predict(record, explain=model.explains, confidence=known, anomaly=True, validate=False)
     loaded = FORBIDDEN & (set(sys.modules) - before)
     if way == "numpy":
         import_module("numpy")
     before = set(sys.modules)
     golden, differences = model.selftest()
     answer = together if way == "numpy" else one_by_one
-    table, raw, score, contributions = answer(model, rows, way)
+    table, raw, score, contributions, may, anomaly = answer(model, rows, way)
     loaded |= FORBIDDEN & (set(sys.modules) - before)
     if way == "without numpy":
         assert "numpy" not in sys.modules
@@ -52,6 +54,8 @@ def main(package: str, way: str) -> None:
         "raw": by_output(raw, classes),
         "score": by_output(score, classes),
         "label": {"label": labels} if labels else {},
+        "confidence": may,
+        "anomaly": {"anomaly": anomaly},
         "contributions": contributions,
         "golden": golden,
         "differences": differences,
@@ -87,8 +91,13 @@ def together(model, rows: dict, _: str) -> tuple:
     if model.explains:
         explained = model.explain_inputs(inputs[rows["explained"]])
         contributions = explained.reshape(len(explained), -1).tolist()
-    raw, score = (model.score_inputs(inputs, raw=way).reshape(len(inputs), -1) for way in (True, False))
-    return table.T.tolist(), raw.tolist(), score.tolist(), contributions
+    raw, score = (model.score_inputs(inputs, raw=way) for way in (True, False))
+    found = {} if model.calibration.kind == "none" else model.calibration.of_many(score)
+    labels = found.pop("labels", np.empty((len(inputs), 0))).T.astype(float).tolist()
+    may = {name: values.tolist() for name, values in found.items()}
+    may |= dict(zip(map(str, model.calibration.labels), labels, strict=True))
+    raw, score = (values.reshape(len(inputs), -1).tolist() for values in (raw, score))
+    return table.T.tolist(), raw, score, contributions, may, model.anomaly_inputs(inputs).tolist()
 
 
 def one_by_one(model, rows: dict, way: str) -> tuple:
@@ -107,7 +116,20 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
         score = [model.evaluator.predict(row) for row in every]
     explained = rows["explained"] if model.explains else []
     contributions = [model._explain(every[number]) for number in explained]
-    return list(map(list, zip(*table, strict=True))), raw, score, contributions
+    may = {}
+    if model.calibration.kind != "none":
+        may = confidence_columns(model.calibration.labels, [model.calibration.of(scores) for scores in score])
+    anomaly = [model.calibration.p_value(model._unlike.raw(row)[0]) for row in every]
+    return list(map(list, zip(*table, strict=True))), raw, score, contributions, may, anomaly
+
+
+def confidence_columns(labels: list, found: list) -> dict:
+    """Return bounds, infinite where there is none, and for each label 1 where it may come: a list of each."""
+    columns = {str(label): [float(label in each.labels) for each in found] for label in labels}
+    if found[0].labels is None or any(each.low is not None for each in found):
+        columns["low"] = [-math.inf if each.low is None else each.low for each in found]
+        columns["high"] = [math.inf if each.high is None else each.high for each in found]
+    return columns
 
 
 def records(columns: dict) -> Iterator[dict]:

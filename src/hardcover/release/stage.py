@@ -22,7 +22,7 @@ from hardcover.release import events, isolated_env, wheel, wheel_file
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.runtime import features as features_runtime
 from hardcover.runtime import lookups, windows
-from hardcover.runtime.files import MODEL
+from hardcover.runtime.files import ANOMALY, CALIBRATION, MODEL
 from hardcover.tasks.base import scores_of
 
 ROWS, EXPLAINED = 10_000, 100
@@ -90,7 +90,9 @@ def golden_rows(
     return found
 
 
-def release_manifest(name: str, source: dict, feature_plan: dict, metrics: dict, compression: dict) -> dict:
+def release_manifest(
+    name: str, source: dict, feature_plan: dict, metrics: dict, compression: dict, calibration: dict
+) -> dict:
     """Return what a release is made of, for ``model.about``."""
     libraries = {library: version(library) for library in ("lightgbm", "numpy", "hardcover")}
     kept = ("task", "primary", "holdout", "interval", "cross_validation")
@@ -101,6 +103,7 @@ def release_manifest(name: str, source: dict, feature_plan: dict, metrics: dict,
         "decision": metrics["decision"],
         "metrics": {key: metrics[key] for key in kept},
         "compression": compression,
+        "confidence": {"level": calibration["level"], **calibration["measured"]},
         "libraries": libraries,
     }
 
@@ -117,6 +120,8 @@ def build_wheel(
     predictions: pd.DataFrame,
     metrics: dict,
     compression_report: dict,
+    anomaly_model: str,
+    calibration: dict,
 ) -> bytes:
     """Build the case's inference wheel; the same inputs give the same bytes.
 
@@ -129,12 +134,14 @@ def build_wheel(
     golden = golden_rows(clean, schema, predictions, release["golden"], feature_plan, module)
     files = {
         MODEL: flatten.to_bytes(lightgbm_text.parse(model)),
+        ANOMALY: flatten.to_bytes(lightgbm_text.parse(anomaly_model)),
+        CALIBRATION: json.dumps(calibration).encode(),
         "schema.json": json.dumps(events.schema_with_fields(schema, feature_plan), indent=1).encode(),
         "golden.json": json.dumps({"rows": golden}, indent=1).encode(),
     }
     if feature_plan.get("tables"):
         files[lookups.FILE] = json.dumps(feature_plan["tables"]).encode()
-    manifest = release_manifest(name, source, feature_plan, metrics, compression_report)
+    manifest = release_manifest(name, source, feature_plan, metrics, compression_report, calibration)
     return wheel.build(package_name(name), name, release["version"], module, files, manifest)
 
 

@@ -31,14 +31,14 @@ _INIT = '''"""The released model of the case {case}: ``from {package} import mod
 
 from pathlib import Path
 
-from .runtime import Contribution, InvalidRecord, Model, Prediction
+from .runtime import Confidence, Contribution, InvalidRecord, Model, NotCalibrated, Prediction
 from .runtime.features import load
 
 features = load(__name__, Path(__file__).parent)
 
 from .row import row_of  # noqa: E402
 
-__all__ = ["Contribution", "InvalidRecord", "Model", "Prediction", "model"]
+__all__ = ["Confidence", "Contribution", "InvalidRecord", "Model", "NotCalibrated", "Prediction", "model"]
 __version__ = "{version}"
 
 model = Model(Path(__file__).parent, features, row_of)
@@ -108,7 +108,8 @@ def build(
     features_module
         The features, as exported.
     files
-        The contents of ``runtime.files.FILES``, and of ``runtime.lookups.FILE`` where there are lookups.
+        The contents of ``runtime.files.FILES``, of ``ANOMALY`` and ``CALIBRATION`` beside, and of ``runtime.lookups.FILE`` where there are
+        lookups.
     manifest
         What ``model.about`` has besides the name, version and digests.
 

@@ -3,8 +3,17 @@
 This folder is copied unchanged into every release, so its imports are relative and reach nothing above it.
 """
 
+from .confidence import Calibration, Confidence, NotCalibrated
 from .model import Model
 from .prediction import Contribution, Prediction
 from .records import InvalidRecord
 
-__all__ = ["Contribution", "InvalidRecord", "Model", "Prediction"]
+__all__ = [
+    "Calibration",
+    "Confidence",
+    "Contribution",
+    "InvalidRecord",
+    "Model",
+    "NotCalibrated",
+    "Prediction",
+]

@@ -5,8 +5,10 @@ import importlib
 import json
 import os
 import sys
+from typing import Any
 
 from .arrays import DamagedRelease
+from .confidence import NotCalibrated
 from .model import Model
 from .prediction import Prediction, as_json, present
 from .records import InvalidRecord, Problem
@@ -53,6 +55,12 @@ def _main(model: Model, name: str, arguments: list[str] | None) -> int:
         help="with predict: contributions, the N strongest or all; they and base_value add up to the raw score",
     )
     parser.add_argument(
+        "--confidence", action="store_true", help="with predict: what else may come, and how often that holds"
+    )
+    parser.add_argument(
+        "--anomaly", action="store_true", help="with predict: how rare so unusual an input is, 0 to 1"
+    )
+    parser.add_argument(
         "--key", metavar="FIELD", help="with predict: a field that is no input and comes back with the answer"
     )
     options = parser.parse_args(given)
@@ -61,7 +69,12 @@ def _main(model: Model, name: str, arguments: list[str] | None) -> int:
     if options.key is not None and (options.key in taken or options.key in model.schema["properties"]):
         parser.error(f"--key {options.key}: this is an input of the model or a field of its answers")
     if verb == "predict":
-        return _predict(model, options.explain, options.key)
+        more = {"confidence": options.confidence, "anomaly": options.anomaly}
+        try:
+            return _predict(model, options.key, top=options.explain, explain=options.explain != 0, **more)
+        except NotCalibrated as error:
+            print(f"error: this model cannot say: {error}", file=sys.stderr)
+            return 1
     if verb == "selftest":
         rows, differences = model.selftest()
         print(*differences, f"{rows} golden rows, {len(differences)} differences", sep="\n")
@@ -87,7 +100,7 @@ def _version(model: Model) -> str:
         return f"unknown: {error}"
 
 
-def _predict(model: Model, top: int | None, key: str | None) -> int:
+def _predict(model: Model, key: str | None, **asked: Any) -> int:
     refused = 0
     for number, line in enumerate(sys.stdin, start=1):
         if not line.strip():
@@ -101,7 +114,7 @@ def _predict(model: Model, top: int | None, key: str | None) -> int:
             answer = [Problem("record", f"is not JSON: {error}")]
         else:
             try:
-                answer = model.predict(record, explain=top != 0, top=top)
+                answer = model.predict(record, **asked)
             except InvalidRecord as error:
                 answer = error.problems
         if isinstance(answer, Prediction):

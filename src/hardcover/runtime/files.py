@@ -9,6 +9,8 @@ from .arrays import DamagedRelease
 
 MODEL = "model.safetensors"
 FILES = (MODEL, "schema.json", "golden.json")
+# The model that knows how unlike an input is, and the tables of ``confidence``; releases of before have neither.
+ANOMALY, CALIBRATION = "anomaly.safetensors", "calibration.json"
 KERNELS = ("kernel.so", "kernel.dylib", "kernel.dll")
 PROOF = "proof.json"
 NEEDED = {"files", "inputs", "decision", "version"}

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import arrays
+from . import arrays, features
+from .confidence import Calibration, NotCalibrated
 from .decision import Decision
-from .files import KERNELS, MODEL, ReleaseFiles
+from .files import ANOMALY, CALIBRATION, KERNELS, MODEL, ReleaseFiles
 from .forest import Forest
 from .records import Fields
 from .shapley import Explainer, Unexplainable
+
+if TYPE_CHECKING:
+    from .online import Online
 
 
 class Loaded:
@@ -61,23 +65,77 @@ class Loaded:
         return Fields(self.schema)
 
     @cached_property
+    def _past(self) -> dict:
+        """The windows of the features. Without any, what they are made of is not imported."""
+        if f"{__package__}.windows" not in sys.modules:
+            return {}
+        from .windows import discover
+
+        return discover(self._module)
+
+    @cached_property
+    def _steps(self) -> list[features.Step]:
+        columns = [*self._fields.properties, *(self._tables.names if self._tables else ())]
+        if self._past:
+            from .window_plan import columns_beside
+
+            columns += columns_beside(self._past, self.schema["x-columns"])
+        return features.resolve(features.discover(self._module), columns)
+
+    @cached_property
+    def _online(self) -> "Online | None":
+        if not self._past:
+            return None
+        from .online import Online
+        from .window_plan import resolve
+
+        parameters = {step.name: step.parameters for step in self._steps}
+        plan = resolve(self._past, self.schema["x-columns"], parameters, self._tables)
+        return Online(plan, self._fields, self._steps, self._tables)
+
+    @cached_property
     def evaluator(self) -> Any:
         """What scores rows of inputs: the compiled ``Kernel``, or where it cannot be loaded the ``Forest``, to the same bits."""
+        return self._evaluator_of(MODEL)
+
+    def _evaluator_of(self, name: str) -> Any:
         file = next((name for name in KERNELS if name in self.about["files"]), None)
         if file and not self._plain:
             from .kernel import Kernel, NoKernel
 
             self._files.read(file)
             try:
-                return Kernel(self._forest(check=False), str(self._folder / file))
+                return Kernel(self._forest(name, check=False), str(self._folder / file))
             except NoKernel:
                 pass
-        return self._forest(check=True)
+        return self._forest(name, check=True)
 
-    def _forest(self, check: bool) -> Forest:
-        content: Any = self._files.map(MODEL)
-        parts, metadata = arrays.parse(content, MODEL)
+    def _forest(self, name: str, check: bool) -> Forest:
+        content: Any = self._files.map(name)
+        parts, metadata = arrays.parse(content, name)
         return Forest(dict(parts), metadata, check)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How sure answers are, and how unlike inputs.
+
+        Raises
+        ------
+        NotCalibrated
+            When the release has no such tables.
+        """
+        self._demand_calibrated()
+        return Calibration(json.loads(self._files.read(CALIBRATION)), self.decision.classes)
+
+    @cached_property
+    def _unlike(self) -> Any:
+        """What scores how unlike inputs are, as ``evaluator`` does."""
+        self._demand_calibrated()
+        return self._evaluator_of(ANOMALY)
+
+    def _demand_calibrated(self) -> None:
+        if not self.about["files"].keys() >= {ANOMALY, CALIBRATION}:
+            raise NotCalibrated("it was released without a calibration; train and release it again")
 
     @cached_property
     def explains(self) -> bool:

@@ -1,14 +1,11 @@
 """A released model: raw records in, predictions and what contributed to them out."""
 
 import struct
-import sys
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from . import features
-from .forest import Forest
-from .loaded import Loaded
+from .many import Many
 from .prediction import Prediction, explained, predicted
 from .records import InvalidRecord
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
 _made = tuple.__new__
 
 
-class Model(Loaded):
+class Model(Many):
     """The model in a release's folder; files are read at first use and checked against the manifest.
 
     Safe to call from many threads. A service that forks its workers should ask for one prediction before, with contributions
@@ -40,35 +37,6 @@ class Model(Loaded):
     DamagedRelease
         At first use, when a file is missing or is not the one that was released.
     """
-
-    @cached_property
-    def _past(self) -> dict:
-        """The windows of the features. Without any, what they are made of is not imported."""
-        if f"{__package__}.windows" not in sys.modules:
-            return {}
-        from .windows import discover
-
-        return discover(self._module)
-
-    @cached_property
-    def _steps(self) -> list[features.Step]:
-        columns = [*self._fields.properties, *(self._tables.names if self._tables else ())]
-        if self._past:
-            from .window_plan import columns_beside
-
-            columns += columns_beside(self._past, self.schema["x-columns"])
-        return features.resolve(features.discover(self._module), columns)
-
-    @cached_property
-    def _online(self) -> "Online | None":
-        if not self._past:
-            return None
-        from .online import Online
-        from .window_plan import resolve
-
-        parameters = {step.name: step.parameters for step in self._steps}
-        plan = resolve(self._past, self.schema["x-columns"], parameters, self._tables)
-        return Online(plan, self._fields, self._steps, self._tables)
 
     @property
     def histories(self) -> Any:
@@ -111,6 +79,8 @@ class Model(Loaded):
         *,
         explain: bool = False,
         top: int | None = None,
+        confidence: bool = False,
+        anomaly: bool = False,
         validate: bool = True,
     ) -> Prediction:
         """Score one raw record.
@@ -121,6 +91,8 @@ class Model(Loaded):
             Field -> number or category; see ``schema`` for names, units and ranges.
         explain, top
             Whether to return contributions, and how many at most; None: all.
+        confidence, anomaly
+            Whether to return how sure the answer is, and how unusual the inputs are.
         validate
             False scores whatever is there: missing as NaN, an unseen category as none of the known.
 
@@ -128,19 +100,25 @@ class Model(Loaded):
         ------
         InvalidRecord
             Lists every field's problem.
+        NotCalibrated
+            When the release cannot say how sure it is, or how unusual inputs are.
         """
         row = (self._row_of(record) if validate else None) or self._row(record, validate)
         threshold, version = self._facts
         scores = self._score(row)
-        if threshold is not None and not explain:
+        if threshold is not None and not (explain or confidence or anomaly):
             score = scores[0]
             # As Prediction(...) does, in half of its time.
-            return _made(Prediction, (score, score >= threshold, version, None, None, None))
+            return _made(Prediction, (score, score >= threshold, version, None, None, None, None, None))
         found = predicted(self.decision, scores, version)
-        if not explain:
-            return found
-        given = memoryview(row).cast("d")
-        return explained(found, self.inputs, given, self._explain(row), self.decision.classes, top)
+        if explain:
+            given = memoryview(row).cast("d")
+            found = explained(found, self.inputs, given, self._explain(row), self.decision.classes, top)
+        if confidence:
+            found = found._replace(confidence=self.calibration.of(scores))
+        if anomaly:
+            found = found._replace(anomaly=self.calibration.p_value(self._unlike.raw(row)[0]))
+        return found
 
     def rank(
         self, query: Mapping[str, object], candidates: Iterable[Mapping[str, object]], top: int | None = None
@@ -193,73 +171,6 @@ class Model(Loaded):
             self._online.inputs(record, values, past, known)
         return struct.pack(f"={len(self.inputs)}d", *(values[name] for name in self.inputs))
 
-    def predict_many(self, columns: Any, *, validate: bool = True) -> Any:
-        """Score many raw records at once, to the same bits as ``predict``.
-
-        Parameters
-        ----------
-        columns
-            A mapping of arrays of shape (rows,), or a table of pyarrow, pandas or polars.
-
-        Returns
-        -------
-        numpy.ndarray
-            Scores, shape (rows,), or (rows, classes) of several classes, float64.
-
-        Raises
-        ------
-        InvalidRecord
-            Lists problems by row and field.
-        """
-        return self.score_inputs(self.inputs_of(columns, validate=validate))
-
-    def explain_many(self, columns: Any, *, validate: bool = True) -> Any:
-        """Explain many raw records at once, to the same bits as ``predict``; takes and raises what ``predict_many`` does.
-
-        Returns
-        -------
-        numpy.ndarray
-            Contributions to the raw scores, shape (rows, inputs + 1), float64, the base value last; of several classes
-            (rows, classes, inputs + 1).
-        """
-        return self.explain_inputs(self.inputs_of(columns, validate=validate))
-
-    def inputs_of(self, columns: Any, *, validate: bool = True) -> Any:
-        """Compute the model's inputs from raw columns: shape (rows, inputs), float64."""
-        np = _numpy()
-
-        values, rows = self._fields.encode_many(columns, validate)
-        if self._online is not None:
-            return self._online.inputs_of(columns, values, rows, self.inputs)
-        if self._tables is not None:
-            values |= self._tables.read_many(columns, rows)
-        values = features.compute_many(self._steps, values, rows, self._fields.levels)
-        return np.column_stack([values[name] for name in self.inputs])
-
-    def score_inputs(self, inputs: Any, raw: bool = False) -> Any:
-        """Score rows of model inputs, shape (rows, inputs); any float is accepted, NaN and infinities too."""
-        np = _numpy()
-
-        if isinstance(self.evaluator, Forest):
-            score = self.evaluator.raw if raw else self.evaluator.predict
-            rows = np.asarray(inputs, dtype=np.float64)
-            found = np.array([score(row.tobytes()) for row in rows], dtype=np.float64)
-            found = found.reshape(len(rows), self.evaluator.outputs)
-            return found[:, 0] if self.evaluator.outputs == 1 else found
-        return self.evaluator.predict_many(inputs, raw)
-
-    def explain_inputs(self, inputs: Any) -> Any:
-        """Explain rows of model inputs, shape (rows, inputs), as ``explain_many`` does."""
-        np = _numpy()
-
-        if isinstance(self.evaluator, Forest):
-            rows = np.asarray(inputs, dtype=np.float64)
-            found = np.array([self._explain(row.tobytes()) for row in rows], dtype=np.float64)
-        else:
-            found = self.evaluator.explain_many(inputs)
-        outputs, width = self.evaluator.outputs, len(self.inputs) + 1
-        return found.reshape((-1, width) if outputs == 1 else (-1, outputs, width))
-
     def selftest(self) -> tuple[int, list[str]]:
         """Score the golden rows again on this machine: one by one, in plain Python, and together where there is numpy.
 
@@ -275,11 +186,3 @@ class Model(Loaded):
     def scores_of(self, record: Mapping[str, object], past: Mapping | None = None) -> list[float]:
         """Score one raw record as ``predict`` does: a float for each output. ``past``: what its windows hold, if not the histories say."""
         return self._score(self._row_of(record) or self._row(record, True, past))
-
-
-def _numpy() -> Any:
-    try:
-        import numpy
-    except ImportError as error:
-        raise ImportError("many records at once need numpy; install it, or predict one by one") from error
-    return numpy

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from .confidence import Confidence
 from .decision import Decision
 
 
@@ -32,6 +33,11 @@ class Prediction(NamedTuple):
     contributions, base_value
         Where asked for: the inputs' contributions to the raw score, the strongest first, and what all records have in
         common. Contributions and base value add up to the raw score. Of several classes, both by class. None otherwise.
+    confidence
+        Where asked for: what else may come. None otherwise.
+    anomaly
+        Where asked for: the share of rows like those of the holdout whose inputs are as unlike those that were learned from as these, or
+        more so; over 0 to 1. Small is unusual. None otherwise.
     """
 
     score: float
@@ -40,6 +46,8 @@ class Prediction(NamedTuple):
     scores: dict[str, float] | None = None
     contributions: "list[Contribution] | dict[str, list[Contribution]] | None" = None
     base_value: "float | dict[str, float] | None" = None
+    confidence: Confidence | None = None
+    anomaly: float | None = None
 
 
 def predicted(decision: Decision, scores: Sequence[float], version: str) -> Prediction:
@@ -92,8 +100,8 @@ def explained(
 
 def as_json(prediction: Prediction) -> dict:
     """Return an answer as JSON has it: what is None is left out, and a value that is no finite number is null."""
-    score, label, version, scores, found, _ = prediction
-    if label is not None and scores is None and found is None:
+    score, label, version, scores, found, _, confidence, anomaly = prediction
+    if label is not None and scores is None and found is None and confidence is None and anomaly is None:
         # Most answers; in a fifth of the time.
         return {"score": score, "label": label, "version": version}
     answer = present(prediction)
@@ -101,6 +109,8 @@ def as_json(prediction: Prediction) -> dict:
         answer["contributions"] = {name: _contributions(given) for name, given in found.items()}
     elif found is not None:
         answer["contributions"] = _contributions(found)
+    if confidence is not None:
+        answer["confidence"] = present(confidence)
     return answer
 
 

@@ -11,10 +11,11 @@ import orjson
 
 from hardcover.runtime.prediction import as_json
 from hardcover.serving import inference, openapi
+from hardcover.serving.asked import parsed
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import JSON, TEXT, VERSION, Answer, Call, Refused, Request, unlogged
 from hardcover.serving.prediction_log import PredictionLog
-from hardcover.serving.records import Scored, Scoring, parsed, refusal_of
+from hardcover.serving.records import Scored, Scoring, refusal_of
 from hardcover.serving.release import Release, Served
 from hardcover.serving.shadow import Shadow
 

@@ -2,22 +2,26 @@
 
 https://github.com/kserve/open-inference-protocol, and for tensors outside of the JSON
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md. A field of the record is a tensor of
-its name, of shape [rows] or [rows, 1]; answers are the tensors ``score`` and ``label``.
+its name, of shape [rows] or [rows, 1]; answers are the tensors ``score`` and ``label``, and those of ``MORE`` that a request names among its outputs.
 """
 
 import logging
+import math
 from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from hardcover.serving import tensors
+from hardcover.serving.asked import Ask, kind_of, parsed
 from hardcover.serving.exchange import BINARY, JSON, Answer, Refused, Request
-from hardcover.serving.records import Ask, Scored, Scoring, kind_of, parsed
+from hardcover.serving.records import LABELS, Scored, Scoring
 from hardcover.serving.tensors import Output
 
 _log = logging.getLogger("hardcover.serving")
 LENGTH = b"inference-header-content-length"
+# FP64 of shape [rows], but the labels that may come, BOOL of shape [rows, labels], in the order of the classes.
+MORE = ("confidence_low", "confidence_high", LABELS, "anomaly")
 
 
 def metadata(scoring: Scoring) -> dict:
@@ -70,11 +74,16 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
     Refused
         As `infer`.
     """
-    validate = asked.get("parameters", {}).get("validate") is not False
+    named = {each["name"] for each in asked.get("outputs", [])} & {*MORE}
+    ask = Ask(
+        validate=asked.get("parameters", {}).get("validate") is not False,
+        confidence=bool(named - {"anomaly"}),
+        anomaly="anomaly" in named,
+    )
     few = tensors.records(asked["inputs"], rest)
     if few:
         try:
-            predictions = [scoring.one(record, Ask(False, validate=validate)) for record in few]
+            predictions = [scoring.one(record, ask) for record in few]
             return of_predictions(scoring, predictions), few, predictions
         except Exception:
             # What is wrong is told by row, as of a table.
@@ -82,7 +91,7 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
     columns, rest = tensors.arrays(asked, rest)
     if rest:
         raise Refused(400, f"{len(rest)} bytes follow the last binary tensor")
-    found = scoring.columns(columns, validate)
+    found = scoring.columns(columns, ask)
     classes, scores = scoring.model.decision.classes, found["score"]
     if classes:
         import numpy as np
@@ -91,6 +100,10 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
     given = {"score": Output("score", "FP64", [*scores.shape], scores)}
     if "label" in found:
         given["label"] = Output("label", "BYTES" if classes else "BOOL", [len(scores)], found["label"])
+    for name in MORE:
+        if name in found:
+            kind = "BOOL" if name == LABELS else "FP64"
+            given[name] = Output(name, kind, [*found[name].shape], found[name])
     return given, columns, found
 
 
@@ -106,6 +119,23 @@ def of_predictions(scoring: Scoring, predictions: list) -> dict[str, Output]:
     if classes or scoring.model.decision.threshold is not None:
         labels = [each.label for each in predictions]
         given["label"] = Output("label", "BYTES" if classes else "BOOL", [rows], labels)
+    if rows and predictions[0].confidence is not None:
+        given |= _confidence([each.confidence for each in predictions], scoring)
+    if rows and predictions[0].anomaly is not None:
+        given["anomaly"] = Output("anomaly", "FP64", [rows], [each.anomaly for each in predictions])
+    return given
+
+
+def _confidence(found: list, scoring: Scoring) -> dict[str, Output]:
+    given, rows, labels = {}, len(found), scoring.model.calibration.labels
+    if scoring.model.calibration.kind != "classes":
+        low = [-math.inf if each.low is None else each.low for each in found]
+        high = [math.inf if each.high is None else each.high for each in found]
+        given["confidence_low"] = Output("confidence_low", "FP64", [rows], low)
+        given["confidence_high"] = Output("confidence_high", "FP64", [rows], high)
+    if labels:
+        may = [label in each.labels for each in found for label in labels]
+        given[LABELS] = Output(LABELS, "BOOL", [rows, len(labels)], may)
     return given
 
 

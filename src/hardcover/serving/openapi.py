@@ -85,6 +85,8 @@ def _answer(release: Release) -> dict[str, Any]:
     if release.task == "classes":
         properties["label"] = {"type": "string"}
         properties["scores"] = {"type": "object", "additionalProperties": {"type": "number"}}
+    properties["anomaly"] = {"type": "number", "minimum": 0, "maximum": 1}
+    properties["confidence"] = {"type": "object", "required": ["level"]}
     return {"type": "object", "required": ["score", "version"], "properties": properties}
 
 

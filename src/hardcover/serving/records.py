@@ -3,7 +3,6 @@
 A score is written with as many digits as read back to the same float64, so it has the wheel's bits.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,58 +10,14 @@ import orjson
 
 from hardcover.runtime.prediction import as_json, present
 from hardcover.serving import arrow
+from hardcover.serving.asked import EXPLAIN, PREDICT, Ask, ask_of, kind_of, parsed
 from hardcover.serving.exchange import ARROW, JSON, LINES, Answer, Refused, Request
 from hardcover.serving.release import Release
 
 _LINES = {LINES, b"application/x-ndjson", b"application/jsonlines", b"application/x-jsonlines"}
 _PLAIN = {b"", JSON, b"text/json"}
 MAX_RECORDS = 10_000
-
-
-def kind_of(request: Request) -> bytes:
-    """Return the media type of a body, in lower case, without parameters.
-
-    Raises
-    ------
-    Refused
-        With 415 where the body is compressed.
-    """
-    if request.headers.get(b"content-encoding", b"identity").strip().lower() != b"identity":
-        raise Refused(415, "the body is compressed; send it as it is", b"accept-encoding: identity\r\n")
-    return request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-
-
-def parsed(body: bytes) -> Any:
-    """Return what a JSON body holds.
-
-    Raises
-    ------
-    Refused
-        With 400 where it is not JSON, or an object names a member twice (RFC 8259, section 4, leaves open which would count).
-    """
-    try:
-        found = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
-    # A member that came twice is there once by now, and its quotes are missing when it is written again; an escape may put others in their place.
-    try:
-        if orjson.dumps(found).count(b'"') == body.count(b'"') and b"\\u0022" not in body:
-            return found
-        json.loads(body, object_pairs_hook=_once)
-    except (RecursionError, orjson.JSONEncodeError) as error:
-        raise Refused(400, "the body is nested too deeply") from error
-    except UnicodeDecodeError as error:
-        raise Refused(400, f"the body is not UTF-8: {error}") from error
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refused(400, f"an object has the member {twice[:60]!r} twice")
-    return found
+LABELS = "confidence_labels"
 
 
 def invalid(problems: list[Any]) -> Refused:
@@ -72,21 +27,9 @@ def invalid(problems: list[Any]) -> Refused:
     return Refused(422, f"the record has {count}; see 'problems'", problems=found[:1000])
 
 
-class Ask(NamedTuple):
-    """How records are answered: with ``top`` contributions, after they were observed, after they were checked."""
-
-    explain: bool
-    top: int | None = None
-    observe: bool = False
-    validate: bool = True
-
-
-PREDICT, EXPLAIN = Ask(False), Ask(True)
-
-
 class Scored(NamedTuple):
     """An answer, and what it was made of: ``inputs``, a list of records, a table's columns by name, or a table of Arrow; and ``found``, their
-    predictions, or the columns ``score`` and ``label``; and how many records were scored that the answer does not name."""
+    predictions, or columns, of which ``score`` and ``label`` are two; and how many records were scored that the answer does not name."""
 
     answer: Answer
     inputs: Any
@@ -115,6 +58,7 @@ class Scoring:
         self.release, self.model = release, release.model
         self.invalid_record = release.module.runtime.InvalidRecord
         self.is_probability = release.task in ("threshold", "classes")
+        self.knows_more = hasattr(type(self.model), "anomaly_many")
         self.count = count
 
     def told(self, kind: bytes, body: bytes, lines: bytes = b"") -> Answer:
@@ -142,7 +86,15 @@ class Scoring:
         try:
             if ask.observe:
                 self.model.observe(record)
-            found = self.model.predict(record, explain=ask.explain, top=ask.top, validate=ask.validate)
+            if not (ask.confidence or ask.anomaly):
+                found = self.model.predict(record, explain=ask.explain, top=ask.top, validate=ask.validate)
+            else:
+                self._demand_more()
+                found = self.model.predict(
+                    record, explain=ask.explain, top=ask.top, validate=ask.validate, **ask.more
+                )
+        except Refused:
+            raise
         except Exception as error:
             raise self.refused(error) from error
         if self.is_probability:
@@ -151,7 +103,7 @@ class Scoring:
 
     def answer(self, request: Request, explain: bool) -> Scored:
         """Answer a body; of lines, what was scored are those that were good."""
-        ask = _ask(request, explain) if request.query else EXPLAIN if explain else PREDICT
+        ask = ask_of(request, explain) if request.query else EXPLAIN if explain else PREDICT
         kind = request.headers.get(b"content-type", b"")
         if kind != JSON or b"content-encoding" in request.headers:
             kind = kind_of(request)
@@ -166,7 +118,7 @@ class Scoring:
         if kind == ARROW:
             if explain or ask.observe:
                 raise Refused(415, "Arrow is scored only; explain and observe by JSON")
-            return self._arrow(request.body, ask.validate)
+            return self._arrow(request.body, ask)
         known = ", ".join(each.decode() for each in (JSON, LINES, ARROW))
         detail = f"records come as {known}, not as {kind.decode('ascii', 'replace')[:60]}"
         raise Refused(415, detail, f"accept-post: {known}\r\n".encode())
@@ -206,18 +158,26 @@ class Scoring:
                 lines.append(orjson.dumps({"line": number, "problems": problems}))
         return Scored(self.told(LINES, b"\n".join([*lines, b""])), records, found)
 
-    def _arrow(self, body: bytes, validate: bool) -> Scored:
+    def _arrow(self, body: bytes, ask: Ask) -> Scored:
         table = arrow.table(body)
-        found = self.columns(table, validate)
-        return Scored(self.told(ARROW, arrow.stream(found)), table, found)
+        found = self.columns(table, ask)
+        told = dict(found)
+        if LABELS in found:
+            labels = self.model.calibration.labels
+            told[LABELS] = [
+                [label for label, may in zip(labels, row, strict=True) if may]
+                for row in found[LABELS].tolist()
+            ]
+        return Scored(self.told(ARROW, arrow.stream(told)), table, found)
 
-    def columns(self, table: Any, validate: bool = True) -> dict[str, Any]:
+    def columns(self, table: Any, ask: Ask) -> dict[str, Any]:
         """Score a table, or arrays by field; return ``score`` and, where something is decided, ``label``.
 
         Returns
         -------
         dict
-            Arrays of shape (rows,); of several classes ``score`` is the label's probability, and each class has its own, too.
+            Arrays of shape (rows,); of several classes ``score`` is the label's probability, and each class has its own, too. Where asked
+            for ``confidence_low`` and ``confidence_high``, ``confidence_labels`` of shape (rows, labels), and ``anomaly``.
 
         Raises
         ------
@@ -225,7 +185,11 @@ class Scoring:
             With 422, and each field's problem by row.
         """
         try:
-            scores = self.model.predict_many(table, validate=validate)
+            inputs = self.model.inputs_of(table, validate=ask.validate)
+            scores = self.model.score_inputs(inputs)
+            more = self._more(inputs, scores, ask)
+        except Refused:
+            raise
         except Exception as error:
             raise self.refused(error) from error
         decision = self.model.decision
@@ -234,10 +198,27 @@ class Scoring:
             names = [decision.classes[each] for each in at]
             chosen = scores[range(len(at)), at] if len(at) else scores[:, 0]
             by_class = {name: scores[:, place] for place, name in enumerate(decision.classes)}
-            return {"score": chosen, "label": names, **by_class}
+            return {"score": chosen, "label": names, **by_class, **more}
         if decision.threshold is None:
-            return {"score": scores}
-        return {"score": scores, "label": scores >= decision.threshold}
+            return {"score": scores, **more}
+        return {"score": scores, "label": scores >= decision.threshold, **more}
+
+    def _more(self, inputs: Any, scores: Any, ask: Ask) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if ask.confidence or ask.anomaly:
+            self._demand_more()
+        if ask.confidence:
+            known = self.model.calibration.of_many(scores)
+            found |= {f"confidence_{name}": values for name, values in known.items()}
+        if ask.anomaly:
+            found["anomaly"] = self.model.anomaly_inputs(inputs)
+        return found
+
+    def _demand_more(self) -> None:
+        if not self.knows_more:
+            raise Refused(
+                501, "this release knows neither confidence nor anomaly; train and release it again"
+            )
 
 
 def refusal_of(error: Exception) -> Refused:
@@ -247,6 +228,8 @@ def refusal_of(error: Exception) -> Refused:
         return Refused(409, str(error))
     if name == "Unexplainable":
         return Refused(501, f"this model has no contributions: {error}")
+    if name == "NotCalibrated":
+        return Refused(501, f"this model cannot say: {error}")
     if name in ("HistoriesUnavailable", "DamagedHistories"):
         return Refused(503, str(error), b"retry-after: 1\r\n")
     if isinstance(error, TypeError) and "no windows" in str(error):
@@ -254,24 +237,3 @@ def refusal_of(error: Exception) -> Refused:
     if isinstance(error, ImportError):
         return Refused(501, str(error))
     raise error
-
-
-def _ask(request: Request, explain: bool) -> Ask:
-    """Read the options of a query.
-
-    Raises
-    ------
-    Refused
-        With 400 where one is unknown, or is no number or no yes or no.
-    """
-    found: dict[str, Any] = {}
-    for part in request.query.decode("ascii", "replace").split("&"):
-        name, _, value = part.partition("=")
-        if name == "top" and value.isdigit() and len(value) < 7:
-            found[name] = int(value)
-        elif name in ("observe", "validate") and value in ("true", "false"):
-            found[name] = value == "true"
-        else:
-            known = "top=NUMBER, observe=true, validate=false"
-            raise Refused(400, f"the query has {part[:60]!r}; known: {known}")
-    return Ask(explain, **found)

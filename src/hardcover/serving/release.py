@@ -69,7 +69,7 @@ class Release:
         self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
 
     def check(self) -> None:
-        """Score the golden rows again, and load what explains.
+        """Score the golden rows again, and load what explains and calibrates.
 
         Raises
         ------
@@ -78,8 +78,12 @@ class Release:
         """
         try:
             rows, differences = self.model.selftest()
-            # Asked now, what explains is loaded before workers are forked, and shared.
-            _ = self.model.explains
+            # Asked now, what explains and calibrates is loaded before workers are forked, and shared.
+            _ = (
+                self.model.explains,
+                getattr(self.model, "calibration", None),
+                getattr(self.model, "_unlike", None),
+            )
         except Exception as error:
             raise ReleaseError(f"the wheel is damaged: {error}", str(self.wheel), _FIX) from error
         if differences:

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hardcover.errors import DataError
+from hardcover.tasks import confidence
 
 
 class Metric(NamedTuple):
@@ -103,6 +104,18 @@ class Task(ABC):
             As ``metrics`` takes them.
         """
         return np.abs(target - score)
+
+    def confidence(self, target: np.ndarray, score: np.ndarray, level: float) -> dict:
+        """Return the table of how sure answers are, as ``runtime.confidence`` describes it: here, intervals.
+
+        Parameters
+        ----------
+        target, score
+            As ``losses`` takes them, of rows that the model did not learn from.
+        level
+            So often is what comes within.
+        """
+        return confidence.interval(score, target, level, None)
 
     @abstractmethod
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:

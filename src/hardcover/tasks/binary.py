@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from hardcover.errors import DataError
-from hardcover.tasks import baselines, plots
+from hardcover.tasks import baselines, confidence, plots
 from hardcover.tasks.base import Metric, Names, Rows, Task, decided, mean
 
 TINY = 1e-15
@@ -81,6 +81,10 @@ class Binary(Task):
         alarms = score >= decision["threshold"]
         missed = ((target == 1) & ~alarms) * costs.get("missed", 1)
         return missed + ((target == 0) & alarms) * float(costs.get("false_alarm", 1))
+
+    def confidence(self, target: np.ndarray, score: np.ndarray, level: float) -> dict:
+        """Return bounds of the probability, and sets of the two labels."""
+        return confidence.probability(score, target, level)
 
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Fit a constant and a logistic regression."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import mean_absolute_error, mean_poisson_deviance, root_mean_squared_error
 
 from hardcover.errors import DataError
-from hardcover.tasks import baselines, plots
+from hardcover.tasks import baselines, confidence, plots
 from hardcover.tasks.base import Metric, Names, Rows, Task, mean
 
 TINY = 1e-12
@@ -40,6 +40,10 @@ class Count(Task):
             "rmse": float(root_mean_squared_error(rows.target, score, sample_weight=weight)),
             "mae": float(mean_absolute_error(rows.target, score, sample_weight=weight)),
         }
+
+    def confidence(self, target: np.ndarray, score: np.ndarray, level: float) -> dict:
+        """Return intervals of which none is below 0."""
+        return confidence.interval(score, target, level, 0.0)
 
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Fit a constant and a Poisson regression."""

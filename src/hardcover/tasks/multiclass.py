@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from hardcover.errors import DataError
-from hardcover.tasks import baselines, plots
+from hardcover.tasks import baselines, confidence, plots
 from hardcover.tasks.base import Metric, Names, Rows, Task, decided, mean
 
 TINY = 1e-15
@@ -88,6 +88,10 @@ class Multiclass(Task):
         if decision.get("costs") is None:
             return (label != target).astype(np.float64)
         return np.array(decision["costs"], dtype=np.float64)[target.astype(int), label.astype(int)]
+
+    def confidence(self, target: np.ndarray, score: np.ndarray, level: float) -> dict:
+        """Return sets of classes."""
+        return confidence.classes(score, target, level)
 
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Fit the classes' shares and a multinomial logistic regression."""

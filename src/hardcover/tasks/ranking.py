@@ -51,6 +51,10 @@ class Ranking(Task):
             "a row of a ranking has no loss of its own", "task ranking", "Compare queries by NDCG."
         )
 
+    def confidence(self, target: np.ndarray, score: np.ndarray, level: float) -> dict:
+        """Return that there is none."""
+        return {"kind": "none", "why": "a ranking orders; its scores say nothing of what comes"}
+
     def baselines(self, train: Rows, holdout: Rows, categories: list[int]) -> dict[str, np.ndarray]:
         """Return equal scores, which stand for any order, and those of a ridge regression of the relevance."""
         ridge = baselines.ridge(categories)
