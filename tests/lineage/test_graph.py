@@ -97,7 +97,7 @@ def test_a_plain_kedro_run_is_on_record_with_every_node(kedro_run):
     (session,) = json.loads(path.read_text())["sessions"]
 
     assert {node["state"] for node in session["nodes"].values()} == {"ran"}
-    assert len(session["outputs"]) == 22
+    assert len(session["outputs"]) == 24
     assert (session["face"], session["env"]) == ("pipeline", "ci")
 
 
