@@ -28,8 +28,8 @@ def judged(features):
     rows = features.loc[features["split"] == "holdout", PLAN["inputs"]].to_numpy()
     known, fresh = rows[:1000], rows[1000:]
     facts = {"level": 0.9, "confidence": {"kind": "none", "why": ""}}
-    facts["anomaly"] = p_values(judge.predict(known, raw_score=True))
-    return fresh, lambda given: Calibration(facts, []).p_values(judge.predict(given, raw_score=True))
+    facts["anomaly"] = p_values(judge.predict(known))
+    return fresh, lambda given: Calibration(facts, []).p_values(judge.predict(given))
 
 
 BROKEN = {

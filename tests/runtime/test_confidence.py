@@ -52,9 +52,9 @@ def test_arrays_say_what_records_say_to_the_bit(table, data):
     for row, scores_of_row in enumerate(rows):
         one = calibration.of(scores_of_row)
         if "labels" in found:
-            assert one.labels == [
+            assert one.labels == tuple(
                 label for label, may in zip(calibration.labels, found["labels"][row], strict=True) if may
-            ]
+            )
         if "low" in found:
             low, high = (
                 (-math.inf if one.low is None else one.low),

@@ -112,13 +112,15 @@ def test_tensors_are_answered_with_the_same_bits_as_json_and_as_bytes(app, relea
 def test_how_sure_and_how_unusual_is_told_alike_in_every_format(app, release, many):
     asked = f"{PREDICT}?confidence=true&anomaly=true"
     expected = [release.model.predict(record, confidence=True, anomaly=True) for record in many]
-    low, high, labels = (
-        [getattr(each.confidence, name) for each in expected] for name in ("low", "high", "labels")
-    )
+    sure = [each.confidence for each in expected]
+    low, high, labels = ([getattr(each, name) for each in sure] for name in ("low", "high", "labels"))
+    labels = [list(each) for each in labels]
     anomaly = [each.anomaly for each in expected]
 
     found = json.loads(ask(app, asked, many).body)
-    assert [each["confidence"] for each in found] == [each.confidence._asdict() for each in expected]
+    told = [each["confidence"] for each in found]
+    assert ([each["low"] for each in told], [each["labels"] for each in told]) == (low, labels)
+    assert {each["level"] for each in told} == {0.9}
     assert [each["anomaly"] for each in found] == anomaly
     columns = {name: [record[name] for record in many] for name in many[0]}
     table = pa.ipc.open_stream(ask(app, asked, arrow.stream(columns), ARROW).body).read_all().to_pydict()

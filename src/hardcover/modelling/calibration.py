@@ -41,7 +41,7 @@ def fit(
     kind, level = tasks.of(task), confidence["level"]
     rows = rows_of(features, feature_plan, kind, "holdout")
     score = scores(lgb.Booster(model_str=model), rows)
-    raw = lgb.Booster(model_str=anomaly_model).predict(rows.inputs, raw_score=True)
+    raw = lgb.Booster(model_str=anomaly_model).predict(rows.inputs)
     classes = [str(name) for name in kind.classes(feature_plan["classes"] or None)] if score.ndim == 2 else []
     return {
         "level": level,

@@ -92,7 +92,7 @@ def answers(table: pd.DataFrame, subject: Subject, models: dict) -> dict:
     score = booster.predict(rows)
     raw = booster.predict(rows, raw_score=True)
     label = decided(score, subject.decision)
-    unlike = lgb.Booster(model_str=models["anomaly_model"]).predict(rows, raw_score=True)
+    unlike = lgb.Booster(model_str=models["anomaly_model"]).predict(rows)
     calibration = Calibration(models["calibration"], subject.decision.get("classes", []))
     # LightGBM has no contributions of linear trees, either.
     linear = "linear_tree: 1" in models["model"]

@@ -119,7 +119,7 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
     may = {}
     if model.calibration.kind != "none":
         may = confidence_columns(model.calibration.labels, [model.calibration.of(scores) for scores in score])
-    anomaly = [model.calibration.p_value(model._unlike.raw(row)[0]) for row in every]
+    anomaly = [model.calibration.p_value(model._unlike.predict(row)[0]) for row in every]
     return list(map(list, zip(*table, strict=True))), raw, score, contributions, may, anomaly
 
 

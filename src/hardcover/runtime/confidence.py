@@ -22,6 +22,10 @@ from typing import Any, NamedTuple
 
 from .arrays import DamagedRelease
 
+_made = tuple.__new__
+# Which of two labels may come, by whether the first may and the second.
+_TWO = (((), (True,)), ((False,), (False, True)))
+
 
 class NotCalibrated(ValueError):
     """A release that cannot say how sure it is; the message says why."""
@@ -44,7 +48,7 @@ class Confidence(NamedTuple):
     level: float
     low: float | None = None
     high: float | None = None
-    labels: "list[bool] | list[str] | None" = None
+    labels: "tuple[bool, ...] | tuple[str, ...] | None" = None
 
 
 class Calibration:
@@ -98,13 +102,16 @@ class Calibration:
         """
         self._demand()
         if self.kind == "classes":
-            may = [score >= least for score, least in zip(scores, self._leasts, strict=True)]
-            return Confidence(self.level, labels=self._chosen(may))
+            named = zip(self.labels, scores, self._leasts, strict=True)
+            return Confidence(
+                self.level, labels=tuple(name for name, score, least in named if score >= least)
+            )
         score = scores[0]
         part = bisect_right(self._edges, score)
         low, high = self._low[part], self._high[part]
         if self.kind == "probability":
-            return Confidence(self.level, low, high, self._chosen([score <= self._no, score >= self._yes]))
+            # As Confidence(...) does, in half of its time.
+            return _made(Confidence, (self.level, low, high, _TWO[score <= self._no][score >= self._yes]))
         least, low, high = self._least, score + low, score + high
         # Compared so that what is no number bounds nothing; as arrays do it, also where a zero is negative.
         low = low if low > least else least
@@ -164,9 +171,6 @@ class Calibration:
     def _demand(self) -> None:
         if self.kind == "none":
             raise NotCalibrated(self._why)
-
-    def _chosen(self, may: list[bool]) -> list:
-        return [label for label, whether in zip(self.labels, may, strict=True) if whether]
 
 
 def _or(values: list, unbounded: float) -> list[float]:

@@ -62,7 +62,7 @@ class Many(Loaded):
 
     def anomaly_inputs(self, inputs: Any) -> Any:
         """Return how unusual rows of model inputs are, shape (rows,), as ``anomaly_many`` does."""
-        return self.calibration.p_values(self._scored(self._unlike, inputs, raw=True))
+        return self.calibration.p_values(self._scored(self._unlike, inputs, raw=False))
 
     def inputs_of(self, columns: Any, *, validate: bool = True) -> Any:
         """Compute the model's inputs from raw columns: shape (rows, inputs), float64."""

@@ -114,11 +114,11 @@ class Model(Many):
         if explain:
             given = memoryview(row).cast("d")
             found = explained(found, self.inputs, given, self._explain(row), self.decision.classes, top)
-        if confidence:
-            found = found._replace(confidence=self.calibration.of(scores))
-        if anomaly:
-            found = found._replace(anomaly=self.calibration.p_value(self._unlike.raw(row)[0]))
-        return found
+        if not (confidence or anomaly):
+            return found
+        sure = self.calibration.of(scores) if confidence else None
+        rare = self.calibration.p_value(self._unlike.predict(row)[0]) if anomaly else None
+        return _made(Prediction, (*found[:6], sure, rare))
 
     def rank(
         self, query: Mapping[str, object], candidates: Iterable[Mapping[str, object]], top: int | None = None
