@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 # At most so many parts; of an amount's scores those have at least so many rows.
-PARTS, AMOUNT_PARTS, AMOUNT_ROWS = 64, 16, 200
+PARTS, AMOUNT_PARTS, AMOUNT_ROWS = 160, 10, 200
 
 
 def probability(score: np.ndarray, target: np.ndarray, level: float) -> dict:
@@ -72,15 +72,22 @@ def interval(score: np.ndarray, target: np.ndarray, level: float, least: float |
     """Return the table of an amount of which none is below ``least``; ``score`` and ``target`` have shape (rows,)."""
     edges = _edges(score, min(AMOUNT_PARTS, len(score) // AMOUNT_ROWS))
     part = np.searchsorted(edges, score, side="right")
-    over = [(target - score)[part == at] for at in range(len(edges) + 1)]
-    side = 1 - (1 - level) / 2
+    over = [np.sort((target - score)[part == at]) for at in range(len(edges) + 1)]
+    bounds = [_both_sides(values, level) for values in over]
     return {
         "kind": "interval",
         "edges": edges.tolist(),
-        "low": [_least(values, side) for values in over],
-        "high": [_negative(_least(-values, side)) for values in over],
+        "low": [low for low, _ in bounds],
+        "high": [high for _, high in bounds],
         "least": least,
     }
+
+
+def _both_sides(ordered: np.ndarray, level: float) -> tuple[float | None, float | None]:
+    """Return between what another value lies with at least the probability ``level``, as rarely below as above; None where so few cannot tell."""
+    beyond = _beyond(len(ordered), level)
+    below, above = beyond // 2, beyond - beyond // 2
+    return float(ordered[below - 1]) if below else None, float(ordered[-above]) if above else None
 
 
 def _edges(score: np.ndarray, parts: int) -> np.ndarray:
@@ -93,9 +100,13 @@ def _edges(score: np.ndarray, parts: int) -> np.ndarray:
 
 def _least(values: np.ndarray, level: float) -> float | None:
     """Return what another value reaches with at least the probability ``level``; None where so few values cannot tell."""
+    beyond = _beyond(len(values), level)
+    return float(np.partition(values, beyond - 1)[beyond - 1]) if beyond else None
+
+
+def _beyond(rows: int, level: float) -> int:
     # Rounded, since 1 - 0.9 is a little less than a tenth.
-    below = math.floor(round((1 - level) * (len(values) + 1), 9))
-    return float(np.partition(values, below - 1)[below - 1]) if below else None
+    return math.floor(round((1 - level) * (rows + 1), 9))
 
 
 def p_values(raw: np.ndarray) -> dict:
