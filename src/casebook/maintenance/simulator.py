@@ -40,14 +40,14 @@ def tool_wear(rng: np.random.Generator, minutes: np.ndarray) -> tuple[np.ndarray
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #failures
 def failure_modes(rng: np.random.Generator, rows: pd.DataFrame) -> pd.DataFrame:
-    """Decide how each row fails by the published limits (Matzka 2020, section III); one boolean column a mode."""
+    """Decide how each row fails by the published limits (Matzka 2020, section III), less what age takes; one boolean column a mode."""
     power = rows["torque"] * rows["rotational_speed"] * (2 * np.pi / 60)
-    strain_limit = rows["quality"].map({"L": 11_000, "M": 12_000, "H": 13_000})
+    strain_limit = rows["quality"].map({"L": 11_000, "M": 12_000, "H": 13_000}) * (1 - 0.3 * rows["age"])
     difference = rows["process_temperature"] - rows["air_temperature"]
     return pd.DataFrame(
         {
             "tool_wear_failure": rows["tool_failed"],
-            "heat_dissipation_failure": (difference < 8.6) & (rows["rotational_speed"] < 1380),
+            "heat_dissipation_failure": (difference < 8.6 + rows["age"]) & (rows["rotational_speed"] < 1380),
             "power_failure": (power < 3500) | (power > 9000),
             "overstrain_failure": rows["torque"] * rows["tool_wear"] > strain_limit,
             "random_failure": rng.random(len(rows)) < 0.001,
@@ -56,7 +56,7 @@ def failure_modes(rng: np.random.Generator, rows: pd.DataFrame) -> pd.DataFrame:
 
 # %% ../../../notebooks/maintenance/simulator.ipynb #shape
 def produce(rng: np.random.Generator, machines: int, products: int, drift: float) -> pd.DataFrame:
-    """Let `machines` make `products` each; `drift` from 0 to 1 adds heat and load that grow over the second half."""
+    """Let `machines` make `products` each; `drift` from 0 to 1 adds heat, load and age that grow over the second half."""
     shape = (machines, products)
     quality = rng.choice(["L", "M", "H"], p=[0.6, 0.3, 0.1], size=shape)
     wear, failed = tool_wear(rng, np.select([quality == "L", quality == "M"], [2.0, 3.0], 5.0))
@@ -74,6 +74,7 @@ def produce(rng: np.random.Generator, machines: int, products: int, drift: float
         "torque": torque.round(1),
         "tool_wear": wear,
         "tool_failed": failed,
+        "age": np.broadcast_to(later, shape),
     }
     return pd.DataFrame({name: values.ravel() for name, values in columns.items()})
 
