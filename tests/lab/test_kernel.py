@@ -116,7 +116,7 @@ def said(tmp_path_factory):
 
 
 def test_load_ext_gives_catalog_parameters_and_case_beside_kedros_own(said):
-    assert said["names"] == ["binary", ["column_mapping", "costs"], True]
+    assert said["names"] == ["binary", ["anomaly", "column_mapping"], True]
     assert said["kedro"] == ["context", "pipelines", "session"]
 
 

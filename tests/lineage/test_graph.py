@@ -203,7 +203,7 @@ def test_events_reach_an_endpoint(released):
     server.shutdown()
     assert f"events to {url}" in done.stderr
     assert received[0] == ("/api/v1/lineage", "START")
-    assert len(received) == 2 * 18
+    assert len(received) == 2 * 20
 
 
 def test_an_endpoint_that_is_not_there_is_an_error_that_says_so(released):

@@ -155,6 +155,53 @@ def test_after_a_rollback_the_champion_before_is_watched_anew_and_pointer_and_al
     assert not replay._roll_back(CASE, lambda *_: None, 7)
 
 
+def test_the_champion_before_returns_where_it_is_proven_better_and_what_followed_follows_no_more(
+    notebook_run, retrained, tmp_path, monkeypatch
+):
+    first = looped(notebook_run.place, monkeypatch).holdout
+    here = looped(copy_of(retrained.place, tmp_path), monkeypatch)._replace(holdout=first)
+    promoted, before = (publish.line_of(publish.history(CASE))[place]["wheel"] for place in (-1, -2))
+    state = cycle.newest_state(CASE)
+    assert state["recipe"]["gain"] > 0
+    assert (state["guard"]["wheel"], state["guard"]["of"]) == (before, promoted)
+    decided = []
+    for day in range(6, 12):
+        # Machines fail again as they did when the first champion learned.
+        rows = here.rows(day, 300)
+        here.serve(rows)
+        here.label(rows)
+        decided += here.cycle(day + 2)["decisions"]
+        if publish.current(CASE)["wheel"] == before:
+            break
+    (returned,) = [each for each in decided if each["kind"] == "promote"]
+    assert (returned["challenger"], returned["outcome"]) == (before, "returns")
+    assert returned["evidence"]["gain"] > 0
+    assert alias(here.place) == before
+    state = cycle.newest_state(CASE)
+    assert (state["recipe"], state["guard"], state["challenger"]) == (None, None, None)
+    assert again.reproduce(CASE)["identical"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "alone", "recipe", "outcome"),
+    [
+        ("unknown", "unknown", None, "stays challenger"),
+        ("unknown", "unknown", {"since": "then"}, "follows"),
+        ("not worse", "not worse", {"since": "then"}, "follows"),
+        ("unknown", "worse", {"since": "then"}, "stays challenger"),
+        ("better", "unknown", None, "promoted"),
+        # Those before it were better; it is not.
+        ("better", "worse", None, "stays challenger"),
+        ("worse", "better", {"since": "then"}, "dropped"),
+    ],
+)
+def test_what_follows_from_evidence_on_the_series_and_on_the_newest_alone(verdict, alone, recipe, outcome):
+    contest = {"verdict": verdict, "objections": [], "alone": {"verdict": alone, "objections": []}}
+    assert cycle.outcome_of(contest, recipe) == outcome
+    objected = contest | {"objections": ["worse for plant b"]}
+    assert cycle.outcome_of(objected, recipe) == ("dropped" if verdict == "worse" else "stays challenger")
+
+
 def beginning(day: int) -> str:
     """Return the begin of a day's window."""
     return (BEGIN + day * replay.DAY).isoformat()
@@ -171,8 +218,11 @@ def contested(retrained, tmp_path, monkeypatch) -> Place:
     state = cycle.newest_state(CASE)
     kept = {"wheel": challenger["wheel"], "until": BEGIN.isoformat(), "rows": 0, "gain": 0.0, "changed": 0}
     none = np.zeros(len(SHARES)).tolist()
+    state |= {"recipe": None, "guard": None}
     state["challenger"] = {
         **kept,
+        "of": champion["wheel"],
+        "alone": None,
         "most": 500.0,
         "verdict": "unknown",
         "objections": [],

@@ -7,10 +7,8 @@ import pandas as pd
 
 from hardcover import settings
 from hardcover.errors import HardcoverError
-from hardcover.monitoring.cycle import WATCH, state_in
+from hardcover.monitoring.cycle import RETURNS, WATCH, state_in
 from hardcover.monitoring.passes import Pass
-from hardcover.monitoring.promotion import Contest
-from hardcover.monitoring.reference import Reference
 from hardcover.project import cases
 from hardcover.release import publish
 from hardcover.store import versions
@@ -44,8 +42,14 @@ def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
         known = f"Passes 1 to {max(places)} are on record." if places else f"Run: hardcover cycle {case}"
         raise HardcoverError(f"there was no pass {number}", f"case {case!r}", known)
     after, before = state_in(places[number]), state_in(places[number - 1]) if number > 1 else None
+    champion = _pointer(case, after["wheel"], after)
     again = Pass(
-        case, before, after["conf"], _pointer(case, after["wheel"], after), pd.Timestamp(after["now"])
+        case,
+        before,
+        after["conf"],
+        champion,
+        pd.Timestamp(after["now"]),
+        find=lambda wheel: _pointer(case, wheel, after),
     )
     again.look(after["taken"])
     found = {name: again.state[name] == after[name] for name in COMPUTED}
@@ -64,21 +68,18 @@ def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
 
 def _verdict(case: str, again: Pass, after: dict, decision: dict) -> dict[str, Any]:
     """Return the evidence for a decision, computed again."""
+    wheel = decision["challenger"]
     trained = [
-        each for each in after["decisions"] if each["pass"] == decision["pass"] and each["kind"] == "train"
+        each.get("challenger")
+        for each in after["decisions"]
+        if each["pass"] == decision["pass"] and each["kind"] == "train"
     ]
-    if decision["challenger"] in {each.get("challenger") for each in trained}:
-        costs, options = after["conf"]["costs"], after["conf"]["promotion"]
-        pair = (
-            Reference(_pointer(case, wheel, after), costs)
-            for wheel in (after["wheel"], decision["challenger"])
-        )
-        contest = Contest(*pair, options)
-        contest.backtest()
-        found = contest.as_data()
-    else:
-        found = again.state["challenger"] or {}
-    return {name: found.get(name) for name in decision["evidence"]}
+    found = again.state["challenger"]
+    if wheel in trained:
+        found = again.succession.begun(_pointer(case, wheel, after), found)
+    elif decision["outcome"] == RETURNS:
+        found = again.state["guard"]
+    return {name: (found or {}).get(name) for name in decision["evidence"]}
 
 
 def _places(case: str) -> dict[int, Path]:

@@ -16,6 +16,7 @@ from hardcover.store import run_lock, versions
 
 WATCH = "watch"
 STAYS, PROMOTED, DROPPED = "stays challenger", "promoted", "dropped"
+FOLLOWS, RETURNS = "follows", "returns"
 
 
 def cycle(
@@ -93,11 +94,24 @@ def state_in(folder: Path) -> dict[str, Any]:
     return json.loads((folder / file).read_text(encoding="utf-8"))
 
 
-def outcome_of(contest: dict[str, Any]) -> str:
-    """Return what follows from a comparison with a challenger, as `promotion.Contest.as_data` returns it: ``STAYS``, ``PROMOTED`` or ``DROPPED``."""
+def outcome_of(contest: dict[str, Any], recipe: dict | None) -> str:
+    """Return what follows from a comparison with a challenger: ``STAYS``, ``PROMOTED``, ``FOLLOWS`` or ``DROPPED``.
+
+    Parameters
+    ----------
+    contest
+        As `succession.Succession` keeps it.
+    recipe
+        Since when fresh models are known to be better than one that stands still; None where that is not known.
+    """
+    alone = contest["alone"] or contest
+    if contest["verdict"] == "worse":
+        return DROPPED
+    if contest["objections"] or alone["objections"] or alone["verdict"] == "worse":
+        return STAYS
     if contest["verdict"] == "better":
-        return STAYS if contest["objections"] else PROMOTED
-    return DROPPED if contest["verdict"] == "worse" else STAYS
+        return PROMOTED
+    return FOLLOWS if recipe else STAYS
 
 
 def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
@@ -115,8 +129,9 @@ def _anything_new(case: str, state: dict, pointer: dict, now: datetime) -> bool:
 
 def _unfinished(state: dict) -> bool:
     """Check whether a pass ended, or was ended, before all that follows from what it saw."""
-    decided = state["challenger"] and outcome_of(state["challenger"]) != STAYS
-    return bool(outbox.untold(state) or state["promoting"] or state["wants"] or decided)
+    decided = state["challenger"] and outcome_of(state["challenger"], state.get("recipe")) != STAYS
+    returns = state.get("guard") and state["guard"]["verdict"] == "better"
+    return bool(outbox.untold(state) or state["promoting"] or state["wants"] or decided or returns)
 
 
 def run(

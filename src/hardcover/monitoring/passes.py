@@ -1,6 +1,7 @@
 """One pass over a case: what `cycle` does, with all that needs pandas and a catalog."""
 
 import copy
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -8,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, feed, labels, promotion, watch
+from hardcover.monitoring import answers, feed, labels, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
-from hardcover.monitoring.cycle import PROMOTED, STAYS, WATCH, outcome_of
-from hardcover.monitoring.promotion import Contest
+from hardcover.monitoring.cycle import WATCH
 from hardcover.monitoring.reference import Reference, champion
+from hardcover.monitoring.succession import Succession
 from hardcover.project.context import open_context
 from hardcover.project.parameters import nested
 from hardcover.release import in_use, publish
@@ -38,11 +39,21 @@ class Pass:
         The time, UTC.
     catalog
         Where versions are kept; None where none are.
+    find
+        As `Succession` takes it.
     """
 
     def __init__(
-        self, case: str, state: dict | None, conf: dict, pointer: dict, now: pd.Timestamp, catalog: Any = None
+        self,
+        case: str,
+        state: dict | None,
+        conf: dict,
+        pointer: dict,
+        now: pd.Timestamp,
+        catalog: Any = None,
+        find: Callable[[str], dict] | None = None,
     ):
+        self._find = find
         self.case, self.now, self._catalog, self._before = case, now, catalog, state
         self.state = copy.deepcopy(state) if state else watch.begin(case)
         self._conf = {name: conf[name] for name in OPTIONS}
@@ -89,7 +100,7 @@ class Pass:
         told = self._learn(watching, before, set(new[LABELS]), kept)
         self._read = new
         self.state = watching.close(self.now)
-        self._go_on_with_challenger()
+        self.succession.see(self._labelled)
         self.state["wants"] = self._asks_for_training()
         return {"rows": len(kept), "labels": told, "skipped": skipped}
 
@@ -181,67 +192,19 @@ class Pass:
 
     def contest(self, run: dict[str, Any]) -> None:
         """Compare the new model of a run with the champion, on what neither has learned from."""
-        wants = self.state["wants"]
-        decision = {"kind": "train", "reason": wants["id"], "why": wants["why"], "run": run["run"]}
-        self.state["wants"] = None
-        challenger = publish.current(self.case, publish.CHALLENGER)
-        if challenger is None or challenger["wheel"] == self.state["wheel"]:
-            self._decide({**decision, "outcome": "the same model again"})
-            return
-        self._decide({**decision, "challenger": challenger["wheel"]})
-        contest = self._contest_with(challenger, None)
-        contest.backtest()
-        self._keep(challenger, contest)
+        self.succession.begin(run)
 
-    def _go_on_with_challenger(self) -> None:
-        """Compare champion and challenger on labels that are new."""
-        challenger, known = publish.current(self.case, publish.CHALLENGER), self.state["challenger"]
-        if known is None or challenger is None or known["wheel"] != challenger["wheel"]:
-            self.state["challenger"] = None
-            return
-        if self._labelled is None:
-            return
-        rows, inputs = self._labelled
-        after = (rows["time"] > pd.Timestamp(known["until"])).to_numpy()
-        if not after.any():
-            return
-        contest = self._contest_with(challenger, known)
-        theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
-        ours = self._champion.scored(inputs[after]).score
-        contest.see(inputs[after], ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
-        self._keep(challenger, contest)
-
-    def _contest_with(self, challenger: dict, known: dict | None) -> Contest:
-        mine = Reference(challenger, self._conf["costs"])
-        return Contest(self._champion, mine, self._conf["promotion"], known)
-
-    def _keep(self, challenger: dict, contest: Contest) -> None:
-        until = [each.learned_until or self.now for each in (contest.champion, contest.challenger)]
-        facts = {"wheel": challenger["wheel"], "until": max(until).isoformat()}
-        self.state["challenger"] = {**facts, **contest.as_data()}
+    @property
+    def succession(self) -> Succession:
+        """Who could take the champion's place."""
+        return Succession(self.state, self._champion, self._conf, self.now, self._find)
 
     def conclude(self) -> None:
-        """Decide what follows from the comparison with the challenger, and do it."""
-        known = self.state["challenger"]
-        if known is None:
-            return
-        outcome = outcome_of(known)
-        last = next((each for each in reversed(self.state["decisions"]) if each["kind"] == "promote"), {})
-        if (last.get("challenger"), last.get("outcome")) != (known["wheel"], outcome):
-            evidence = {name: known[name] for name in ("rows", "gain", "changed", "verdict", "objections")}
-            facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}
-            self._decide({**facts, "words": promotion.words(known), "evidence": evidence})
-        if outcome != STAYS:
-            self.state["challenger"] = None
-        if outcome == PROMOTED:
+        """Decide what follows from the comparisons, and do it."""
+        if self.succession.conclude() is not None:
             # What is decided is on the disk before anything follows it, so that who is killed here can go on.
-            self.state["promoting"] = known["wheel"]
             self.commit()
             _finish_promotion(self.state)
-
-    def _decide(self, decision: dict[str, Any]) -> None:
-        facts = {"at": self.now.isoformat(), "pass": self.state["passes"], "wheel": self.state["wheel"]}
-        self.state["decisions"].append({**facts, **decision})
 
 
 def _finish_promotion(state: dict[str, Any]) -> None:
