@@ -29,7 +29,7 @@ class Loop(NamedTuple):
         for name, change in changed.items():
             rows[name] = change(rows[name]) if callable(change) else rows[name] + change
         at = BEGIN + day * replay.DAY + pd.to_timedelta(range(count), unit="s")
-        return rows.assign(at=at, id=[f"day{day}-{number}" for number in range(count)])
+        return rows.assign(**{replay.AT: at, replay.ID: [f"day{day}-{number}" for number in range(count)]})
 
     def serve(self, rows: pd.DataFrame) -> None:
         replay.answer(CASE, rows, open_context("ci", None).catalog)
@@ -37,8 +37,10 @@ class Loop(NamedTuple):
     def label(self, rows: pd.DataFrame, days: int = 1) -> dict:
         """Let labels come days later, through a file."""
         file = self.place.folder / "labels.csv"
-        known = rows["at"] + days * replay.DAY
-        rows[["id", "failure"]].assign(known=known).to_csv(file, index=False)
+        known = rows[replay.AT] + days * replay.DAY
+        rows[[replay.ID, "failure"]].set_axis(["id", "failure"], axis=1).assign(known=known).to_csv(
+            file, index=False
+        )
         return labels.take(CASE, [file], "ci")
 
     def cycle(self, day: float, **options: Any) -> dict:

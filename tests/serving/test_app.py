@@ -3,6 +3,7 @@
 import copy
 import json
 import math
+from typing import NamedTuple
 
 import jsonschema
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hardcover.runtime.prediction import Prediction, as_json
 from hardcover.serving import arrow
 from hardcover.serving.app import ENDPOINTS, App
 from hardcover.serving.asked import Ask
@@ -147,6 +149,17 @@ def test_how_sure_and_how_unusual_is_told_alike_in_every_format(app, release, ma
     assert list(data) == names
     assert (data["confidence_low"], data["anomaly"]) == (low, anomaly)
     assert data["confidence_labels"] == [label in each for each in labels for label in (False, True)]
+
+
+def test_answers_of_releases_of_before_are_written_as_they_are():
+    fields = Prediction._fields
+    for count in range(6, len(fields) + 1):
+        older = NamedTuple("Prediction", [(name, object) for name in fields[:count]])
+        answer = older(0.25, True, "1.0", *[None] * (count - 3))
+        assert as_json(answer) == {"score": 0.25, "label": True, "version": "1.0"}
+        assert as_json(answer._replace(label=None)) == {"score": 0.25, "version": "1.0"}
+    whole = Prediction(0.25, True, "1.0", inputs=(math.nan,), anomaly=0.5)
+    assert as_json(whole) == {"score": 0.25, "label": True, "version": "1.0", "anomaly": 0.5}
 
 
 def test_a_release_of_before_that_knows_neither_says_so(release, monkeypatch):

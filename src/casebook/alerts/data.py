@@ -68,9 +68,9 @@ def looks_ahead(label: pd.Series, horizon: int) -> pd.Series:
 def unify(
     raw: pd.DataFrame, source: dict, column_mapping: dict, units: dict, horizon: int, *, table: dict
 ) -> pd.DataFrame:
-    """Bring raw rows into the schema's columns: the series is the file, the target is what comes next."""
+    """Bring raw rows into the schema's columns: the series is the file unless it names some, the target is what comes next."""
     rows = ingest.unify_files(raw, source, column_mapping, units, table=table)
-    rows = rows.assign(series=rows["source_file"].str.removesuffix(".csv"))
+    rows = rows.assign(series=rows["series"].fillna(rows["source_file"].str.removesuffix(".csv")))
     ordered = rows.sort_values("at", kind="stable")
     alert = ordered.groupby("series")["anomalous"].transform(looks_ahead, horizon)
     return rows.assign(alert=alert, point=rows["series"] + " " + rows["at"].astype("str"))

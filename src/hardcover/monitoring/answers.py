@@ -8,6 +8,7 @@ import pandas as pd
 from hardcover import settings
 from hardcover.errors import HardcoverError
 from hardcover.monitoring.reference import Reference
+from hardcover.serving.records import seen_columns
 from hardcover.store import versions
 
 SERVED, LABELS = "served", "labels"
@@ -76,6 +77,8 @@ def inputs(table: pd.DataFrame, reference: Reference) -> np.ndarray:
     HardcoverError
         When it has none: the service was told to keep no inputs.
     """
+    if reference.release.has_windows:
+        return _seen(table, reference)
     fields, found = reference.release.fields, {}
     if not any(f"input.{name}" in table for name in fields):
         raise HardcoverError("the log has no inputs", reference.release.name, "Serve with --log-inputs yes.")
@@ -88,6 +91,20 @@ def inputs(table: pd.DataFrame, reference: Reference) -> np.ndarray:
             numbers = np.nan if column is None else pd.to_numeric(column, errors="coerce")
             found[name] = np.broadcast_to(np.asarray(numbers, dtype=np.float64), len(table))
     return reference.model.inputs_of(found, validate=False)
+
+
+def has_inputs(table: pd.DataFrame, reference: Reference) -> bool:
+    """Check whether the log has what a model sees; where features look at the past, it has what the model saw that answered."""
+    return not reference.release.has_windows or {*seen_columns(reference.release)} <= {*table.columns}
+
+
+def _seen(table: pd.DataFrame, reference: Reference) -> np.ndarray:
+    if not has_inputs(table, reference):
+        lost = sorted({*seen_columns(reference.release)} - {*table.columns})
+        what = f"the log lacks what the model saw: {', '.join(lost[:5])}"
+        fix = "Serve with --log-inputs yes, and a wheel that was released by this version."
+        raise HardcoverError(what, reference.release.name, fix)
+    return table[seen_columns(reference.release)].to_numpy(dtype=np.float64)
 
 
 def fresh(table: pd.DataFrame, known: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, dict[str, int]]:

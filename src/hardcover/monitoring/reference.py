@@ -71,16 +71,13 @@ class Reference:
     Raises
     ------
     HardcoverError
-        When features look at the past, or what the model was made of is gone.
+        When what the model was made of is gone.
     """
 
     def __init__(self, pointer: dict, costs: dict):
         self.pointer, self.costs = pointer, costs
         self.release = Release(publish.found(pointer), Path(_unpacked().name))
         self.model: Any = self.release.model
-        if self.release.has_windows:
-            fix = "Look at the other cases; what the past held when a record was answered is not logged."
-            raise HardcoverError("features of this case look at the past", f"case {pointer['case']!r}", fix)
         files = _files(pointer)
         plan = json.loads(files["feature_plan"].read_text(encoding="utf-8"))
         self.task, self.decision = tasks.of(self.model.about["metrics"]["task"]), self.model.about["decision"]

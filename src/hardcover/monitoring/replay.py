@@ -16,8 +16,11 @@ from hardcover.project import cases
 from hardcover.project.context import open_context
 from hardcover.release import in_use, publish
 from hardcover.reporting.progress import Reporter, silent
+from hardcover.serving.records import SEEN, seen_columns
 
 DAY = pd.Timedelta(days=1)
+# Beside the case's own columns: when a row is asked about, and under which id.
+AT, ID = "asked.at", "asked.id"
 
 
 class Plan(NamedTuple):
@@ -83,12 +86,18 @@ def replay(
     cycle.run(case, data, params, env, "read all rows", "--stage", "data", "features")
     catalog: Any = open_context(env, None).catalog
     plan_of_features = catalog.load(f"{case}.feature_plan")
-    rows, days = _in_days(catalog.load(f"{case}.clean"), plan_of_features["roles"], plan.days)
+    clean = catalog.load(f"{case}.clean")
+    if plan_of_features.get("windows"):
+        # What the past held for each row is what a service would have seen: replay is proven equal to it.
+        clean = clean.join(
+            catalog.load(f"{case}.features")[plan_of_features["inputs"]].add_prefix(f"{SEEN}.")
+        )
+    rows, days = _in_days(clean, plan_of_features["roles"], plan.days)
     if not plan.learn < days:
         raise DataError(
             f"the data spans {days} days", f"case {case!r}", f"Learn from fewer than {plan.learn} of them."
         )
-    begin = rows["at"].iloc[0].floor("D")
+    begin = rows[AT].iloc[0].floor("D")
     with tempfile.TemporaryDirectory(prefix="hardcover-replay-") as scratch:
         folder = Path(scratch)
         file = _learned(rows, begin, plan, plan.learn + plan.delay, folder)
@@ -98,11 +107,11 @@ def replay(
         for day in range(plan.learn, days, plan.step):
             until = min(day + plan.step, days)
             now = begin + until * DAY
-            part = rows[(rows["at"] >= begin + day * DAY) & (rows["at"] < now)]
+            part = rows[(rows[AT] >= begin + day * DAY) & (rows[AT] < now)]
             answer(case, part, catalog)
             known = now - plan.delay * DAY
             late = rows[
-                (rows["at"] >= max(known - plan.step * DAY, begin + plan.learn * DAY)) & (rows["at"] < known)
+                (rows[AT] >= max(known - plan.step * DAY, begin + plan.learn * DAY)) & (rows[AT] < known)
             ]
             _label(case, late, plan_of_features, plan.delay, env, catalog)
             found = cycle.cycle(
@@ -124,7 +133,7 @@ def replay(
 
 
 def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame, int]:
-    """Return rows in the order of time, with ``at``, when they are served, and an ``id``; and how many days that takes."""
+    """Return rows in the order of time, with `AT`, when they are served, and an `ID`; and how many days that takes."""
     time = roles.get("time")
     if time is None or clean[time].isna().all():
         fix = "Say in the schema which column is the time, or bring rows that have one."
@@ -137,16 +146,18 @@ def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame,
     stretch = days * DAY / span if days else 1.0
     at = rows[time].iloc[0].floor("D") + (since * stretch).dt.floor("us")
     days = days or int(-(-span // DAY))
-    return rows.assign(at=at, id=[f"r{number}" for number in range(len(rows))]).reset_index(drop=True), days
+    named = {AT: at, ID: [f"r{number}" for number in range(len(rows))]}
+    return rows.assign(**named).reset_index(drop=True), days
 
 
 def _learned(rows: pd.DataFrame, begin: pd.Timestamp, plan: Plan, day: int, folder: Path) -> str:
     """Write what a model can learn from on a day: rows whose labels are known."""
     known = begin + (day - plan.delay) * DAY
     since = known - plan.recent * DAY if plan.recent else begin
-    mine = rows[(rows["at"] < known) & (rows["at"] >= since)]
+    mine = rows[(rows[AT] < known) & (rows[AT] >= since)]
     file = folder / f"until-day-{day}.parquet"
-    mine.drop(columns=["at", "id", "split"]).to_parquet(file)
+    added = [AT, ID, "split", *(name for name in mine if name.startswith(f"{SEEN}."))]
+    mine.drop(columns=added).to_parquet(file)
     return str(file)
 
 
@@ -158,23 +169,21 @@ def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
     case, catalog
         The case, and the project's catalog.
     rows
-        Clean rows, with ``at``, when each is answered, and an ``id``.
+        Clean rows, with `AT`, when each is answered, and an `ID`; where features look at the past, with ``seen.NAME``, the model's inputs.
     """
     if rows.empty:
         return
     reference = Reference(champion(case), {})
-    fields = reference.release.fields.items()
-    asked = {
-        f"input.{name}": rows[name] if "enum" in rule else rows[name].astype("float64")
-        for name, rule in fields
-    }
+    asked = {f"input.{name}": _logged(rows[name]) for name in reference.release.fields}
+    if reference.release.has_windows:
+        asked |= {name: rows[name].astype("float64") for name in seen_columns(reference.release)}
     score = reference.scored(answers.inputs(pd.DataFrame(asked), reference)).score
     label = reference.labels(score)
     classes = reference.decision.get("classes")
     table = pd.DataFrame(
         {
-            "time": rows["at"].astype("datetime64[us]"),
-            "id": rows["id"],
+            "time": rows[AT].astype("datetime64[us]"),
+            "id": rows[ID],
             "row": 0,
             "release": reference.version,
             "digest": reference.release.digest,
@@ -188,6 +197,13 @@ def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
     _save(catalog, f"{case}.{SERVED}", table)
 
 
+def _logged(column: pd.Series) -> pd.Series:
+    """Return a column as a log has it: numbers and texts."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype("float64")
+    return column if column.dtype == "str" else column.astype("str").where(column.notna())
+
+
 def _label(case: str, rows: pd.DataFrame, plan: dict, delay: int, env: str | None, catalog: Any) -> None:
     if rows.empty:
         return
@@ -195,10 +211,10 @@ def _label(case: str, rows: pd.DataFrame, plan: dict, delay: int, env: str | Non
     target = task.codes(rows[plan["roles"]["target"]], task.classes(plan["classes"] or None))
     table = pd.DataFrame(
         {
-            "id": rows["id"],
+            "id": rows[ID],
             "row": 0,
             "target": target,
-            "known": (rows["at"] + delay * DAY).astype("datetime64[us]"),
+            "known": (rows[AT] + delay * DAY).astype("datetime64[us]"),
         }
     )
     _save(catalog, f"{case}.{LABELS}", table)

@@ -79,6 +79,8 @@ class Succession:
         if not after.any():
             return known
         contest = self._contest_with(pointer, known)
+        if not answers.has_inputs(rows, contest.challenger):
+            return known
         theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
         ours = self._champion.scored(inputs[after]).score
         contest.see(inputs[after], ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))

@@ -81,6 +81,7 @@ class Model(Many):
         top: int | None = None,
         confidence: bool = False,
         anomaly: bool = False,
+        inputs: bool = False,
         validate: bool = True,
     ) -> Prediction:
         """Score one raw record.
@@ -93,6 +94,8 @@ class Model(Many):
             Whether to return contributions, and how many at most; None: all.
         confidence, anomaly
             Whether to return how sure the answer is, and how unusual the inputs are.
+        inputs
+            Whether to return what the model saw.
         validate
             False scores whatever is there: missing as NaN, an unseen category as none of the known.
 
@@ -106,19 +109,20 @@ class Model(Many):
         row = (self._row_of(record) if validate else None) or self._row(record, validate)
         threshold, version = self._facts
         scores = self._score(row)
-        if threshold is not None and not (explain or confidence or anomaly):
+        if threshold is not None and not (explain or confidence or anomaly or inputs):
             score = scores[0]
             # As Prediction(...) does, in half of its time.
-            return _made(Prediction, (score, score >= threshold, version, None, None, None, None, None))
+            return _made(Prediction, (score, score >= threshold, version, None, None, None, None, None, None))
         found = predicted(self.decision, scores, version)
         if explain:
             given = memoryview(row).cast("d")
             found = explained(found, self.inputs, given, self._explain(row), self.decision.classes, top)
-        if not (confidence or anomaly):
+        if not (confidence or anomaly or inputs):
             return found
         sure = self.calibration.of(scores) if confidence else None
         rare = self.calibration.p_value(self._unlike.predict(row)[0]) if anomaly else None
-        return _made(Prediction, (*found[:6], sure, rare))
+        saw = tuple(memoryview(row).cast("d")) if inputs else None
+        return _made(Prediction, (*found[:6], sure, rare, saw))
 
     def rank(
         self, query: Mapping[str, object], candidates: Iterable[Mapping[str, object]], top: int | None = None

@@ -38,6 +38,8 @@ class Prediction(NamedTuple):
     anomaly
         Where asked for: the share of rows like those of the holdout whose inputs are as unlike those that were learned from as these, or
         more so; over 0 to 1. Small is unusual. None otherwise.
+    inputs
+        Where asked for: what the model saw, in the order of its inputs, for who keeps a log. Not part of the answer as JSON.
     """
 
     score: float
@@ -48,6 +50,11 @@ class Prediction(NamedTuple):
     base_value: "float | dict[str, float] | None" = None
     confidence: Confidence | None = None
     anomaly: float | None = None
+    inputs: tuple[float, ...] | None = None
+
+
+# What may follow the base value, where nothing was asked for; a service also writes answers of wheels that were released before there was more.
+_NOTHING = {(None,) * count for count in range(4)}
 
 
 def predicted(decision: Decision, scores: Sequence[float], version: str) -> Prediction:
@@ -100,17 +107,18 @@ def explained(
 
 def as_json(prediction: Prediction) -> dict:
     """Return an answer as JSON has it: what is None is left out, and a value that is no finite number is null."""
-    score, label, version, scores, found, _, confidence, anomaly = prediction
-    if label is not None and scores is None and found is None and confidence is None and anomaly is None:
+    score, label, version, scores, found = prediction[:5]
+    if label is not None and scores is None and found is None and prediction[6:] in _NOTHING:
         # Most answers; in a fifth of the time.
         return {"score": score, "label": label, "version": version}
     answer = present(prediction)
+    answer.pop("inputs", None)
     if isinstance(found, dict):
         answer["contributions"] = {name: _contributions(given) for name, given in found.items()}
     elif found is not None:
         answer["contributions"] = _contributions(found)
-    if confidence is not None:
-        answer["confidence"] = present(confidence)
+    if "confidence" in answer:
+        answer["confidence"] = present(answer["confidence"])
     return answer
 
 

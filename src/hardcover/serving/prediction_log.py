@@ -24,6 +24,7 @@ from hardcover.errors import HardcoverError
 from hardcover.serving import arrow
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import Request
+from hardcover.serving.records import SEEN, seen_columns
 
 # Seconds between two writes, bytes of a segment, and bytes that wait at most while the disk takes none.
 INTERVAL, SEGMENT, WAITING = 0.2, 64 * 2**20, 64 * 2**20
@@ -120,7 +121,7 @@ class PredictionLog:
                 "nanoseconds": took,
             }
             if isinstance(found, dict):
-                made.append(_line(facts | self._table(inputs, found)))
+                made.append(_line(facts | self._table(release, inputs, found)))
                 continue
             for row, (record, answer) in enumerate(zip(inputs, found, strict=True)):
                 event = {**facts, "row": row, "score": answer.score, "label": answer.label}
@@ -130,16 +131,20 @@ class PredictionLog:
                     event["inputs_sha256"] = _sha256(record)
                 if answer.contributions is not None:
                     event["contributions"] = answer.contributions
+                if self.policy.inputs == "yes" and (saw := getattr(answer, "inputs", None)) is not None:
+                    event |= zip(seen_columns(release), saw, strict=True)
                 made.append(_line(event))
         return made
 
-    def _table(self, inputs: Any, found: dict) -> dict:
+    def _table(self, release: Any, inputs: Any, found: dict) -> dict:
         inputs = inputs if isinstance(inputs, dict) else arrow.columns(inputs)
         made = {"columns": {"score": found["score"]}}
         if "label" in found:
             made["columns"]["label"] = found["label"]
         if self.policy.inputs == "yes":
             made["inputs"] = inputs
+            if SEEN in found:
+                made["columns"] |= zip(seen_columns(release), found[SEEN].T.copy(), strict=True)
         elif self.policy.inputs == "digest":
             rows = zip(*inputs.values(), strict=True)
             made["columns"]["inputs_sha256"] = [_sha256(dict(zip(inputs, row, strict=True))) for row in rows]

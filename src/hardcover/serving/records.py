@@ -17,7 +17,7 @@ from hardcover.serving.release import Release
 _LINES = {LINES, b"application/x-ndjson", b"application/jsonlines", b"application/x-jsonlines"}
 _PLAIN = {b"", JSON, b"text/json"}
 MAX_RECORDS = 10_000
-LABELS = "confidence_labels"
+LABELS, SEEN = "confidence_labels", "seen"
 
 
 def invalid(problems: list[Any]) -> Refused:
@@ -59,6 +59,8 @@ class Scoring:
         self.invalid_record = release.module.runtime.InvalidRecord
         self.is_probability = release.task in ("threshold", "classes")
         self.knows_more = hasattr(type(self.model), "anomaly_many")
+        # What the past held when a record was answered, nothing else can tell later.
+        self._keeps = {"inputs": True} if self.knows_more and release.has_windows else {}
         self.count = count
 
     def told(self, kind: bytes, body: bytes, lines: bytes = b"") -> Answer:
@@ -86,13 +88,14 @@ class Scoring:
         try:
             if ask.observe:
                 self.model.observe(record)
-            if not (ask.confidence or ask.anomaly):
-                found = self.model.predict(record, explain=ask.explain, top=ask.top, validate=ask.validate)
-            else:
+            if ask.confidence or ask.anomaly:
                 self._demand_more()
-                found = self.model.predict(
-                    record, explain=ask.explain, top=ask.top, validate=ask.validate, **ask.more
-                )
+                more = ask.more | self._keeps
+            else:
+                more = self._keeps
+            found = self.model.predict(
+                record, explain=ask.explain, top=ask.top, validate=ask.validate, **more
+            )
         except Refused:
             raise
         except Exception as error:
@@ -161,7 +164,7 @@ class Scoring:
     def _arrow(self, body: bytes, ask: Ask) -> Scored:
         table = arrow.table(body)
         found = self.columns(table, ask)
-        told = dict(found)
+        told = {name: values for name, values in found.items() if name != SEEN}
         if LABELS in found:
             labels = self.model.calibration.labels
             told[LABELS] = [
@@ -177,7 +180,8 @@ class Scoring:
         -------
         dict
             Arrays of shape (rows,); of several classes ``score`` is the label's probability, and each class has its own, too. Where asked
-            for ``confidence_low`` and ``confidence_high``, ``confidence_labels`` of shape (rows, labels), and ``anomaly``.
+            for ``confidence_low`` and ``confidence_high``, ``confidence_labels`` of shape (rows, labels), and ``anomaly``. Where features look
+            at the past ``seen``, the model's inputs, of shape (rows, inputs), for the log.
 
         Raises
         ------
@@ -204,7 +208,7 @@ class Scoring:
         return {"score": scores, "label": scores >= decision.threshold, **more}
 
     def _more(self, inputs: Any, scores: Any, ask: Ask) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {SEEN: inputs} if self._keeps else {}
         if ask.confidence or ask.anomaly:
             self._demand_more()
         if ask.confidence:
@@ -219,6 +223,11 @@ class Scoring:
             raise Refused(
                 501, "this release knows neither confidence nor anomaly; train and release it again"
             )
+
+
+def seen_columns(release: Any) -> list[str]:
+    """Name what a log keeps of a release's inputs where they look at the past."""
+    return [f"{SEEN}.{name}" for name in release.model.inputs]
 
 
 def refusal_of(error: Exception) -> Refused:
