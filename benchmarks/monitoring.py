@@ -38,6 +38,7 @@ OPTIONS = {
     "warnings_per_year": 4,
     "calm": 7,
     "silence": 3,
+    "known": [],
     "label_silence": 0,
 }
 BEGIN, DAY = pd.Timestamp("2025-01-06"), pd.Timedelta(days=1)

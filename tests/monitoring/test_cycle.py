@@ -36,6 +36,43 @@ def test_with_nothing_wrong_nothing_is_told_and_with_nothing_new_nothing_is_done
     assert alerts_told(loop.place) == []
 
 
+def test_what_is_known_to_be_special_is_counted_and_nothing_is_bet_on_it(loop):
+    for day in range(5):
+        wrong = OTHERWISE | {"torque": 40.0} if day in (2, 3) else {}
+        rows = loop.rows(day, 200 if day != 3 else 900, **wrong)
+        loop.serve(rows)
+        loop.label(rows)
+    first, last = (str((BEGIN + day * pd.Timedelta(days=1)).date()) for day in (2, 3))
+    known = [{"from": first, "to": last, "what": "stocktaking"}]
+    found = loop.cycle(6, params={"monitoring.known": known})
+    assert (found["rows"], found["labels"], found["open"]) == (1700, 1700, [])
+    windows = cycle.newest_state(CASE)["windows"]
+    assert [each.get("event") for each in windows] == [None, None, "stocktaking", "stocktaking", None]
+    assert windows[2]["labelled"]["rows"] == 200
+    loop.serve(loop.rows(6, 50))
+    with pytest.raises(HardcoverError, match="is no event: 'to'"):
+        loop.cycle(7, params={"monitoring.known": [{"from": first}]})
+
+
+def test_broken_inputs_hold_a_new_model_back_for_some_windows_and_that_is_said_once(loop, monkeypatch):
+    monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
+    asked = {"monitoring.retrain.hold": 5, "monitoring.retrain.wait": 0}
+    found = []
+    for day in range(7):
+        rows = loop.rows(day, 200, **OTHERWISE, tool_wear=lambda column: column.where(column.index % 3 == 0))
+        loop.serve(rows)
+        loop.label(rows)
+        found.append([each["kind"] for each in loop.cycle(day + 1.5, params=asked)["decisions"]])
+    kinds = [kind for each in found for kind in each]
+    assert kinds[0] == "hold"
+    assert kinds.count("hold") == 1
+    assert "train" in kinds
+    held, trained = (next(at for at, each in enumerate(found) if kind in each) for kind in ("hold", "train"))
+    assert trained - held >= 4
+    (hold,) = [each for each in cycle.newest_state(CASE)["decisions"] if each["kind"] == "hold"]
+    assert hold["why"].startswith("a new model would learn from broken inputs: tool_wear missing")
+
+
 def test_outcomes_that_inputs_do_not_show_are_harm_that_labels_find_and_the_estimate_does_not(loop):
     for day in range(4):
         rows = loop.rows(day, 200, **OTHERWISE)

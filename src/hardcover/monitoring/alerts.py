@@ -46,6 +46,8 @@ class Episode:
         Rows of the windows since it was opened.
     calm
         Windows without it since.
+    broken
+        Whether values are there that should not be at all, which no model should learn from.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Episode:
     loss: dict[str, Any] = field(default_factory=dict)
     rows: int = 0
     calm: int = 0
+    broken: bool = False
     until: str | None = None
 
 

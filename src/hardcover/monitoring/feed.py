@@ -1,9 +1,11 @@
 """Does data come, and as much as before: rules, not tests, for what is not there has no distribution."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
+
+from hardcover.errors import HardcoverError
 
 # Windows by name, as pandas knows them, and how long they are.
 PERIODS = {"hour": "h", "day": "D", "week": "W-SUN"}
@@ -13,6 +15,37 @@ VOLUME, SERVED, LABELS = "volume", "silence of served", "silence of labels"
 PAST, LEAST = 28, 7
 # Fewer rows than this share of the fewest, and more than that of the most, are too few and too many.
 FEW, MANY = 0.6, 1.6
+
+
+def known_events(begins: Iterable[str], options: dict) -> dict[str, str]:
+    """Return what is known to be special of windows, by their begin; those of which nothing is are left out.
+
+    Parameters
+    ----------
+    begins
+        Of windows.
+    options
+        ``monitoring`` of ``conf/``; ``known`` lists events with ``from``, ``to`` (a day counts whole) and ``what``.
+
+    Raises
+    ------
+    HardcoverError
+        When an event lacks one of them, or a time cannot be read.
+    """
+    found: dict[str, str] = {}
+    for each in options["known"]:
+        try:
+            first, last, what = pd.Timestamp(str(each["from"])), str(each["to"]), str(each["what"])
+            end = pd.Timestamp(last) + pd.Timedelta(days=int(len(last) <= len("2026-12-26")))
+        except (KeyError, TypeError, ValueError) as error:
+            fix = "Write {from: 2026-12-24, to: 2026-12-26, what: holidays}."
+            raise HardcoverError(
+                f"{each!r} is no event: {error}", "monitoring.known in conf/", fix
+            ) from error
+        length = LENGTHS[options["window"]]
+        mine = [begin for begin in begins if first - length < pd.Timestamp(begin) < end]
+        found |= dict.fromkeys(mine, what)
+    return found
 
 
 def silence(

@@ -71,24 +71,31 @@ class Ledger:
         grown = evidence.growth(losses, mean, self._reference.dependence)
         return self._advance(test, begin, grown[None]) is not None
 
-    def on_inputs(self, begin: str, profile: Profile) -> tuple[list[str] | None, bool]:
+    def on_inputs(self, begin: str, profile: Profile) -> tuple[list[str] | None, bool, bool]:
         """Bet against "no more rows than usual lie in each group of each input's values".
 
         Returns
         -------
         tuple
-            What is wrong, with an alarm, the worst first, else None; and whether all groups are as usual now.
+            What is wrong, with an alarm, the worst first, else None; whether all groups are as usual now; and whether what is wrong should not be there at
+            all: missing, never seen, or beyond the holdout.
         """
         counts = inputs.counts_in(self._groups, profile)
         grown = inputs.growth(counts, profile.rows, self._bound, self._dependence)
         order, share = self._advance("inputs", begin, grown), counts / profile.rows
         beyond = share > self._bound
         if order is None:
-            return None, not beyond.any()
-        return [
+            return None, not beyond.any(), False
+        worst = order[beyond[order]][:NAMED]
+        words = [
             f"{self._groups[place].words()}: {share[place]:.1%} of rows, {self._groups[place].share:.1%} in the holdout"
-            for place in order[beyond[order]][:NAMED]
-        ], not beyond.any()
+            for place in worst
+        ]
+        return (
+            words,
+            not beyond.any(),
+            any(self._groups[place].kind != inputs.ELSEWHERE for place in worst),
+        )
 
     def on_estimate(
         self, begin: str, target: np.ndarray, score: np.ndarray, losses: np.ndarray
@@ -105,7 +112,7 @@ class Ledger:
         Returns
         -------
         tuple
-            As `on_inputs`.
+            What is wrong, with an alarm, the worst first, else None; and whether all is as usual now.
         """
         reference = self._reference
         expected, usual = reference.calibration.losses(score), float(reference.loss.mean())

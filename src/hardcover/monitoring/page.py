@@ -186,7 +186,7 @@ def _windows(case: str, windows: list[dict]) -> str:
             f"{html.escape(name)} {shift:.2f}" for name, shift in list(window["shifts"].items())[:3]
         )
         cells = [
-            window["begin"][:16],
+            " ".join([window["begin"][:16], html.escape(window.get("event", ""))]),
             f"{window['rows']:,}",
             f"{window['expected']['estimate']:.4g}",
             loss,
@@ -203,6 +203,10 @@ def _windows(case: str, windows: list[dict]) -> str:
     return f"{note}<div class='wide'><table><tr>{head}</tr>{''.join(lines)}</table></div>"
 
 
+# Of decisions of which no outcome is kept.
+OUTCOMES = {"train": "compared", "promote": "", "hold": "held back"}
+
+
 def _decisions(decisions: list[dict]) -> str:
     if not decisions:
         return "<p>Nothing was to be decided.</p>"
@@ -212,7 +216,7 @@ def _decisions(decisions: list[dict]) -> str:
             each["at"][:16],
             each["kind"],
             (each.get("challenger") or "-").split("-")[1],
-            each.get("outcome", "compared"),
+            each.get("outcome", OUTCOMES[each["kind"]]),
             each.get("words") or each.get("why", ""),
         ]
         for each in reversed(decisions)

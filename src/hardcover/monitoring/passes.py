@@ -163,6 +163,8 @@ class Pass:
         passed = len({window["begin"] for window in mine if window["begin"] > last})
         if trained and passed < options["wait"]:
             return None
+        if self._is_held_back(options["hold"]):
+            return None
         done = {each["reason"] for each in trained}
         before = {each["id"] for each in self._before["episodes"]} if self._before else set()
         for each in state["episodes"]:
@@ -182,6 +184,21 @@ class Pass:
         if options["labels"] and labelled >= options["labels"] and last < since:
             return {"id": f"labels {now}", "why": f"{labelled} labels since the champion came"}
         return None
+
+    def _is_held_back(self, windows: int) -> bool:
+        """Check whether inputs are broken, and have not been for long: a model would learn from them. Said once."""
+        state = self.state
+        for each in state["episodes"]:
+            if each["until"] is not None or not each["broken"] or each["wheel"] != state["wheel"]:
+                continue
+            since = {window["begin"] for window in state["windows"] if window["begin"] >= each["since"]}
+            if len(since) > windows:
+                continue
+            if each["id"] not in {known["reason"] for known in state["decisions"] if known["kind"] == "hold"}:
+                why = f"a new model would learn from broken inputs: {each['why'][0]}"
+                self.succession.decide({"kind": "hold", "reason": each["id"], "why": why})
+            return True
+        return False
 
     @property
     def wants(self) -> dict[str, Any] | None:

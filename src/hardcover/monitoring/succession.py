@@ -93,9 +93,9 @@ class Succession:
         self.state["wants"] = None
         challenger = publish.current(self.state["case"], publish.CHALLENGER)
         if challenger is None or challenger["wheel"] == self.state["wheel"]:
-            self._decide({**decision, "outcome": "the same model again"})
+            self.decide({**decision, "outcome": "the same model again"})
             return
-        self._decide({**decision, "challenger": challenger["wheel"]})
+        self.decide({**decision, "challenger": challenger["wheel"]})
         self.state["challenger"] = self.begun(challenger, self.state["challenger"])
 
     def begun(self, challenger: dict[str, Any], series: dict | None) -> dict[str, Any]:
@@ -155,8 +155,9 @@ class Succession:
     def _decide_on(self, known: dict[str, Any], outcome: str) -> None:
         facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}
         evidence = {name: known[name] for name in EVIDENCE} | {"alone": known["alone"]}
-        self._decide({**facts, "words": promotion.words(known), "evidence": evidence})
+        self.decide({**facts, "words": promotion.words(known), "evidence": evidence})
 
-    def _decide(self, decision: dict[str, Any]) -> None:
+    def decide(self, decision: dict[str, Any]) -> None:
+        """Keep a decision, with who decided when."""
         facts = {"at": self._now.isoformat(), "pass": self.state["passes"], "wheel": self.state["wheel"]}
         self.state["decisions"].append({**facts, **decision})

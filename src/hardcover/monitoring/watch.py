@@ -108,14 +108,18 @@ class Watch:
             ),
             "labelled": {"rows": 0, "loss": 0.0, "squares": 0.0},
         }
+        event = feed.known_events([begin], self.options).get(begin)
+        if event is not None:
+            window["event"] = event
         for known in reversed(self.state["windows"]):
             if (known["begin"], known["wheel"]) == (begin, window["wheel"]):
                 _add(known, window)
                 break
         else:
             self.state["windows"].append(window)
-        self._expected_harm(begin, expected, scored)
-        self._inputs(begin, profile)
+        if event is None:
+            self._expected_harm(begin, expected, scored)
+            self._inputs(begin, profile)
 
     def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored) -> None:
         facts = None
@@ -127,10 +131,12 @@ class Watch:
         self._episodes.see("expected harm", begin, len(expected), facts, usual)
 
     def _inputs(self, begin: str, profile: Profile) -> None:
-        why, usual = self._ledger.on_inputs(begin, profile)
-        facts = (
-            None if why is None else self._facts("inputs", "inputs lie where the holdout's do not", why, {})
-        )
+        why, usual, broken = self._ledger.on_inputs(begin, profile)
+        facts = None
+        if why is not None:
+            facts = self._facts("inputs", "inputs lie where the holdout's do not", why, {}) | {
+                "broken": broken
+            }
         self._episodes.see("inputs", begin, profile.rows, facts, usual)
 
     def learn(
@@ -149,6 +155,7 @@ class Watch:
         reference = self.reference
         self._count(table, target, before)
         mine = np.isnan(before) & (table["release"] == reference.version).to_numpy()
+        mine &= ~self._in_known_events(table["time"])
         if not mine.any():
             return
         order = np.flatnonzero(mine)[np.argsort(table.loc[mine, "known"].to_numpy(), kind="stable")]
@@ -197,7 +204,7 @@ class Watch:
         """Look at whether data comes, and return the state after the pass."""
         for begin, rows, wrong in feed.volume(self.state, self.options, now):
             facts = None
-            if wrong is not None:
+            if wrong is not None and not feed.known_events([begin], self.options):
                 facts = self._facts(feed.VOLUME, "another number of rows than before", [wrong], {})
             self._episodes.see(feed.VOLUME, begin, rows, facts, wrong is None)
         told = {each.test for each in self._episodes.every if each.until is None}
@@ -221,6 +228,11 @@ class Watch:
             f"{name} moved the mean raw score by {part:+.3f} of {moved[output]:+.3f}"
             for name, part in list(parts.items())[:NAMED]
         ]
+
+    def _in_known_events(self, times: pd.Series) -> np.ndarray:
+        windows = times.dt.to_period(PERIODS[self.options["window"]]).dt.start_time
+        known = feed.known_events([each.isoformat() for each in windows.unique()], self.options)
+        return windows.isin(pd.to_datetime(list(known))).to_numpy()
 
     def _by_window(self, times: pd.Series, scored: Scored) -> Iterator[tuple[str, np.ndarray, Scored]]:
         """Yield the windows of rows, in order: the begin, the rows' places, and the rows."""
