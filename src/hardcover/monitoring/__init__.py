@@ -1,3 +1,14 @@
 """The loop after a release: what answers cost is watched, told, and mended by a new model that is proven better."""
 
-__all__: list[str] = []
+from typing import TYPE_CHECKING
+
+from hardcover import lazy
+
+if TYPE_CHECKING:
+    from hardcover.monitoring.alerts import levels
+    from hardcover.monitoring.change import shifts
+    from hardcover.monitoring.profile import Profile
+    from hardcover.monitoring.reference import Reference, champion
+
+__all__ = ["Profile", "Reference", "champion", "levels", "shifts"]
+__getattr__ = lazy.names_of(__name__)

@@ -47,7 +47,7 @@ class Episode:
     calm
         Windows without it since.
     broken
-        Whether values are there that should not be at all, which no model should learn from.
+        Whether values are as no world would have them, from which no model should learn.
     """
 
     id: str

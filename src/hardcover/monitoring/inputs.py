@@ -16,6 +16,8 @@ SHARES = 2.0 ** -np.arange(1, 8)
 SHARES.setflags(write=False)
 # Groups of what the reference had.
 PARTS = 8
+# Beyond all that the holdout had, the world may move a part of the rows, and a wrong unit all of them.
+MOSTLY = 0.5
 MISSING, UNSEEN, BELOW, ABOVE, ELSEWHERE = "missing", "unseen", "below", "above", "elsewhere"
 
 
@@ -91,6 +93,11 @@ def rows_in(groups: list[Group], profile: Profile, table: np.ndarray, names: lis
     """Return which rows of inputs, shape (rows, inputs), lie in each group, shape (groups, rows), as 0 and 1."""
     places = {name: profile.bins.place(name, column) for name, column in zip(names, table.T, strict=True)}
     return np.array([np.isin(places[group.name], group.bins) for group in groups], dtype=np.float64)
+
+
+def is_broken(kind: str, share: float) -> bool:
+    """Check whether rows of a group, such a share of all, are a fault of who delivers them rather than the world's: missing, never seen, or for the most part beyond all that was."""
+    return kind in (MISSING, UNSEEN) or (kind in (BELOW, ABOVE) and share > MOSTLY)
 
 
 def bounds(groups: list[Group], moved: float, broken: float) -> np.ndarray:

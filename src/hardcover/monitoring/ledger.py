@@ -77,8 +77,8 @@ class Ledger:
         Returns
         -------
         tuple
-            What is wrong, with an alarm, the worst first, else None; whether all groups are as usual now; and whether what is wrong should not be there at
-            all: missing, never seen, or beyond the holdout.
+            What is wrong, with an alarm, the worst first, else None; whether all groups are as usual now; and whether something of that is broken, not
+            only moved.
         """
         counts = inputs.counts_in(self._groups, profile)
         grown = inputs.growth(counts, profile.rows, self._bound, self._dependence)
@@ -91,11 +91,8 @@ class Ledger:
             f"{self._groups[place].words()}: {share[place]:.1%} of rows, {self._groups[place].share:.1%} in the holdout"
             for place in worst
         ]
-        return (
-            words,
-            not beyond.any(),
-            any(self._groups[place].kind != inputs.ELSEWHERE for place in worst),
-        )
+        broken = any(inputs.is_broken(self._groups[place].kind, float(share[place])) for place in worst)
+        return words, not beyond.any(), broken
 
     def on_estimate(
         self, begin: str, target: np.ndarray, score: np.ndarray, losses: np.ndarray

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hardcover.errors import ReleaseError
 from hardcover.monitoring import answers, promotion
-from hardcover.monitoring.cycle import FOLLOWS, PROMOTED, RETURNS, STAYS, outcome_of
+from hardcover.monitoring.cycle import DROPPED, PROMOTED, RETURNS, STAYS, outcome_of
 from hardcover.monitoring.promotion import Contest
 from hardcover.monitoring.reference import Reference
 from hardcover.release import publish
@@ -68,8 +69,13 @@ class Succession:
         if known is not None and challenger is not None:
             self.state["challenger"] = self._gone_on(known, labelled, challenger)
         if guard is not None:
-            before = (self._find or partial(publish.candidate, case))(guard["wheel"])
-            self.state["guard"] = self._gone_on(guard, labelled, before)
+            try:
+                before = (self._find or partial(publish.candidate, case))(guard["wheel"])
+            except ReleaseError:
+                # Its wheel is gone, so there is nothing to go back to.
+                self.state["guard"] = None
+            else:
+                self.state["guard"] = self._gone_on(guard, labelled, before)
 
     def _gone_on(
         self, known: dict, labelled: tuple[pd.DataFrame, np.ndarray], pointer: dict[str, Any]
@@ -134,23 +140,22 @@ class Succession:
         if outcome == STAYS:
             return None
         self.state["challenger"] = None
-        if outcome not in (PROMOTED, FOLLOWS):
-            return None
-        if outcome == PROMOTED and self._conf["promotion"]["follow"]:
-            self.state["recipe"] = {
-                "since": self._now.isoformat(),
-                **{name: known[name] for name in EVIDENCE[:3]},
-            }
+        return None if outcome == DROPPED else self._promote(known, outcome)
+
+    def _promote(self, known: dict[str, Any], outcome: str) -> str:
         self.state |= {"promoting": known["wheel"], "guard": None}
-        retired = publish.current(self.state["case"])
-        if retired is not None and self._conf["promotion"]["follow"]:
-            self.state["guard"] = self._guard(known["wheel"], retired)
+        if self._conf["promotion"]["follow"]:
+            self.state["guard"] = self._guard(known["wheel"])
+            if outcome == PROMOTED:
+                proven = {name: known[name] for name in ("rows", "gain", "changed")}
+                self.state["recipe"] = {"since": self._now.isoformat(), **proven}
         return known["wheel"]
 
-    def _guard(self, wheel: str, retired: dict) -> dict[str, Any]:
+    def _guard(self, wheel: str) -> dict[str, Any]:
+        """Return the comparison of the champion with its successor at its beginning."""
         successor = Reference(publish.candidate(self.state["case"], wheel), self._conf["costs"])
         contest = Contest(successor, self._champion, self._conf["promotion"])
-        return self._facts(retired["wheel"], contest, None)
+        return self._facts(self._champion.pointer["wheel"], contest, None)
 
     def _decide_on(self, known: dict[str, Any], outcome: str) -> None:
         facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}
