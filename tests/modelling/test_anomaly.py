@@ -52,6 +52,14 @@ def test_a_broken_input_is_rare(judged, kind):
     assert (broken < 0.05).mean() > 5 * (usual < 0.05).mean()
 
 
+def test_of_few_rows_a_wrong_unit_is_still_told(features):
+    few = features[(features["split"] == "holdout") | (features.index < 40)]
+    judge = lgb.Booster(model_str=anomaly.fit(few, PLAN, CONF))
+    rows = features.loc[features["split"] == "holdout", PLAN["inputs"]].to_numpy()
+
+    assert (judge.predict(BROKEN["a unit"](rows)) > np.median(judge.predict(rows))).mean() > 0.95
+
+
 def test_the_same_rows_give_the_same_bytes_and_the_holdout_none(features):
     other = features.copy()
     held = other["split"] == "holdout"

@@ -106,8 +106,17 @@ def test_a_model_that_was_asked_for_and_not_trained_is_trained_by_the_next_pass(
     monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
     found = loop.cycle(5.1)
     assert [each["outcome"] for each in found["decisions"]] == ["the same model again"]
-    # It is asked for once.
     assert loop.cycle(5.2)["version"] is None
+    # What lasts asks again, each time after twice as many windows.
+    trained = []
+    for day in range(5, 14):
+        rows = changed(loop.rows(day, 200))
+        loop.serve(rows)
+        loop.label(rows)
+        found = loop.cycle(day + 2, params={"monitoring.retrain.wait": 2})
+        trained += [day for each in found["decisions"] if each["kind"] == "train"]
+    assert len(trained) == 1
+    assert trained[0] >= 8
 
 
 def test_a_challenger_that_is_better_and_worse_for_a_segment_is_not_promoted():

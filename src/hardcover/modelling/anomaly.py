@@ -14,6 +14,7 @@ import pandas as pd
 WIDTH = 3.0
 # Of the replaced values: so many come from that range, and so many are missing; the others come from other rows.
 FROM_RANGE, MISSING = 0.3, 0.05
+LEAST = 4000
 LINK = "binary sigmoid:1"
 SETTINGS = {
     "objective": "binary",
@@ -47,6 +48,8 @@ def fit(features: pd.DataFrame, feature_plan: dict, anomaly: dict) -> str:
     if len(real) > anomaly["rows"]:
         real = real[np.sort(rng.choice(len(real), anomaly["rows"], replace=False))]
     categories = [feature_plan["inputs"].index(name) for name in feature_plan["categorical"]]
+    # Of few rows many are made up, or what is far from all of them would be seen too rarely to be told.
+    real = np.repeat(real, -(-LEAST // len(real)), axis=0)
     rows = np.concatenate([real, made_up(real, categories, rng)])
     data = lgb.Dataset(
         rows,

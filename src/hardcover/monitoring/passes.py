@@ -1,6 +1,7 @@
 """One pass over a case: what `cycle` does, with all that needs pandas and a catalog."""
 
 import copy
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -165,16 +166,17 @@ class Pass:
             return None
         if self._is_held_back(options["hold"]):
             return None
-        done = {each["reason"] for each in trained}
+        asked = Counter(each["reason"] for each in trained)
         before = {each["id"] for each in self._before["episodes"]} if self._before else set()
         for each in state["episodes"]:
-            # One that came and went since the pass before asks too.
+            # One that came and went since the pass before asks too; one that lasts asks again, each time after twice as long.
             asks = each["until"] is None or each["id"] not in before
+            times = asked[each["id"]]
             if (
                 asks
                 and each["wheel"] == state["wheel"]
                 and each["test"] in options["after"]
-                and each["id"] not in done
+                and (not times or passed >= options["wait"] * 2**times)
             ):
                 return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
         now = self.now.isoformat()

@@ -25,7 +25,7 @@ from hardcover.tasks.base import decided, score_columns
 # Rows whose contributions are computed at most.
 EXPLAINED = 1000
 # The share of an input's variance that is within windows, below which the window decides it.
-STEADY = 0.01
+STEADY = 0.05
 _NEEDED = ("features", "feature_plan", "model")
 
 
