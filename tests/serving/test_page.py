@@ -35,9 +35,12 @@ def test_a_record_is_filled_in_and_its_score_shown_with_reasons(serve, wheel, re
         refused = page.inner_text("#answer")
         browser.close()
 
-    found = release.model.predict(RECORD, explain=True)
+    found = release.model.predict(RECORD, explain=True, confidence=True, anomaly=True)
     assert f"score {found.score}" in shown
     assert found.contributions[0].feature in shown
+    assert "in 90 % of such cases it is false" in shown
+    assert f" and {found.confidence.high:.4g};" in shown
+    assert "% are as unusual as this one" in shown
     assert PREDICT in line
     assert "torque" in refused
     # Nothing comes from elsewhere; a refusal is told in the console, too.
