@@ -54,6 +54,21 @@ def test_what_is_known_to_be_special_is_counted_and_nothing_is_bet_on_it(loop):
         loop.cycle(7, params={"monitoring.known": [{"from": first}]})
 
 
+def test_a_new_model_is_asked_for_when_that_pays(loop, monkeypatch):
+    monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
+    for day in range(4):
+        rows = loop.rows(day, 200, **OTHERWISE)
+        loop.serve(rows)
+        loop.label(rows)
+    dear = loop.cycle(6, params={"costs.retrain": 1e9})
+    assert [each["kind"] for each in dear["decisions"]] == ["wait"]
+    assert dear["decisions"][0]["why"].endswith("a new model saves; it costs 1e+09")
+    for day in (6, 7):
+        loop.serve(loop.rows(day, 200))
+        found = loop.cycle(day + 2, params={"costs.retrain": 1e9 if day == 6 else 10.0})
+        assert [each["kind"] for each in found["decisions"]] == ([] if day == 6 else ["train"])
+
+
 def test_broken_inputs_hold_a_new_model_back_for_some_windows_and_that_is_said_once(loop, monkeypatch):
     monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
     asked = {"monitoring.retrain.hold": 5, "monitoring.retrain.wait": 0}

@@ -204,7 +204,7 @@ def _windows(case: str, windows: list[dict]) -> str:
 
 
 # Of decisions of which no outcome is kept.
-OUTCOMES = {"train": "compared", "promote": "", "hold": "held back"}
+OUTCOMES = {"train": "compared", "promote": "", "hold": "held back", "wait": "does not pay"}
 
 
 def _decisions(decisions: list[dict]) -> str:

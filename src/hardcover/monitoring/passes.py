@@ -177,6 +177,7 @@ class Pass:
                 and each["wheel"] == state["wheel"]
                 and each["test"] in options["after"]
                 and (not times or passed >= options["wait"] * 2**times)
+                and self._pays(each, options["horizon"])
             ):
                 return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
         now = self.now.isoformat()
@@ -187,6 +188,27 @@ class Pass:
             return {"id": f"labels {now}", "why": f"{labelled} labels since the champion came"}
         return None
 
+    def _pays(self, episode: dict[str, Any], horizon: int) -> bool:
+        """Check whether what is wrong may cost more, within so many windows, than a new model does; that is not so is said once."""
+        price, loss = self._conf["costs"].get("retrain"), episode["loss"]
+        if price is None or not loss:
+            return True
+        mine = [window["rows"] for window in self.state["windows"] if window["wheel"] == episode["wheel"]]
+        saved = loss["more"] * float(np.mean(mine[-horizon:])) * horizon
+        if saved > price:
+            return True
+        unit = loss["unit"]
+        why = (
+            f"{saved:.4g} {unit} in {horizon} windows at most is what a new model saves; it costs {price:.4g}"
+        )
+        self._say_once({"kind": "wait", "reason": episode["id"], "why": why})
+        return False
+
+    def _say_once(self, decision: dict[str, Any]) -> None:
+        said = {(each["kind"], each.get("reason")) for each in self.state["decisions"]}
+        if (decision["kind"], decision["reason"]) not in said:
+            self.succession.decide(decision)
+
     def _is_held_back(self, windows: int) -> bool:
         """Check whether inputs are broken, and have not been for long: a model would learn from them. Said once."""
         state = self.state
@@ -196,9 +218,8 @@ class Pass:
             since = {window["begin"] for window in state["windows"] if window["begin"] >= each["since"]}
             if len(since) > windows:
                 continue
-            if each["id"] not in {known["reason"] for known in state["decisions"] if known["kind"] == "hold"}:
-                why = f"a new model would learn from broken inputs: {each['why'][0]}"
-                self.succession.decide({"kind": "hold", "reason": each["id"], "why": why})
+            why = f"a new model would learn from broken inputs: {each['why'][0]}"
+            self._say_once({"kind": "hold", "reason": each["id"], "why": why})
             return True
         return False
 
