@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hardcover.modelling import anomaly
+from hardcover.errors import DataError
+from hardcover.modelling import anomaly, calibration
 from hardcover.runtime.confidence import Calibration
 from hardcover.tasks.confidence import p_values
 
@@ -67,6 +68,12 @@ def test_the_same_rows_give_the_same_bytes_and_the_holdout_none(features):
 
     assert anomaly.fit(features, PLAN, CONF) == anomaly.fit(other, PLAN, CONF)
     assert anomaly.fit(features, PLAN, {**CONF, "rows": 500}) != anomaly.fit(features, PLAN, CONF)
+
+
+@pytest.mark.parametrize("level", [90, 1.0, 0.0, True, "high", None])
+def test_a_level_that_is_no_share_is_refused(features, level):
+    with pytest.raises(DataError, match=r"Give a share between 0 and 1"):
+        calibration.fit(features, PLAN, "", "", {"level": level}, "binary")
 
 
 def test_a_column_without_any_number_and_one_that_never_changes_are_no_hindrance(features):

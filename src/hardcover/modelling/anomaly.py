@@ -14,7 +14,9 @@ import pandas as pd
 WIDTH = 3.0
 # Of the replaced values: so many come from that range, and so many are missing; the others come from other rows.
 FROM_RANGE, MISSING = 0.3, 0.05
+# Rows that are learned from at least; fewer are repeated.
 LEAST = 4000
+# As LightGBM's text names it.
 LINK = "binary sigmoid:1"
 SETTINGS = {
     "objective": "binary",

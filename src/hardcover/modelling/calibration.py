@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover import tasks
+from hardcover.errors import DataError
 from hardcover.modelling.training import rows_of, scores
 from hardcover.runtime.confidence import Calibration
 from hardcover.tasks import Rows, Task
@@ -37,8 +38,16 @@ def fit(
     -------
     dict
         What ``runtime.confidence`` reads; and ``measured``, as ``measured`` returns it.
+
+    Raises
+    ------
+    DataError
+        When the level is no share.
     """
     kind, level = tasks.of(task), confidence["level"]
+    if isinstance(level, bool) or not isinstance(level, float) or not 0 < level < 1:
+        fix = "Give a share between 0 and 1, such as 0.9."
+        raise DataError(f"confidence.level is {level!r}", "parameter confidence.level", fix)
     rows = rows_of(features, feature_plan, kind, "holdout")
     score = scores(lgb.Booster(model_str=model), rows)
     raw = lgb.Booster(model_str=anomaly_model).predict(rows.inputs)
