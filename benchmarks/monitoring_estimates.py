@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks import monitoring_streams as streams
 from benchmarks.monitoring_streams import Year
 from hardcover import tasks
-from hardcover.monitoring.estimate import Calibration
+from hardcover.monitoring.estimate import meaning_of
 from hardcover.tasks import Rows
 from tests.conftest import environment
 
@@ -69,7 +69,7 @@ def estimates(models: int) -> None:
         inputs[:, 0] += 0.7
         later = _table(seed, "later", inputs)
         tables += [reference, later]
-        calibration = Calibration(
+        calibration = meaning_of(
             TASK, reference["proba"].to_numpy(), reference["y"].to_numpy(float), DECISION, COSTS
         )
         chance = np.random.default_rng([74, seed])

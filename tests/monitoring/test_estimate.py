@@ -8,7 +8,7 @@ from scipy import stats
 
 from hardcover import tasks
 from hardcover.monitoring.curve import Curve
-from hardcover.monitoring.estimate import Blocks, Calibration
+from hardcover.monitoring.estimate import Blocks, meaning_of
 from hardcover.tasks import Rows
 
 COSTS = {"missed": 50, "false_alarm": 5}
@@ -31,7 +31,7 @@ def test_intervals_cover_what_labels_show_also_where_inputs_have_moved():
     task, chance = tasks.of("binary"), np.random.default_rng(21)
     decision, chunks, covered = task.decision(COSTS, [0, 1]), 12 * MORE, []
     for _ in range(chunks):
-        calibration = Calibration(task, *binary(chance, 2000), decision, COSTS)
+        calibration = meaning_of(task, *binary(chance, 2000), decision, COSTS)
         score, target = binary(chance, 1000, shift=0.5)
         found = calibration.metrics(score, draws=40)
         true = measured(task, score, target, decision, COSTS)
@@ -79,7 +79,7 @@ def test_the_interval_of_the_mean_loss_covers_it(kind):
         return score, score + chance.normal(0, 1, rows)
 
     for _ in range(chunks):
-        calibration = Calibration(task, *drawn(1500, 0.0), decision, costs)
+        calibration = meaning_of(task, *drawn(1500, 0.0), decision, costs)
         score, target = drawn(800, 0.4)
         found = calibration.mean_loss(score)
         covered += found["low"] <= task.losses(target, score, decision, costs).mean() <= found["high"]
@@ -90,7 +90,7 @@ def test_errors_of_an_amount_are_those_that_its_size_had():
     task, chance = tasks.of("regression"), np.random.default_rng(23)
     score = chance.uniform(0, 10, 4000)
     target = score + chance.normal(0, 0.1 + score / 5)
-    calibration = Calibration(task, score, target, {"kind": "none"}, {})
+    calibration = meaning_of(task, score, target, {"kind": "none"}, {})
     small, large = (
         calibration.metrics(part, draws=30)["rmse"] for part in (np.full(500, 1.0), np.full(500, 9.0))
     )
@@ -107,7 +107,7 @@ def test_classes_keep_their_shares_and_a_class_that_was_never_seen_stays_rare():
     target = (
         (chance.random((3000, 1)) > np.cumsum(score, axis=1)[:, :-1]).sum(axis=1).clip(0, 2).astype(float)
     )
-    calibration = Calibration(task, score, target, decision, {})
+    calibration = meaning_of(task, score, target, decision, {})
     found = calibration.metrics(score[:1000], draws=40)
     true = measured(task, score, target, decision, {})
     assert found["accuracy"]["low"] < true["accuracy"] < found["accuracy"]["high"]
@@ -117,7 +117,7 @@ def test_classes_keep_their_shares_and_a_class_that_was_never_seen_stays_rare():
 def test_the_same_rows_give_the_same_estimate():
     task, chance = tasks.of("binary"), np.random.default_rng(25)
     decision = task.decision(COSTS, [0, 1])
-    calibration = Calibration(task, *binary(chance, 1000), decision, COSTS)
+    calibration = meaning_of(task, *binary(chance, 1000), decision, COSTS)
     score, _ = binary(chance, 300)
     assert calibration.metrics(score, draws=10) == calibration.metrics(score, draws=10)
 

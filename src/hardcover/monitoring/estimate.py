@@ -6,6 +6,7 @@ performance estimation"); no estimate without labels sees that the same inputs n
 """
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,19 @@ BLOCKS, LEAST = 20, 50
 
 
 class Meaning(ABC):
-    """What scores meant on the holdout; the parameters are those of `Calibration`."""
+    """What scores meant on the holdout, and what follows for rows without labels; `meaning_of` makes one.
+
+    Parameters
+    ----------
+    task
+        The kind of problem; not a ranking.
+    score, target
+        Of the holdout: shape (rows,), or (rows, classes) of several classes; and (rows,), a class by its position.
+    decision, costs
+        As `Task.decision` returns it, and what it was made from.
+    dependence
+        Of how many rows of the holdout one counts.
+    """
 
     def __init__(
         self,
@@ -27,7 +40,7 @@ class Meaning(ABC):
         target: np.ndarray,
         decision: dict,
         costs: dict,
-        dependence: float,
+        dependence: float = 1.0,
     ):
         self._task, self._decision, self._costs, self._dependence = task, decision, costs, dependence
         self._fit(score, target)
@@ -52,47 +65,9 @@ class Meaning(ABC):
     def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
         """Draw outcomes, shape (draws, rows)."""
 
-
-class Calibration:
-    """What scores meant, and what follows for rows without labels.
-
-    Parameters
-    ----------
-    task
-        The kind of problem; not a ranking.
-    score, target
-        Of the holdout: shape (rows,), or (rows, classes) of several classes; and (rows,), a class by its position.
-    decision, costs
-        As `Task.decision` returns it, and what it was made from.
-    dependence
-        Of how many rows of the holdout one counts.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        score: np.ndarray,
-        target: np.ndarray,
-        decision: dict,
-        costs: dict,
-        dependence: float = 1.0,
-    ):
-        self.task, self.decision, self.costs = task, decision, costs
-        two = task.has_classes and score.ndim == 1
-        kind = TwoClasses if two else Blocks
-        self._meaning: Meaning = kind(task, score, target, decision, costs, dependence)
-
-    def losses(self, score: np.ndarray) -> np.ndarray:
-        """Return the loss that rows are expected to have, shape (rows,)."""
-        return self._meaning.losses(score)
-
-    def shares(self, score: np.ndarray) -> np.ndarray:
-        """Return the probability of each class, shape (rows, classes)."""
-        return self._meaning.shares(score)
-
     def mean_loss(self, score: np.ndarray) -> dict[str, float]:
         """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %, as a normal distribution has it."""
-        mean, error = float(self.losses(score).mean()), self._meaning.error(score)
+        mean, error = float(self.losses(score).mean()), self.error(score)
         return {"estimate": mean, "low": max(0.0, mean - 1.96 * error), "high": mean + 1.96 * error}
 
     def metrics(
@@ -113,11 +88,11 @@ class Calibration:
             By metric ``estimate``, ``low`` and ``high``; draws in which a metric has no value are left out, and a metric without any.
         """
         found: dict[str, list[float]] = {}
-        for target in self._meaning.outcomes(score, draws, np.random.default_rng(seed)):
-            if self.task.has_classes and (target == target[0]).all():
+        for target in self.outcomes(score, draws, np.random.default_rng(seed)):
+            if self._task.has_classes and (target == target[0]).all():
                 continue
             rows = Rows(np.empty((len(target), 0)), target)
-            for name, value in self.task.metrics(rows, score, self.decision, self.costs).items():
+            for name, value in self._task.metrics(rows, score, self._decision, self._costs).items():
                 found.setdefault(name, []).append(value)
         tail = (1 - level) / 2
         return {
@@ -244,3 +219,9 @@ class Blocks(Meaning):
         resampled = self._starts[:-1].repeat(rows) + place_in
         place = self._starts[block] + (chance.random(len(block)) * rows[block]).astype(int)
         return np.maximum(score + self._residuals[resampled[place]], self._least)
+
+
+def meaning_of(task: Task, score: np.ndarray, *facts: Any) -> Meaning:
+    """Return what scores meant, by the kind of the scores; takes what `Meaning` does."""
+    two = task.has_classes and score.ndim == 1
+    return (TwoClasses if two else Blocks)(task, score, *facts)

@@ -43,7 +43,7 @@ class Ledger:
         loss = reference.loss
         self.tolerated = float(loss.mean() + self._allowed(loss)) or 1e-12
         # The holdout's own expected loss is a little beside its loss.
-        beside = float(reference.calibration.losses(reference.holdout.score).mean() - loss.mean())
+        beside = float(reference.meaning.losses(reference.holdout.score).mean() - loss.mean())
         self.expected_at_most = max(self.tolerated + beside, 1e-12)
         self.calendar = reference.of_the_calendar(PERIODS[options["window"]])
         groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
@@ -112,14 +112,14 @@ class Ledger:
             What is wrong, with an alarm, the worst first, else None; and whether all is as usual now.
         """
         reference = self._reference
-        expected, usual = reference.calibration.losses(score), float(reference.loss.mean())
+        expected, usual = reference.meaning.losses(score), float(reference.loss.mean())
         most = float(max(expected.max(), usual))
         # A claim is that something, which is never negative, is no more in the mean than something else.
         claims = [
             ("answers cost more than scores said", losses + most - expected, most + self.tolerated - usual)
         ]
         if reference.task.has_classes:
-            shares = reference.calibration.shares(score)
+            shares = reference.meaning.shares(score)
             for code, name in enumerate(reference.classes):
                 came, were = (
                     (target == code).astype(np.float64),

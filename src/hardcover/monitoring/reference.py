@@ -15,7 +15,7 @@ from hardcover.forest import lightgbm_text
 from hardcover.lineage import run_records
 from hardcover.modelling.evidence import dependence_of
 from hardcover.monitoring.change import causes
-from hardcover.monitoring.estimate import Calibration
+from hardcover.monitoring.estimate import Meaning, meaning_of
 from hardcover.monitoring.profile import Bins, Profile, bins_of
 from hardcover.project import cases
 from hardcover.release import publish
@@ -193,9 +193,9 @@ class Reference:
         return Profile.of(self.bins, self.holdout.inputs, self.holdout.raw)
 
     @cached_property
-    def calibration(self) -> Calibration:
+    def meaning(self) -> Meaning:
         """What scores meant on the holdout."""
-        return Calibration(
+        return meaning_of(
             self.task, self.holdout.score, self.target, self.decision, self.costs, self.dependence
         )
 

@@ -92,7 +92,7 @@ class Watch:
     def _window(self, begin: str, table: pd.DataFrame, scored: Scored) -> None:
         reference, rows = self.reference, len(table)
         profile = Profile.of(reference.bins, scored.inputs, scored.raw)
-        expected = reference.calibration.losses(scored.score)
+        expected = reference.meaning.losses(scored.score)
         self.state["since"] = self.state["since"] or begin
         last = self.state["last"]
         last["served"] = max(last.get("served", ""), table["time"].max().isoformat())
@@ -102,7 +102,7 @@ class Watch:
             "wheel": self.state["wheel"],
             "releases": sorted(table["release"].unique()),
             "score": scored.raw.mean(axis=0).tolist(),
-            "expected": reference.calibration.mean_loss(scored.score),
+            "expected": reference.meaning.mean_loss(scored.score),
             "shifts": change.largest(
                 change.shifts(reference.profile, profile), without=self._ledger.calendar
             ),
@@ -196,7 +196,7 @@ class Watch:
         facts = None
         if why is not None:
             what = "the estimate no longer holds: the same scores have other outcomes than on the holdout"
-            more = change.excess(loss, self.reference.calibration.losses(scored.score))
+            more = change.excess(loss, self.reference.meaning.losses(scored.score))
             facts = self._facts("estimate", what, why, more)
         self._episodes.see("estimate", begin, len(loss), facts, usual)
 
