@@ -26,38 +26,33 @@ def probability(score: np.ndarray, target: np.ndarray, level: float) -> dict:
     """
     edges = _edges(score, PARTS)
     part = np.searchsorted(edges, score, side="right")
-    rows = np.bincount(part, minlength=len(edges) + 1).tolist()
-    ones = np.bincount(part, weights=target, minlength=len(edges) + 1).astype(int).tolist()
-    low, high = ([_with_one_more(rows, ones, at, label) for at in range(len(rows))] for label in (0, 1))
+    rows = np.bincount(part, minlength=len(edges) + 1)
+    ones = np.bincount(part, weights=target, minlength=len(edges) + 1).astype(int)
+    low, high = (_with_one_more(rows, ones, label) for label in (0, 1))
+    most = _least(-score[target == 0], level)
     kept = [at for at in range(1, len(rows)) if (low[at], high[at]) != (low[at - 1], high[at - 1])]
     return {
         "kind": "probability",
         "edges": [float(edges[at - 1]) for at in kept],
         "low": [low[at] for at in (0, *kept)],
         "high": [high[at] for at in (0, *kept)],
-        "no": _negative(_least(-score[target == 0], level)),
+        "no": None if most is None else -most,
         "yes": _least(score[target == 1], level),
     }
 
 
-def _negative(value: float | None) -> float | None:
-    return None if value is None else -value
+def _with_one_more(rows: np.ndarray, ones: np.ndarray, label: int) -> list[float]:
+    """Return for each part what isotonic regression says of it once a row of this label was added to it.
 
-
-def _with_one_more(rows: list[int], ones: list[int], at: int, label: int) -> float:
-    """Return what isotonic regression says of a part to which a row of this label was added."""
-    blocks: list[list[int]] = []
-    for number, (count, mine) in enumerate(zip(rows, ones, strict=True)):
-        added = number == at
-        blocks.append([count + added, mine + (label if added else 0), number])
-        # In whole numbers, so that no rounding decides what is pooled.
-        while len(blocks) > 1 and blocks[-2][1] * blocks[-1][0] >= blocks[-1][1] * blocks[-2][0]:
-            count, mine, _ = blocks.pop()
-            blocks[-1][0] += count
-            blocks[-1][1] += mine
-            blocks[-1][2] = number
-    count, mine, _ = next(block for block in blocks if block[2] >= at)
-    return mine / count
+    By the max-min formula (R. Barlow et al., *Statistical Inference under Order Restrictions*, 1972, section 1.2): of all runs of parts that begin here or before,
+    the largest of the least means of those that end here or after.
+    """
+    rows, ones = (np.concatenate([[0], counts.cumsum()]) for counts in (rows, ones))
+    found = []
+    for at in range(len(rows) - 1):
+        count, mine = (total[None, at + 1 :] - total[: at + 1, None] for total in (rows, ones))
+        found.append(float(((mine + label) / (count + 1)).min(axis=1).max()))
+    return found
 
 
 def classes(score: np.ndarray, target: np.ndarray, level: float) -> dict:
