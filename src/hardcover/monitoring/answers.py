@@ -8,7 +8,6 @@ import pandas as pd
 from hardcover import settings
 from hardcover.errors import HardcoverError
 from hardcover.monitoring.reference import Reference
-from hardcover.serving.records import seen_columns
 from hardcover.store import versions
 
 SERVED, LABELS = "served", "labels"
@@ -95,16 +94,16 @@ def inputs(table: pd.DataFrame, reference: Reference) -> np.ndarray:
 
 def has_inputs(table: pd.DataFrame, reference: Reference) -> bool:
     """Check whether the log has what a model sees; where features look at the past, it has what the model saw that answered."""
-    return not reference.release.has_windows or {*seen_columns(reference.release)} <= {*table.columns}
+    return not reference.release.has_windows or {*reference.release.seen} <= {*table.columns}
 
 
 def _seen(table: pd.DataFrame, reference: Reference) -> np.ndarray:
     if not has_inputs(table, reference):
-        lost = sorted({*seen_columns(reference.release)} - {*table.columns})
+        lost = sorted({*reference.release.seen} - {*table.columns})
         what = f"the log lacks what the model saw: {', '.join(lost[:5])}"
         fix = "Serve with --log-inputs yes, and a wheel that was released by this version."
         raise HardcoverError(what, reference.release.name, fix)
-    return table[seen_columns(reference.release)].to_numpy(dtype=np.float64)
+    return table[reference.release.seen].to_numpy(dtype=np.float64)
 
 
 def fresh(table: pd.DataFrame, known: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -204,7 +204,7 @@ def _windows(case: str, windows: list[dict]) -> str:
 
 
 # Of decisions of which no outcome is kept.
-OUTCOMES = {"train": "compared", "promote": "", "hold": "held back", "wait": "does not pay"}
+OUTCOMES = {"train": "compared", "hold": "held back", "wait": "does not pay"}
 
 
 def _decisions(decisions: list[dict]) -> str:
@@ -216,7 +216,7 @@ def _decisions(decisions: list[dict]) -> str:
             each["at"][:16],
             each["kind"],
             (each.get("challenger") or "-").split("-")[1],
-            each.get("outcome", OUTCOMES[each["kind"]]),
+            each.get("outcome") or OUTCOMES[each["kind"]],
             each.get("words") or each.get("why", ""),
         ]
         for each in reversed(decisions)

@@ -16,7 +16,7 @@ from hardcover.project import cases
 from hardcover.project.context import open_context
 from hardcover.release import in_use, publish
 from hardcover.reporting.progress import Reporter, silent
-from hardcover.serving.records import SEEN, seen_columns
+from hardcover.serving.release import SEEN
 
 DAY = pd.Timedelta(days=1)
 # Beside the case's own columns: when a row is asked about, and under which id.
@@ -176,7 +176,7 @@ def answer(case: str, rows: pd.DataFrame, catalog: Any) -> None:
     reference = Reference(champion(case), {})
     asked = {f"input.{name}": _logged(rows[name]) for name in reference.release.fields}
     if reference.release.has_windows:
-        asked |= {name: rows[name].astype("float64") for name in seen_columns(reference.release)}
+        asked |= {name: rows[name].astype("float64") for name in reference.release.seen}
     score = reference.scored(answers.inputs(pd.DataFrame(asked), reference)).score
     label = reference.labels(score)
     classes = reference.decision.get("classes")

@@ -84,13 +84,14 @@ class Succession:
         after = (rows["time"] > pd.Timestamp(known["until"])).to_numpy()
         if not after.any():
             return known
-        contest = self._contest_with(pointer, known)
-        if not answers.has_inputs(rows, contest.challenger):
+        other = Reference(pointer, self._conf["costs"])
+        if not answers.has_inputs(rows, other):
             return known
-        theirs = contest.challenger.scored(answers.inputs(rows[after], contest.challenger)).score
+        contest = Contest(self._champion, other, self._conf["promotion"], known)
+        theirs = other.scored(answers.inputs(rows[after], other)).score
         ours = self._champion.scored(inputs[after]).score
         contest.see(inputs[after], ours, theirs, rows.loc[after, "target"].to_numpy(dtype=np.float64))
-        return self._facts(pointer["wheel"], contest, known.get("alone"))
+        return self._facts(contest, known.get("alone"))
 
     def begin(self, run: dict[str, Any]) -> None:
         """Compare the new model of a run with the champion, on what neither has learned from."""
@@ -106,22 +107,20 @@ class Succession:
 
     def begun(self, challenger: dict[str, Any], series: dict | None) -> dict[str, Any]:
         """Return what is known of a new challenger at its beginning: of those before it, ``series``, and of itself ``alone``."""
-        own = self._contest_with(challenger, None)
+        # Loaded once: it brings its wheel and its holdout.
+        mine = Reference(challenger, self._conf["costs"])
+        own = Contest(self._champion, mine, self._conf["promotion"])
         own.backtest()
         alone = {name: value for name, value in own.as_data().items() if name in EVIDENCE}
         # What it says of itself are rows that the series has been compared on already.
-        return self._facts(
-            challenger["wheel"], self._contest_with(challenger, series) if series else own, alone
-        )
+        contest = Contest(self._champion, mine, self._conf["promotion"], series) if series else own
+        return self._facts(contest, alone)
 
-    def _contest_with(self, pointer: dict, known: dict | None) -> Contest:
-        mine = Reference(pointer, self._conf["costs"])
-        return Contest(self._champion, mine, self._conf["promotion"], known)
-
-    def _facts(self, wheel: str, contest: Contest, alone: dict | None) -> dict[str, Any]:
-        until = [each.learned_until or self._now for each in (contest.champion, contest.challenger)]
-        of = contest.champion.pointer["wheel"]
-        facts = {"wheel": wheel, "of": of, "until": max(until).isoformat(), "alone": alone}
+    def _facts(self, contest: Contest, alone: dict | None) -> dict[str, Any]:
+        pair = contest.champion, contest.challenger
+        of, wheel = (each.pointer["wheel"] for each in pair)
+        until = max(each.learned_until or self._now for each in pair)
+        facts = {"wheel": wheel, "of": of, "until": until.isoformat(), "alone": alone}
         return {**facts, **contest.as_data()}
 
     def conclude(self) -> str | None:
@@ -155,7 +154,7 @@ class Succession:
         """Return the comparison of the champion with its successor at its beginning."""
         successor = Reference(publish.candidate(self.state["case"], wheel), self._conf["costs"])
         contest = Contest(successor, self._champion, self._conf["promotion"])
-        return self._facts(self._champion.pointer["wheel"], contest, None)
+        return self._facts(contest, None)
 
     def _decide_on(self, known: dict[str, Any], outcome: str) -> None:
         facts = {"kind": "promote", "challenger": known["wheel"], "outcome": outcome}

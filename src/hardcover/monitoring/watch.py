@@ -183,7 +183,7 @@ class Watch:
         was = self.reference.losses_as_answered(table, before)
         more = {"loss": loss - np.nan_to_num(was), "squares": loss**2 - np.nan_to_num(was) ** 2}
         frame = pd.DataFrame({"rows": np.isnan(before) & ~np.isnan(loss), **more})
-        sums = frame.groupby(table["time"].dt.to_period(PERIODS[self.options["window"]]).array).sum()
+        sums = frame.groupby(self._windows_of(table["time"]).array).sum()
         windows = {window["begin"]: window for window in reversed(self.state["windows"])}
         for period, sums_of in sums.iterrows():
             known = windows[period.start_time.isoformat()]["labelled"]
@@ -229,14 +229,17 @@ class Watch:
             for name, part in list(parts.items())[:NAMED]
         ]
 
+    def _windows_of(self, times: pd.Series) -> pd.Series:
+        return times.dt.to_period(PERIODS[self.options["window"]])
+
     def _in_known_events(self, times: pd.Series) -> np.ndarray:
-        windows = times.dt.to_period(PERIODS[self.options["window"]]).dt.start_time
+        windows = self._windows_of(times).dt.start_time
         known = feed.known_events([each.isoformat() for each in windows.unique()], self.options)
         return windows.isin(pd.to_datetime(list(known))).to_numpy()
 
     def _by_window(self, times: pd.Series, scored: Scored) -> Iterator[tuple[str, np.ndarray, Scored]]:
         """Yield the windows of rows, in order: the begin, the rows' places, and the rows."""
-        places = times.groupby(times.dt.to_period(PERIODS[self.options["window"]])).indices
+        places = times.groupby(self._windows_of(times)).indices
         for period in sorted(places):
             rows = places[period]
             yield period.start_time.isoformat(), rows, Scored(*(values[rows] for values in scored))

@@ -24,7 +24,7 @@ from hardcover.errors import HardcoverError
 from hardcover.serving import arrow
 from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import Request
-from hardcover.serving.records import SEEN, seen_columns
+from hardcover.serving.release import SEEN
 
 # Seconds between two writes, bytes of a segment, and bytes that wait at most while the disk takes none.
 INTERVAL, SEGMENT, WAITING = 0.2, 64 * 2**20, 64 * 2**20
@@ -132,7 +132,7 @@ class PredictionLog:
                 if answer.contributions is not None:
                     event["contributions"] = answer.contributions
                 if self.policy.inputs == "yes" and (saw := getattr(answer, "inputs", None)) is not None:
-                    event |= zip(seen_columns(release), saw, strict=True)
+                    event |= zip(release.seen, saw, strict=True)
                 made.append(_line(event))
         return made
 
@@ -144,7 +144,7 @@ class PredictionLog:
         if self.policy.inputs == "yes":
             made["inputs"] = inputs
             if SEEN in found:
-                made["columns"] |= zip(seen_columns(release), found[SEEN].T.copy(), strict=True)
+                made["columns"] |= zip(release.seen, found[SEEN].T.copy(), strict=True)
         elif self.policy.inputs == "digest":
             rows = zip(*inputs.values(), strict=True)
             made["columns"]["inputs_sha256"] = [_sha256(dict(zip(inputs, row, strict=True))) for row in rows]

@@ -12,12 +12,12 @@ from hardcover.runtime.prediction import as_json, present
 from hardcover.serving import arrow
 from hardcover.serving.asked import EXPLAIN, PREDICT, Ask, ask_of, kind_of, parsed
 from hardcover.serving.exchange import ARROW, JSON, LINES, Answer, Refused, Request
-from hardcover.serving.release import Release
+from hardcover.serving.release import SEEN, Release
 
 _LINES = {LINES, b"application/x-ndjson", b"application/jsonlines", b"application/x-jsonlines"}
 _PLAIN = {b"", JSON, b"text/json"}
 MAX_RECORDS = 10_000
-LABELS, SEEN = "confidence_labels", "seen"
+LABELS = "confidence_labels"
 
 
 def invalid(problems: list[Any]) -> Refused:
@@ -223,11 +223,6 @@ class Scoring:
             raise Refused(
                 501, "this release knows neither confidence nor anomaly; train and release it again"
             )
-
-
-def seen_columns(release: Any) -> list[str]:
-    """Name what a log keeps of a release's inputs where they look at the past."""
-    return [f"{SEEN}.{name}" for name in release.model.inputs]
 
 
 def refusal_of(error: Exception) -> Refused:

@@ -8,6 +8,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from hardcover.serving.exchange import Request
 
 _MEMBER = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 SHOWN = 12
+# What a log puts before the names of inputs as a model saw them.
+SEEN = "seen"
 
 
 class Release:
@@ -89,6 +92,11 @@ class Release:
         if differences:
             what = f"{len(differences)} of {rows} golden rows are scored differently than at release: {differences[0]}"
             raise ReleaseError(what, str(self.wheel), _FIX)
+
+    @cached_property
+    def seen(self) -> list[str]:
+        """What a log names the model's inputs, where they look at the past."""
+        return [f"{SEEN}.{name}" for name in self.model.inputs]
 
     @property
     def has_windows(self) -> bool:
