@@ -28,6 +28,7 @@ from hardcover.project.context import open_context
 from hardcover.proof import service_faces, wheel_faces
 from hardcover.proof import subject as subjects
 from hardcover.proof.subject import MODELS, Subject
+from hardcover.release.in_wheel import confidence_of_arrays
 from hardcover.runtime import lookups, windows
 from hardcover.runtime.confidence import Calibration
 from hardcover.store import disk, versions
@@ -102,18 +103,10 @@ def answers(table: pd.DataFrame, subject: Subject, models: dict) -> dict:
         "raw": by_output(raw, subject.decision),
         "score": by_output(score, subject.decision),
         "label": {"label": label.tolist()} if len(label) else {},
-        "confidence": {} if calibration.kind == "none" else columns_of(calibration, score),
+        "confidence": confidence_of_arrays(calibration, score),
         "anomaly": {"anomaly": calibration.p_values(unlike).tolist()},
         "pred_contrib": contributions,
     }
-
-
-def columns_of(calibration: Calibration, score: np.ndarray) -> dict[str, list[float]]:
-    """Return bounds, and for each label 1 where it may come: a list of each."""
-    found = calibration.of_many(score)
-    labels = found.pop("labels", np.empty((len(score), 0)))
-    may = dict(zip(map(str, calibration.labels), labels.T.astype(float).tolist(), strict=True))
-    return {name: values.tolist() for name, values in found.items()} | may
 
 
 def by_output(values: np.ndarray, decision: dict) -> dict[str, list[float]]:

@@ -12,9 +12,10 @@ import pyarrow as pa
 
 from hardcover.errors import ProofFailed
 from hardcover.proof.service_client import BATCH, Client, served
-from hardcover.proof.service_tensors import arrays_of, called, code_of, infer, labels_of
+from hardcover.proof.service_tensors import arrays_of, called, code_of, infer
 from hardcover.proof.subject import Subject
-from hardcover.release.in_wheel import records
+from hardcover.release.in_wheel import confidence_columns, records
+from hardcover.runtime.confidence import Confidence
 
 # So many rows are asked of one by one.
 SINGLE = 1_000
@@ -29,7 +30,7 @@ def by_json(subject: Subject) -> dict:
     """Ask by JSON: the first rows one by one, the others as lists; infinite numbers, which JSON cannot write, as tensors."""
     rows, classes = list(records(subject.columns)), subject.decision.get("classes")
     finite, infinite = _divided(subject.columns)
-    names, parts = classes or ["score"], []
+    names, parts, calibration = classes or ["score"], [], subject.calibration
     with served(subject) as client:
         for at in [*([row] for row in finite[:SINGLE]), *_batches(finite[SINGLE:])]:
             given = [rows[row] for row in at]
@@ -45,7 +46,8 @@ def by_json(subject: Subject) -> dict:
             }
             label = [code_of(each.get("label"), classes) for each in answers]
             found = {"score": score, "label": {} if label[0] is None else {"label": label}}
-            found["confidence"] = _of_answers([each.get("confidence") for each in answers], subject)
+            sure = [Confidence(**each["confidence"]) for each in answers if "confidence" in each]
+            found["confidence"] = confidence_columns(calibration, sure)
             found["anomaly"] = {"anomaly": [each["anomaly"] for each in answers]}
             parts.append((at, found))
         if infinite:
@@ -59,21 +61,8 @@ def by_json(subject: Subject) -> dict:
 
 
 def _query(subject: Subject) -> str:
-    return f"validate=false&anomaly=true{'&confidence=true' if _is_known(subject) else ''}"
-
-
-def _is_known(subject: Subject) -> bool:
-    return subject.models["calibration"]["confidence"]["kind"] != "none"
-
-
-def _of_answers(found: list, subject: Subject) -> dict[str, list[float]]:
-    if found[0] is None:
-        return {}
-    columns = {str(label): [float(label in each["labels"]) for each in found] for label in labels_of(subject)}
-    if subject.models["calibration"]["confidence"]["kind"] != "classes":
-        columns["low"] = [each.get("low", -math.inf) for each in found]
-        columns["high"] = [each.get("high", math.inf) for each in found]
-    return columns
+    known = subject.calibration.kind != "none"
+    return f"validate=false&anomaly=true{'&confidence=true' if known else ''}"
 
 
 def _divided(columns: dict[str, list]) -> tuple[list[int], list[int]]:
@@ -126,15 +115,12 @@ def by_arrow(subject: Subject) -> dict:
     score = {name: found[name].to_pylist() for name in classes or ["score"]}
     given = found["label"].to_pylist() if "label" in found.column_names else None
     label = {} if given is None else {"label": [code_of(each, classes) for each in given]}
-    may = {}
-    if "confidence_labels" in found.column_names:
-        sets = found["confidence_labels"].to_pylist()
-        may = {str(each): [float(each in labels) for labels in sets] for each in labels_of(subject)}
-    may |= {
-        name: found[f"confidence_{name}"].to_pylist()
-        for name in ("low", "high")
-        if f"confidence_{name}" in found.column_names
-    }
+    calibration = subject.calibration
+    told = {name: f"confidence_{name}" for name in ("low", "high", "labels")}
+    parts = {name: found[column].to_pylist() for name, column in told.items() if column in found.column_names}
+    rows = zip(*parts.values(), strict=True)
+    sure = [Confidence(calibration.level, **dict(zip(parts, row, strict=True))) for row in rows]
+    may = confidence_columns(calibration, sure)
     anomaly = {"anomaly": found["anomaly"].to_pylist()}
     return {"rows": found.num_rows, "score": score, "label": label, "confidence": may, "anomaly": anomaly}
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from hardcover.proof.service_client import Client
 from hardcover.proof.subject import Subject
-from hardcover.runtime.confidence import Calibration
 
 LENGTH = "Inference-Header-Content-Length"
 
@@ -19,12 +18,6 @@ def code_of(label: Any, classes: list[str] | None) -> float | None:
     if label is None:
         return None
     return float(classes.index(label) if classes else label)
-
-
-def labels_of(subject: Subject) -> list:
-    """Return the labels that confidence tells of, in their order."""
-    calibration = Calibration(subject.models["calibration"], subject.decision.get("classes", []))
-    return calibration.labels
 
 
 def called(client: Client, arrays: dict[str, Any], raw: bool, subject: Subject) -> dict:
@@ -107,7 +100,7 @@ def infer(client: Client, columns: dict[str, list], subject: Subject, binary: bo
 
 def _asked_for(subject: Subject) -> list[str]:
     """Return the outputs to name: all that there are."""
-    kind = subject.models["calibration"]["confidence"]["kind"]
+    kind = subject.calibration.kind
     names = ["score", "anomaly", *([] if subject.decision["kind"] == "none" else ["label"])]
     names += ["confidence_low", "confidence_high"] if kind in ("probability", "interval") else []
     return names + (["confidence_labels"] if kind in ("probability", "classes") else [])
@@ -126,7 +119,7 @@ def _outputs(tensors: list[dict], rest: bytes, subject: Subject) -> dict:
         elif tensor["name"] == "confidence_labels":
             given = np.frombuffer(mine, "?") if size else np.array(tensor["data"])
             columns = given.reshape(tensor["shape"]).T.astype(float).tolist()
-            found["confidence"] |= dict(zip(map(str, labels_of(subject)), columns, strict=True))
+            found["confidence"] |= dict(zip(map(str, subject.calibration.labels), columns, strict=True))
         elif tensor["name"] != "label":
             # JSON has no infinite numbers.
             unbounded = -math.inf if tensor["name"] == "confidence_low" else math.inf

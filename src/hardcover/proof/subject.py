@@ -9,6 +9,7 @@ import numpy as np
 from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.lineage import run_records
 from hardcover.release import events
+from hardcover.runtime.confidence import Calibration
 from hardcover.tasks.base import scores_of
 
 # So many rows are explained, or fewer whose trees are so many in all: plain Python takes some 60 µs for each tree.
@@ -60,6 +61,11 @@ class Subject(NamedTuple):
     wheel: bytes
     features_module: str
     libraries: list[str]
+
+    @property
+    def calibration(self) -> Calibration:
+        """How sure answers are."""
+        return Calibration(self.models["calibration"], self.decision.get("classes", []))
 
     def write(self) -> None:
         """Write it into its folder, without the wheel, for another process."""

@@ -6,7 +6,6 @@ without numpy, shuffled otherwise. Reads ``rows.json`` from the working director
 """
 
 import json
-import math
 import random
 import sys
 from collections.abc import Iterator
@@ -92,10 +91,7 @@ def together(model, rows: dict, _: str) -> tuple:
         explained = model.explain_inputs(inputs[rows["explained"]])
         contributions = explained.reshape(len(explained), -1).tolist()
     raw, score = (model.score_inputs(inputs, raw=way) for way in (True, False))
-    found = {} if model.calibration.kind == "none" else model.calibration.of_many(score)
-    labels = found.pop("labels", np.empty((len(inputs), 0))).T.astype(float).tolist()
-    may = {name: values.tolist() for name, values in found.items()}
-    may |= dict(zip(map(str, model.calibration.labels), labels, strict=True))
+    may = confidence_of_arrays(model.calibration, score)
     raw, score = (values.reshape(len(inputs), -1).tolist() for values in (raw, score))
     return table.T.tolist(), raw, score, contributions, may, model.anomaly_inputs(inputs).tolist()
 
@@ -116,20 +112,28 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
         score = [model.evaluator.predict(row) for row in every]
     explained = rows["explained"] if model.explains else []
     contributions = [model._explain(every[number]) for number in explained]
-    may = {}
-    if model.calibration.kind != "none":
-        may = confidence_columns(model.calibration.labels, [model.calibration.of(scores) for scores in score])
+    known = [] if model.calibration.kind == "none" else map(model.calibration.of, score)
+    may = confidence_columns(model.calibration, [*known])
     anomaly = [model.calibration.p_value(model._unlike.predict(row)[0]) for row in every]
     return list(map(list, zip(*table, strict=True))), raw, score, contributions, may, anomaly
 
 
-def confidence_columns(labels: list, found: list) -> dict:
-    """Return bounds, infinite where there is none, and for each label 1 where it may come: a list of each."""
-    columns = {str(label): [float(label in each.labels) for each in found] for label in labels}
-    if found[0].labels is None or any(each.low is not None for each in found):
-        columns["low"] = [-math.inf if each.low is None else each.low for each in found]
-        columns["high"] = [math.inf if each.high is None else each.high for each in found]
+def confidence_columns(calibration, found: list) -> dict:
+    """Return bounds, and for each label 1 where it may come: a list of each; nothing where nothing is known."""
+    columns = {str(label): [float(label in each.labels) for each in found] for label in calibration.labels}
+    if calibration.kind in ("probability", "interval"):
+        columns |= {name: [each.bounds[at] for each in found] for at, name in enumerate(("low", "high"))}
     return columns
+
+
+def confidence_of_arrays(calibration, scores) -> dict:
+    """Return the same of arrays of scores."""
+    if calibration.kind == "none":
+        return {}
+    found = calibration.of_many(scores)
+    labels = found.pop("labels").T.astype(float).tolist() if "labels" in found else []
+    columns = dict(zip(map(str, calibration.labels), labels, strict=True))
+    return columns | {name: values.tolist() for name, values in found.items()}
 
 
 def records(columns: dict) -> Iterator[dict]:

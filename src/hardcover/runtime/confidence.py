@@ -50,6 +50,11 @@ class Confidence(NamedTuple):
     high: float | None = None
     labels: "tuple[bool, ...] | tuple[str, ...] | None" = None
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """``low`` and ``high``, infinite where there is no bound."""
+        return -math.inf if self.low is None else self.low, math.inf if self.high is None else self.high
+
 
 class Calibration:
     """The tables of a release.

@@ -99,7 +99,7 @@ class Loaded:
         return self._evaluator_of(MODEL)
 
     def _evaluator_of(self, name: str) -> Any:
-        file = next((name for name in KERNELS if name in self.about["files"]), None)
+        file = next((each for each in KERNELS if each in self.about["files"]), None)
         if file and not self._plain:
             from .kernel import Kernel, NoKernel
 
@@ -124,18 +124,14 @@ class Loaded:
         NotCalibrated
             When the release has no such tables.
         """
-        self._demand_calibrated()
+        if not self.about["files"].keys() >= {ANOMALY, CALIBRATION}:
+            raise NotCalibrated("it was released without a calibration; train and release it again")
         return Calibration(json.loads(self._files.read(CALIBRATION)), self.decision.classes)
 
     @cached_property
     def _unlike(self) -> Any:
         """What scores how unlike inputs are, as ``evaluator`` does."""
-        self._demand_calibrated()
         return self._evaluator_of(ANOMALY)
-
-    def _demand_calibrated(self) -> None:
-        if not self.about["files"].keys() >= {ANOMALY, CALIBRATION}:
-            raise NotCalibrated("it was released without a calibration; train and release it again")
 
     @cached_property
     def explains(self) -> bool:

@@ -6,7 +6,6 @@ its name, of shape [rows] or [rows, 1]; answers are the tensors ``score`` and ``
 """
 
 import logging
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,10 +128,9 @@ def of_predictions(scoring: Scoring, predictions: list) -> dict[str, Output]:
 def _confidence(found: list, scoring: Scoring) -> dict[str, Output]:
     given, rows, labels = {}, len(found), scoring.model.calibration.labels
     if scoring.model.calibration.kind != "classes":
-        low = [-math.inf if each.low is None else each.low for each in found]
-        high = [math.inf if each.high is None else each.high for each in found]
-        given["confidence_low"] = Output("confidence_low", "FP64", [rows], low)
-        given["confidence_high"] = Output("confidence_high", "FP64", [rows], high)
+        bounds = zip(*(each.bounds for each in found), strict=True)
+        for name, values in zip(("confidence_low", "confidence_high"), bounds, strict=True):
+            given[name] = Output(name, "FP64", [rows], [*values])
     if labels:
         may = [label in each.labels for each in found for label in labels]
         given[LABELS] = Output(LABELS, "BOOL", [rows, len(labels)], may)
