@@ -23,10 +23,11 @@ from benchmarks import monitoring_streams as streams
 from benchmarks.monitoring_estimates import estimates, peers
 from benchmarks.monitoring_streams import FAULTS, Day, Year
 from hardcover import tasks
+from hardcover.forest.profile import bins_of
 from hardcover.monitoring import watch
 from hardcover.monitoring.change import shifts
-from hardcover.monitoring.profile import Profile, bins_of
 from hardcover.monitoring.reference import Reference, Scored
+from hardcover.runtime.profile import Profile
 
 HERE = Path(__file__).parent
 OPTIONS = {

@@ -6,9 +6,10 @@ import pytest
 from scipy import stats
 
 from hardcover.forest import lightgbm_text
+from hardcover.forest.profile import bins_of
 from hardcover.modelling.evidence import NOTHING, Alarm
 from hardcover.monitoring import inputs
-from hardcover.monitoring.profile import Profile, bins_of
+from hardcover.runtime.profile import Profile
 
 NAMES = ["heat", "load", "kind", "wear"]
 LEVEL = 90.0

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from hardcover.monitoring.change import causes, shifts
-from hardcover.monitoring.profile import Bins, Profile
+from hardcover.runtime.profile import Bins, Profile
 from hardcover.serving.prediction_log import Policy, PredictionLog
 from tests.conftest import RECORD, Place
 from tests.serving.conftest import PREDICT, ask

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hardcover.runtime.prediction import Prediction, as_json
+from hardcover.runtime.profile import Profile
 from hardcover.serving import arrow
 from hardcover.serving.app import ENDPOINTS, App
 from hardcover.serving.asked import Ask
@@ -164,7 +165,7 @@ def test_answers_of_releases_of_before_are_written_as_they_are():
 
 def test_a_release_of_before_that_knows_neither_says_so(release, monkeypatch):
     monkeypatch.delattr(release.module.runtime.many.Many, "anomaly_many")
-    scoring = Scoring(release, lambda _: None)
+    scoring = Scoring(release, Counters(1, ENDPOINTS))
 
     with pytest.raises(Refused, match="train and release it again") as refused:
         scoring.one(RECORD, Ask(anomaly=True))
@@ -342,10 +343,37 @@ def test_counts_add_up_and_outlive_the_worker(release):
     assert sum(value for name, value in found.items() if name.startswith("hardcover_scores_total")) == 4
 
 
+def test_the_profile_of_what_workers_scored_is_that_of_the_same_rows_and_of_no_others(release, tmp_path):
+    counters = Counters(2, ENDPOINTS, release.fields, tmp_path)
+    profile, odd = "/v1/models/maintenance/profile", {**RECORD, "torque": 71.5, "tool_wear": 230.0}
+    for worker in (0, 1):
+        # A worker that comes after another has ended finds what that has counted.
+        counters.take(worker)
+        app = App([Served(release)], counters)
+        assert ask(app, PREDICT, RECORD).status == 200
+        assert ask(app, PREDICT, [odd, RECORD]).status == 200
+        assert ask(app, PREDICT, [odd, odd, {**RECORD, "torque": "x"}]).status == 422
+        tensors = [{"name": name, "datatype": "FP64", "shape": [1], "data": [1.0]} for name in ("a", "b")]
+        assert ask(app, "/v2/models/maintenance/infer", {"inputs": tensors}).status == 422
+    found = json.loads(ask(app, profile, method="GET").body)
+
+    rows = [RECORD, odd, RECORD] * 2
+    columns = {name: [row[name] for row in rows] for name in RECORD}
+    inputs = release.model.inputs_of(columns)
+    naive = Profile.of(release.model.profile.bins, inputs, release.model.evaluator.predict_many(inputs))
+    assert found["rows"] == len(rows)
+    assert found["counts"] == naive.by_name
+    assert found["digest"] == release.digest
+    assert found["holdout"] == release.model.profile.by_name
+
+
 def test_a_challenger_is_asked_in_the_shadow_and_never_heard(release):
     counters = Counters(1, ENDPOINTS)
 
     class Failing:
+        def __init__(self):
+            self.about = {"files": {}}
+
         def predict(self, record):
             raise RuntimeError("broken")
 

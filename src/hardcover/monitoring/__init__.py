@@ -7,8 +7,8 @@ from hardcover import lazy
 if TYPE_CHECKING:
     from hardcover.monitoring.alerts import levels
     from hardcover.monitoring.change import shifts
-    from hardcover.monitoring.profile import Profile
     from hardcover.monitoring.reference import Reference, champion
+    from hardcover.runtime.profile import Profile
 
 __all__ = ["Profile", "Reference", "champion", "levels", "shifts"]
 __getattr__ = lazy.names_of(__name__)

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from hardcover.monitoring.profile import Profile
+from hardcover.runtime.profile import Profile
 
 
 def shifts(reference: Profile, window: Profile) -> dict[str, float]:
@@ -19,9 +19,9 @@ def shifts(reference: Profile, window: Profile) -> dict[str, float]:
     dict
         By name, from 0, no more than chance, to 1, no bin in common; 0 where either has no rows.
     """
-    found = {}
-    for name, before in reference.by_name.items():
-        now = window.by_name[name]
+    found, after = {}, window.arrays
+    for name, before in reference.arrays.items():
+        now = after[name]
         n, m = before.sum(), now.sum()
         if not n or not m:
             found[name] = 0.0

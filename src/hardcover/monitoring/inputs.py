@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hardcover.monitoring.profile import Profile
+from hardcover.runtime.profile import Profile
 
 # Shares of a stake.
 SHARES = 2.0 ** -np.arange(1, 8)
@@ -53,9 +53,9 @@ class Group:
 
 def groups_of(reference: Profile, inputs: int) -> list[Group]:
     """Return the groups of the first ``inputs`` names of a profile."""
-    found = []
+    found, counted = [], reference.arrays
     for name, edges in zip(reference.bins.names[:inputs], reference.bins.edges, strict=False):
-        counts = reference.by_name[name]
+        counts = counted[name]
         shares = counts / max(1, counts.sum())
         categories = bool(edges) and edges[0] == -0.5
         last = len(counts) - 1
@@ -86,7 +86,8 @@ def groups_of(reference: Profile, inputs: int) -> list[Group]:
 
 def counts_in(groups: list[Group], profile: Profile) -> np.ndarray:
     """Return how many rows lie in each group."""
-    return np.array([profile.by_name[group.name][group.bins].sum() for group in groups], dtype=np.int64)
+    counted = profile.arrays
+    return np.array([counted[group.name][group.bins].sum() for group in groups], dtype=np.int64)
 
 
 def rows_in(groups: list[Group], profile: Profile, table: np.ndarray, names: list[str]) -> np.ndarray:

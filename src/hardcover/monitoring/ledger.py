@@ -7,8 +7,8 @@ import numpy as np
 from hardcover.modelling import evidence
 from hardcover.monitoring import alerts, inputs
 from hardcover.monitoring.feed import PERIODS
-from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference
+from hardcover.runtime.profile import Profile
 
 # Standard errors of a one-sided limit of 95 %.
 SURE = 1.645

@@ -5,9 +5,9 @@ from typing import Any
 from hardcover.monitoring import answers
 from hardcover.monitoring.change import shifts
 from hardcover.monitoring.feed import PERIODS
-from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored, champion
 from hardcover.reporting.progress import Reporter, silent
+from hardcover.runtime.profile import Profile
 
 
 def monitor(case: str, window: str = "day", say: Reporter = silent) -> dict[str, Any]:
@@ -50,10 +50,11 @@ def monitor(case: str, window: str = "day", say: Reporter = silent) -> dict[str,
 
 
 def _compared(reference: Reference, rows: Scored) -> dict[str, Any]:
-    bins, names = reference.bins, list(reference.model.inputs)
-    profile = Profile.of(bins, rows.inputs, rows.raw)
+    bins, names = reference.profile.bins, list(reference.model.inputs)
+    profile = Profile.of(bins, rows.inputs, rows.score)
     change, output, parts = reference.change_of(rows)
-    counted = [(name, profile.by_name[name], edges) for name, edges in zip(names, bins.edges, strict=False)]
+    counts = profile.by_name
+    counted = [(name, counts[name], edges) for name, edges in zip(names, bins.edges, strict=False)]
     return {
         "rows": profile.rows,
         "score": rows.raw.mean(axis=0).tolist(),
@@ -61,9 +62,7 @@ def _compared(reference: Reference, rows: Scored) -> dict[str, Any]:
         "explained": bins.names[len(names) + output],
         "causes": parts,
         "shifts": dict(sorted(shifts(reference.profile, profile).items(), key=lambda shift: -shift[1])),
-        "missing": {name: int(counts[-1]) for name, counts, _ in counted if counts[-1]},
-        "unseen": {
-            name: int(counts[0]) for name, counts, edges in counted if edges[:1] == [-0.5] and counts[0]
-        },
+        "missing": {name: counts[-1] for name, counts, _ in counted if counts[-1]},
+        "unseen": {name: counts[0] for name, counts, edges in counted if edges[:1] == [-0.5] and counts[0]},
         "profile": profile.digest,
     }

@@ -12,13 +12,15 @@ import pandas as pd
 from hardcover import tasks
 from hardcover.errors import HardcoverError
 from hardcover.forest import lightgbm_text
+from hardcover.forest.profile import profile_of
 from hardcover.lineage import run_records
 from hardcover.modelling.evidence import dependence_of
 from hardcover.monitoring.change import causes
 from hardcover.monitoring.estimate import Meaning, meaning_of
-from hardcover.monitoring.profile import Bins, Profile, bins_of
 from hardcover.project import cases
 from hardcover.release import publish
+from hardcover.runtime.files import PROFILE
+from hardcover.runtime.profile import Profile
 from hardcover.serving.release import Release
 from hardcover.tasks.base import decided, score_columns
 
@@ -183,14 +185,12 @@ class Reference:
         return {str(name) for name in within.index[within < STEADY * table.var()]}
 
     @cached_property
-    def bins(self) -> Bins:
-        """The bins of the model's inputs and outputs."""
-        return bins_of(self._trees, self.model.inputs, self.holdout.inputs, self.holdout.raw, self.outputs)
-
-    @cached_property
     def profile(self) -> Profile:
-        """The holdout's."""
-        return Profile.of(self.bins, self.holdout.inputs, self.holdout.raw)
+        """The holdout's: the one that the release brings, or of releases of before the same, made now."""
+        if PROFILE in self.model.about["files"]:
+            return Profile.read(self.model.profile.content())
+        rows = self.holdout
+        return profile_of(self._trees, self.model.inputs, rows.inputs, rows.score, self.outputs)
 
     @cached_property
     def meaning(self) -> Meaning:

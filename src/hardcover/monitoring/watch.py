@@ -9,8 +9,8 @@ import pandas as pd
 from hardcover.monitoring import alerts, change, feed, segments
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.ledger import NAMED, Ledger
-from hardcover.monitoring.profile import Profile
 from hardcover.monitoring.reference import Reference, Scored
+from hardcover.runtime.profile import Profile
 
 FORMAT = "hardcover.watch/1"
 _NEXT = {
@@ -91,7 +91,7 @@ class Watch:
 
     def _window(self, begin: str, table: pd.DataFrame, scored: Scored) -> None:
         reference, rows = self.reference, len(table)
-        profile = Profile.of(reference.bins, scored.inputs, scored.raw)
+        profile = Profile.of(reference.profile.bins, scored.inputs, scored.score)
         expected = reference.meaning.losses(scored.score)
         self.state["since"] = self.state["since"] or begin
         last = self.state["last"]

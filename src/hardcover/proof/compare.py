@@ -7,8 +7,10 @@ from collections.abc import Callable
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.store import disk
 
-FORMAT = "hardcover.proof/4"
-QUANTITIES = ("features", "raw", "score", "label", "confidence", "anomaly")
+FORMAT = "hardcover.proof/5"
+QUANTITIES = ("features", "raw", "score", "label", "confidence", "anomaly", "profile")
+# Of all raw rows together, which every face answers.
+TOGETHER = "profile"
 CONTRIBUTIONS = "contributions"
 TRAINING = "training"
 
@@ -60,7 +62,10 @@ def _cut(expected: dict, answer: dict) -> dict:
     if rows is None:
         return expected
     return {
-        quantity: {name: values[:rows] for name, values in expected[quantity].items()}
+        quantity: {
+            name: values if quantity == TOGETHER else values[:rows]
+            for name, values in expected[quantity].items()
+        }
         for quantity in QUANTITIES
         if quantity in answer and quantity in expected
     }

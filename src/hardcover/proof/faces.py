@@ -31,6 +31,7 @@ from hardcover.proof.subject import MODELS, Subject
 from hardcover.release.in_wheel import confidence_of_arrays
 from hardcover.runtime import lookups, windows
 from hardcover.runtime.confidence import Calibration
+from hardcover.runtime.profile import Bins, Profile
 from hardcover.store import disk, versions
 from hardcover.tasks.base import decided
 from hardcover.tracking import server
@@ -82,7 +83,8 @@ def answers(table: pd.DataFrame, subject: Subject, models: dict) -> dict:
     -------
     dict
         Columns by name: ``features``; ``raw`` and ``score`` for the raw rows, then for the rows of inputs, by output; ``label`` as
-        numbers, where something is decided; ``confidence``, where something is known, and ``anomaly``. And ``pred_contrib``, LightGBM's own
+        numbers, where something is decided; ``confidence``, where something is known, and ``anomaly``. ``profile``, the counts of the raw rows in
+        bins. And ``pred_contrib``, LightGBM's own
         Shapley values of the explained rows.
     """
     booster = lgb.Booster(model_str=models["model"])
@@ -105,6 +107,7 @@ def answers(table: pd.DataFrame, subject: Subject, models: dict) -> dict:
         "label": {"label": label.tolist()} if len(label) else {},
         "confidence": confidence_of_arrays(calibration, score),
         "anomaly": {"anomaly": calibration.p_values(unlike).tolist()},
+        "profile": Profile.of(Bins(*subject.bins), rows[: len(table)], score[: len(table)]).by_name,
         "pred_contrib": contributions,
     }
 

@@ -2,7 +2,7 @@
 
 import html
 
-from hardcover.proof.compare import CONTRIBUTIONS, QUANTITIES
+from hardcover.proof.compare import CONTRIBUTIONS, QUANTITIES, TOGETHER
 from hardcover.reporting import pages
 
 HEADINGS = ["features", "raw score", *QUANTITIES[2:], CONTRIBUTIONS]
@@ -32,10 +32,11 @@ def lines(proof: dict) -> list[str]:
 def _sentence(difference: dict) -> str:
     far = difference.get("ulps")
     distance = f", {far} ulps apart" if far is not None else ""
+    what = "bin" if difference["quantity"] == TOGETHER else "row"
     return (
         f"{difference['face']} differs from {difference['against']} in {difference['quantity']}, column "
-        f"{difference['column']!r}, first in row {difference['row']}: {difference['value']}, expected {difference['expected']}"
-        f"{distance} ({difference.get('rows', 'all')} rows)"
+        f"{difference['column']!r}, first in {what} {difference['row']}: {difference['value']}, expected {difference['expected']}"
+        f"{distance} ({difference.get('rows', 'all')} {what}s)"
     )
 
 

@@ -29,6 +29,7 @@ class Client:
         self.address, self.case = address, case
         self.connection = http.client.HTTPConnection(address, timeout=600)
         self.channel: Any = None
+        self._before: dict[str, list[int]] = {}
 
     def post(
         self, path: str, body: bytes, kind: str = "application/json", **headers: str
@@ -49,6 +50,25 @@ class Client:
                 f"the service says {answer.status}: {content[:300].decode(errors='replace')}", path
             )
         return answer.headers, content
+
+    def begin(self) -> None:
+        """Count rows from here on."""
+        self._before = self._counts()
+
+    def profile(self) -> dict[str, list[int]]:
+        """Return how the rows that were asked since lay in the bins."""
+        return {
+            name: [now - then for now, then in zip(counts, self._before[name], strict=True)]
+            for name, counts in self._counts().items()
+        }
+
+    def _counts(self) -> dict[str, list[int]]:
+        self.connection.request("GET", f"/v1/models/{self.case}/profile")
+        answer = self.connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise ProofFailed(f"the service says {answer.status}", "its profile")
+        return json.loads(content)["counts"]
 
     def infer_request(self) -> Any:
         """Return an empty ModelInferRequest for the model."""
@@ -79,27 +99,29 @@ class Client:
             self.channel.close()
 
 
-_starting = threading.Lock()
+# Of one face after the other, since the service counts the rows of all.
+_asking = threading.Lock()
 _running: dict[Path, tuple[subprocess.Popen, str]] = {}
 
 
 @contextmanager
 def served(subject: Subject) -> Iterator[Client]:
-    """Ask the one service of a proof, which is started with all events that windows look at when the first face asks; `end` ends it.
+    """Ask the one service of a proof, alone; it is started with all events that windows look at when the first face asks, and `end` ends it.
 
     Raises
     ------
     ProofFailed
         When it does not start.
     """
-    with _starting:
+    with _asking:
         if subject.folder.parent not in _running:
             _start(subject)
-    client = Client(_running[subject.folder.parent][1], subject.case)
-    try:
-        yield client
-    finally:
-        client.close()
+        client = Client(_running[subject.folder.parent][1], subject.case)
+        try:
+            client.begin()
+            yield client
+        finally:
+            client.close()
 
 
 def _start(subject: Subject) -> None:

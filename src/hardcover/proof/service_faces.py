@@ -52,11 +52,12 @@ def by_json(subject: Subject) -> dict:
             parts.append((at, found))
         if infinite:
             parts.append((infinite, infer(client, _rows(subject.columns, infinite), subject, binary=True)))
+        profile = client.profile()
         asked = [row for row in subject.explained if row < len(rows)]
         explained = (
             [] if {*asked} & {*infinite} else [_explained(client, rows[row], subject) for row in asked]
         )
-    found = {"rows": len(rows), **_together(parts, len(rows))}
+    found = {"rows": len(rows), **_together(parts, len(rows)), "profile": profile}
     return found | ({"contributions": explained} if explained and None not in explained else {})
 
 
@@ -111,18 +112,22 @@ def by_arrow(subject: Subject) -> dict:
     with served(subject) as client:
         path = f"/v1/models/{subject.case}/predict?{_query(subject)}"
         _, body = client.post(path, sink.getvalue(), _ARROW)
+        profile = client.profile()
     found, classes = pa.ipc.open_stream(body).read_all(), subject.decision.get("classes")
     score = {name: found[name].to_pylist() for name in classes or ["score"]}
     given = found["label"].to_pylist() if "label" in found.column_names else None
     label = {} if given is None else {"label": [code_of(each, classes) for each in given]}
     calibration = subject.calibration
-    told = {name: f"confidence_{name}" for name in ("low", "high", "labels")}
-    parts = {name: found[column].to_pylist() for name, column in told.items() if column in found.column_names}
+    columns = {name: f"confidence_{name}" for name in ("low", "high", "labels")}
+    parts = {
+        name: found[column].to_pylist() for name, column in columns.items() if column in found.column_names
+    }
     rows = zip(*parts.values(), strict=True)
     sure = [Confidence(calibration.level, **dict(zip(parts, row, strict=True))) for row in rows]
     may = confidence_columns(calibration, sure)
     anomaly = {"anomaly": found["anomaly"].to_pylist()}
-    return {"rows": found.num_rows, "score": score, "label": label, "confidence": may, "anomaly": anomaly}
+    told = {"score": score, "label": label, "confidence": may, "anomaly": anomaly, "profile": profile}
+    return {"rows": found.num_rows, **told}
 
 
 def by_tensors(subject: Subject) -> dict:
@@ -136,7 +141,8 @@ def by_tensors(subject: Subject) -> dict:
             for all_at, binary in ((finite, False), (infinite, True))
             for at in _cut(all_at)
         ]
-    return {"rows": rows, **_together(parts, rows)}
+        profile = client.profile()
+    return {"rows": rows, **_together(parts, rows), "profile": profile}
 
 
 def _together(parts: list[tuple[list[int], dict]], rows: int) -> dict:
@@ -158,7 +164,8 @@ def by_binary_tensors(subject: Subject) -> dict:
             (at, infer(client, _rows(subject.columns, at), subject, binary=True))
             for at in _cut([*range(rows)])
         ]
-    return {"rows": rows, **_together(parts, rows)}
+        profile = client.profile()
+    return {"rows": rows, **_together(parts, rows), "profile": profile}
 
 
 def _cut(rows: list[int]) -> Iterator[list[int]]:
@@ -187,4 +194,5 @@ def by_grpc(subject: Subject) -> dict:
                 )
         if without:
             parts.append((without, infer(client, _rows(columns, without), subject, binary=False)))
-    return {"rows": len(rows), **_together(parts, len(rows))}
+        profile = client.profile()
+    return {"rows": len(rows), **_together(parts, len(rows)), "profile": profile}

@@ -8,7 +8,7 @@ import numpy as np
 
 from hardcover.forest import edge_rows, flatten, lightgbm_text
 from hardcover.lineage import run_records
-from hardcover.release import events
+from hardcover.release import events, stage
 from hardcover.runtime.confidence import Calibration
 from hardcover.tasks.base import scores_of
 
@@ -38,9 +38,9 @@ class Subject(NamedTuple):
         Which of all rows, raw ones first, are explained.
     texts
         The fields that are text.
-    schema, plan, models, decision, wheel
-        Of the version that is proven: JSON Schema, feature plan, what answers (the datasets of ``MODELS``), what follows from a score, the wheel's
-        bytes.
+    schema, plan, models, bins, decision, wheel
+        Of the version that is proven: JSON Schema, feature plan, what answers (the datasets of ``MODELS``), names and edges of the profile's bins,
+        what follows from a score, the wheel's bytes.
     features_module, libraries
         The exported module of the features, and what they may use besides the standard library.
     """
@@ -57,6 +57,7 @@ class Subject(NamedTuple):
     schema: dict
     plan: dict
     models: dict
+    bins: list
     decision: dict
     wheel: bytes
     features_module: str
@@ -115,7 +116,8 @@ def load(
     )
     clean, predictions, features = of_case("clean"), of_case("predictions"), of_case("features")
     decision = of_case("metrics")["decision"]
-    forest = flatten.forest_of(lightgbm_text.parse(models["model"]))
+    trees = lightgbm_text.parse(models["model"])
+    forest = flatten.forest_of(trees)
     holdout = clean[clean["split"] == "holdout"]
     texts = [name for name, rule in schema["properties"].items() if "enum" in rule]
     made = edge_rows.columns(schema, texts, plan["inputs"], forest, rows, seed)
@@ -145,6 +147,7 @@ def load(
         schema=schema,
         plan=plan,
         models=models,
+        bins=[*stage.reference_profile(trees, features, plan, predictions, decision).bins],
         decision=decision,
         wheel=of_case("wheel"),
         features_module=catalog.load(f"params:{case}.features_module"),

@@ -7,6 +7,7 @@ without numpy, shuffled otherwise. Reads ``rows.json`` from the working director
 
 import json
 import random
+import struct
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -17,7 +18,7 @@ FORBIDDEN = {"pandas", "lightgbm", "mlflow", "kedro", "sklearn", "pickle"}
 
 
 def main(package: str, way: str) -> None:
-    """Answer all rows: features, raw scores, scores, labels and contributions; and run the self-test."""
+    """Answer all rows: features, raw scores, scores, labels, how sure and how unusual, the profile of raw rows, contributions; and run the self-test."""
     # numpy imports pickle for its own files. A wheel whose features use numpy is not to blame for that.
     folder = Path(find_spec(package).origin).parent
     of_features = {*folder.glob("shared/*.py"), *folder.rglob("features.py")} - {*folder.glob("runtime/*.py")}
@@ -42,7 +43,7 @@ def main(package: str, way: str) -> None:
     before = set(sys.modules)
     golden, differences = model.selftest()
     answer = together if way == "numpy" else one_by_one
-    table, raw, score, contributions, may, anomaly = answer(model, rows, way)
+    table, raw, score, contributions, may, anomaly, profile = answer(model, rows, way)
     loaded |= FORBIDDEN & (set(sys.modules) - before)
     if way == "without numpy":
         assert "numpy" not in sys.modules
@@ -55,6 +56,7 @@ def main(package: str, way: str) -> None:
         "label": {"label": labels} if labels else {},
         "confidence": may,
         "anomaly": {"anomaly": anomaly},
+        "profile": profile,
         "contributions": contributions,
         "golden": golden,
         "differences": differences,
@@ -90,10 +92,14 @@ def together(model, rows: dict, _: str) -> tuple:
     if model.explains:
         explained = model.explain_inputs(inputs[rows["explained"]])
         contributions = explained.reshape(len(explained), -1).tolist()
-    raw, score = (model.score_inputs(inputs, raw=way) for way in (True, False))
+    raw, profile = model.score_inputs(inputs, raw=True), model.watch()
+    of_table = model.score_inputs(table)
+    model.unwatch()
+    score = np.concatenate([of_table, model.score_inputs(others)])
     may = confidence_of_arrays(model.calibration, score)
     raw, score = (values.reshape(len(inputs), -1).tolist() for values in (raw, score))
-    return table.T.tolist(), raw, score, contributions, may, model.anomaly_inputs(inputs).tolist()
+    anomaly = model.anomaly_inputs(inputs).tolist()
+    return table.T.tolist(), raw, score, contributions, may, anomaly, profile.by_name
 
 
 def one_by_one(model, rows: dict, way: str) -> tuple:
@@ -105,17 +111,22 @@ def one_by_one(model, rows: dict, way: str) -> tuple:
         inputs = None if way == "without kernel" else model._row_of(record)
         table[number] = memoryview(inputs or model._row(record, False)).cast("d").tolist()
     every = [*table, *rows["inputs"]]
-    raw = [model.evaluator.raw(row) for row in every]
+    raw, profile = [model.evaluator.raw(row) for row in every], model.watch()
     if way == "without kernel":
         score = [model.evaluator.convert(values) for values in raw]
+        for row, scores in zip(table, score, strict=False):
+            profile.count(row, scores)
     else:
-        score = [model.evaluator.predict(row) for row in every]
+        score = [model._score(struct.pack(f"={len(row)}d", *row)) for row in table]
+    model.unwatch()
+    score += [model.evaluator.predict(row) for row in every[len(score) :]]
     explained = rows["explained"] if model.explains else []
     contributions = [model._explain(every[number]) for number in explained]
     known = [] if model.calibration.kind == "none" else map(model.calibration.of, score)
     may = confidence_columns(model.calibration, [*known])
     anomaly = [model.calibration.p_value(model._unlike.predict(row)[0]) for row in every]
-    return list(map(list, zip(*table, strict=True))), raw, score, contributions, may, anomaly
+    columns = list(map(list, zip(*table, strict=True)))
+    return columns, raw, score, contributions, may, anomaly, profile.by_name
 
 
 def confidence_columns(calibration, found: list) -> dict:

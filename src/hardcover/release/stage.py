@@ -16,14 +16,16 @@ from kedro.pipeline import Pipeline
 from hardcover import settings
 from hardcover.errors import ReleaseError
 from hardcover.forest import edge_rows, flatten, lightgbm_text
+from hardcover.forest.profile import profile_of
 from hardcover.incremental import fingerprint, stages
 from hardcover.incremental.stages import Step
 from hardcover.release import events, isolated_env, wheel, wheel_file
 from hardcover.release.isolated_env import RELATIVE_TOLERANCE
 from hardcover.runtime import features as features_runtime
 from hardcover.runtime import lookups, windows
-from hardcover.runtime.files import ANOMALY, CALIBRATION, MODEL
-from hardcover.tasks.base import scores_of
+from hardcover.runtime.files import ANOMALY, CALIBRATION, MODEL, PROFILE
+from hardcover.runtime.profile import Profile
+from hardcover.tasks.base import score_columns, scores_of
 
 ROWS, EXPLAINED = 10_000, 100
 
@@ -108,6 +110,20 @@ def release_manifest(
     }
 
 
+def reference_profile(
+    trees: lightgbm_text.Trees,
+    features: pd.DataFrame,
+    feature_plan: dict,
+    predictions: pd.DataFrame,
+    decision: dict,
+) -> Profile:
+    """Return how the inputs and scores of the holdout lie in bins."""
+    names = feature_plan["inputs"]
+    inputs = features.loc[features["split"] == "holdout", names].to_numpy(dtype=np.float64)
+    outputs = score_columns(decision.get("classes", []))
+    return profile_of(trees, names, inputs, scores_of(predictions), outputs)
+
+
 def build_wheel(
     name: str,
     features_module: str,
@@ -116,6 +132,7 @@ def build_wheel(
     schema: dict,
     source: dict,
     feature_plan: dict,
+    features: pd.DataFrame,
     model: str,
     predictions: pd.DataFrame,
     metrics: dict,
@@ -132,10 +149,12 @@ def build_wheel(
     """
     module = exported_features(features_module, feature_plan)
     golden = golden_rows(clean, schema, predictions, release["golden"], feature_plan, module)
+    trees = lightgbm_text.parse(model)
     files = {
-        MODEL: flatten.to_bytes(lightgbm_text.parse(model)),
+        MODEL: flatten.to_bytes(trees),
         ANOMALY: flatten.to_bytes(lightgbm_text.parse(anomaly_model)),
         CALIBRATION: json.dumps(calibration).encode(),
+        PROFILE: reference_profile(trees, features, feature_plan, predictions, metrics["decision"]).content(),
         "schema.json": json.dumps(events.schema_with_fields(schema, feature_plan), indent=1).encode(),
         "golden.json": json.dumps({"rows": golden}, indent=1).encode(),
     }

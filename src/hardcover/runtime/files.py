@@ -11,6 +11,8 @@ MODEL = "model.safetensors"
 FILES = (MODEL, "schema.json", "golden.json")
 # The model that knows how unlike an input is, and the tables of ``confidence``; releases of before have neither.
 ANOMALY, CALIBRATION = "anomaly.safetensors", "calibration.json"
+# How the holdout lay in the bins; releases of before have none.
+PROFILE = "profile.bin"
 KERNELS = ("kernel.so", "kernel.dylib", "kernel.dll")
 PROOF = "proof.json"
 NEEDED = {"files", "inputs", "decision", "version"}

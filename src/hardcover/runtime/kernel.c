@@ -378,4 +378,5 @@ EXPORT int leaves(const forest_t *f, const double *rows, uint64_t count, const v
     return failed;
 }
 
+#include "profile.h"
 #include "shapley.h"

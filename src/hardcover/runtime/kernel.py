@@ -73,21 +73,22 @@ class Kernel:
 
     def __init__(self, forest: Forest, path: str, lanes: int = MOST_LANES):
         try:
-            self._library = library = ctypes.CDLL(str(path))
+            self.library = library = ctypes.CDLL(str(path))
             # A row of a small forest takes less time than to let go of the interpreter's lock and to get it back.
-            self._score = (ctypes.PyDLL(str(path)) if forest.nodes < NEAR else library).score
-            self._score.restype = ctypes.c_double
+            near = ctypes.PyDLL(str(path)) if forest.nodes < NEAR else library
+            self._score, self.score_counted = near.score, near.score_counted
+            self._score.restype = self.score_counted.restype = ctypes.c_double
             if ctypes.c_uint32.in_dll(library, "forest_size").value != ctypes.sizeof(_ForestOfC):
                 raise OSError("it was compiled for another version of this runtime")
         except (OSError, AttributeError, ValueError) as error:
             raise NoKernel(f"cannot load {path}: {error}") from error
         self.forest, self.features = forest, forest.features
         self.outputs, self.trees = forest.outputs, forest.trees
-        self._size, self._single = 8 * forest.features, forest.outputs == 1
+        self._size, self.is_single = 8 * forest.features, forest.outputs == 1
         numpy = sys.modules.get("numpy")
         self._array, self._double = (numpy.ndarray, numpy.dtype("float64")) if numpy else (None, None)
         # What C points to must outlive it.
-        self._kept = [_pointer(forest.arrays[name]) for name in ARRAYS]
+        self._kept = [pointer(forest.arrays[name]) for name in ARRAYS]
         depth = (ctypes.c_uint32 * max(forest.trees, 1))()
         counts = {
             "features": forest.features, "trees": forest.trees, "nodes": forest.nodes, "outputs": forest.outputs,
@@ -108,14 +109,14 @@ class Kernel:
             link=LINKS.index(forest.link),
         )
         self._kept.append(depth)
-        self._forest = ctypes.byref(self._own)
+        self.of_c = ctypes.byref(self._own)
         self._explainer: _Explainer | None = None
-        broken = library.check(self._forest)
+        broken = library.check(self.of_c)
         if broken:
             raise DamagedRelease(f"the model is damaged: {RULES[broken - 1]}")
-        self.lanes = library.arrange(self._forest, lanes)
+        self.lanes = library.arrange(self.of_c, lanes)
         # Not at exit, where another thread may still score.
-        weakref.finalize(self, library.dismiss, self._forest).atexit = False
+        weakref.finalize(self, library.dismiss, self.of_c).atexit = False
 
     def predict(self, row: Sequence[float] | bytes) -> list[float]:
         """Score one row of ``features`` floats: a number for each output."""
@@ -124,7 +125,7 @@ class Kernel:
             row = row.tobytes()  # type: ignore[union-attr]
         if type(row) is not bytes or len(row) != self._size:
             row = packed(row, self.features)
-        if self._single and (score := self._score(self._forest, row)) == score:
+        if self.is_single and (score := self._score(self.of_c, row)) == score:
             return [score]
         return self._one("predict", row, 0, self.outputs)
 
@@ -147,9 +148,9 @@ class Kernel:
         explainer = self._ready()
         return self._one("explain", packed(row, self.features), explainer.own, explainer.width)
 
-    def predict_many(self, rows, raw: bool = False, threads: int | None = None):
+    def predict_many(self, rows, raw: bool = False, threads: int | None = None, counted=None):
         """Score an array of shape (rows, features), float64; returns shape (rows,), or (rows, outputs) where there are more."""
-        found = self._many("predict", rows, int(raw), self.outputs, threads)
+        found = self._many("predict", rows, int(raw), self.outputs, threads, counted=counted)
         return found[:, 0] if self.outputs == 1 else found
 
     def leaves_many(self, rows, threads: int | None = None):
@@ -163,17 +164,27 @@ class Kernel:
 
     def _one(self, name: str, row: bytes, more, width: int, kind: type = ctypes.c_double) -> list:
         found = (kind * width)()
-        _demand_memory(getattr(self._library, name)(self._forest, row, ctypes.c_uint64(1), more, found))
+        demand_memory(getattr(self.library, name)(self.of_c, row, ctypes.c_uint64(1), more, found))
         return list(found)
 
-    def _many(self, name: str, rows, more, width: int, threads: int | None, dtype="float64", worth=1000):
+    def _many(
+        self,
+        name: str,
+        rows,
+        more,
+        width: int,
+        threads: int | None,
+        dtype="float64",
+        worth=1000,
+        counted=None,
+    ):
         import numpy as np
 
         rows = np.ascontiguousarray(rows, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.features:
             raise ValueError(f"rows have shape {rows.shape}, not (rows, {self.features})")
         found = np.empty((len(rows), width), dtype=dtype)
-        function, given, to = getattr(self._library, name), _place_of(rows), _place_of(found)
+        function, given, to = getattr(self.library, name), _place_of(rows), _place_of(found)
 
         def part(first: int, last: int) -> None:
             places = (
@@ -182,7 +193,9 @@ class Kernel:
                 more,
                 ctypes.c_void_p(to + first * found.strides[0]),
             )
-            _demand_memory(function(self._forest, *places))
+            demand_memory(function(self.of_c, *places))
+            if counted is not None:
+                demand_memory(self.library.count_rows(counted, places[0], places[1], places[3]))
 
         # Fewer rows than ``worth`` are done before a thread has started.
         count = min(threads or os.cpu_count() or 1, len(rows) // worth) if len(rows) > worth else 1
@@ -201,7 +214,7 @@ class Kernel:
         # Without a lock, which a fork could leave locked for ever: two threads that come first both make it, alike.
         explainer = self._explainer
         if explainer is None:
-            self._explainer = explainer = _Explainer(self._library, self.forest, self._forest)
+            self._explainer = explainer = _Explainer(self.library, self.forest, self.of_c)
         return explainer
 
 
@@ -223,7 +236,7 @@ class _Explainer:
         failed = library.prepare(of_c, self.own, DEEPEST)
         if failed == 2:
             raise Unexplainable(TOO_DEEP)
-        _demand_memory(failed)
+        demand_memory(failed)
         # The rule with n points lies behind all shorter ones; only those that a tree asks for are made.
         lanes = self.of_c.lanes
         self.rule = (ctypes.c_double * (lanes * (lanes + 4) // 2))()
@@ -257,11 +270,12 @@ def _place_of(array) -> int:
         return array.ctypes.data
 
 
-def _pointer(values) -> ctypes.Array:
+def pointer(values) -> ctypes.Array:
     """Return what C can point to: the memory of a view, or a copy of a list."""
     return ctypes.c_char.from_buffer(values) if len(values) else ctypes.c_char()
 
 
-def _demand_memory(failed: int) -> None:
+def demand_memory(failed: int) -> None:
+    """Raise MemoryError when a function of the kernel says that there is none."""
     if failed:
         raise MemoryError("no memory for the kernel's scratch")

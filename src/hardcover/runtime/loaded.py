@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from . import arrays, features
 from .confidence import Calibration, NotCalibrated
 from .decision import Decision
-from .files import ANOMALY, CALIBRATION, KERNELS, MODEL, ReleaseFiles
+from .files import ANOMALY, CALIBRATION, KERNELS, MODEL, PROFILE, ReleaseFiles
 from .forest import Forest
+from .profile import NotProfiled, Profile
 from .records import Fields
 from .shapley import Explainer, Unexplainable
 
 if TYPE_CHECKING:
+    from .counting import Counting
     from .online import Online
 
 
@@ -27,6 +29,8 @@ class Loaded:
         self._folder, self._module, self._plain = Path(folder), module, plain
         self._files = ReleaseFiles(self._folder)
         self._row_of = row_of or (lambda _: None)
+        self._counting: Counting | None = None
+        self._remembered = 0
 
     @cached_property
     def about(self) -> dict:
@@ -134,6 +138,51 @@ class Loaded:
         return self._evaluator_of(ANOMALY)
 
     @cached_property
+    def profile(self) -> Profile:
+        """How the inputs and scores of the holdout lay in the bins.
+
+        Raises
+        ------
+        NotProfiled
+            When the release has none.
+        """
+        if PROFILE not in self.about["files"]:
+            raise NotProfiled("it was released without a profile; train and release it again")
+        try:
+            return Profile.read(self._files.read(PROFILE))
+        except ValueError as error:
+            raise arrays.DamagedRelease(f"the release's profile is damaged: {error}") from error
+
+    def watch(self, counts: Any = None) -> Profile:
+        """Count every row that is scored from now on, in the bins of ``profile``; scores keep their bits.
+
+        Parameters
+        ----------
+        counts
+            Memory to count into, 8 bytes for each of ``profile.counts``, such as a part of a mapped file; None: of its own.
+
+        Returns
+        -------
+        Profile
+            It grows with each row that ``predict``, ``rank`` or ``predict_many`` scores, until ``unwatch`` or the next call of this.
+
+        Raises
+        ------
+        NotProfiled
+            When the release has no profile.
+        """
+        from .counting import counting
+
+        self._counting = counting(self.evaluator, Profile(self.profile.bins, counts))
+        self._answer_by(self._remembered)
+        return self._counting.profile
+
+    def unwatch(self) -> None:
+        """Count no more rows."""
+        self._counting = None
+        self._answer_by(self._remembered)
+
+    @cached_property
     def explains(self) -> bool:
         """Whether there are contributions: not for linear trees or very deep ones."""
         try:
@@ -162,7 +211,25 @@ class Loaded:
         """
         if type(count) is not int or count < 0:
             raise ValueError(f"remember({count!r}): give a number of records, 0 or more")
-        self._score = lru_cache(count)(self.evaluator.predict) if count else self.evaluator.predict
+        self._answer_by(count)
+
+    def _answer_by(self, remembered: int) -> None:
+        score, counting = self.evaluator.predict, self._counting
+        self._remembered = remembered
+        if remembered:
+            score = lru_cache(remembered)(score)
+        if counting is None:
+            self._score = score
+        elif not remembered:
+            self._score = counting.predict
+        else:
+
+            def counted(row: bytes) -> list[float]:
+                found = score(row)
+                counting.count(row, found)
+                return found
+
+            self._score = counted
 
     @cached_property
     def inputs(self) -> list[str]:

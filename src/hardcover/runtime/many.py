@@ -78,18 +78,19 @@ class Many(Loaded):
 
     def score_inputs(self, inputs: Any, raw: bool = False) -> Any:
         """Score rows of model inputs, shape (rows, inputs); any float is accepted, NaN and infinities too."""
-        return self._scored(self.evaluator, inputs, raw)
+        counting = None if raw else self._counting
+        return self._scored(counting or self.evaluator, inputs, raw)
 
     def _scored(self, evaluator: Any, inputs: Any, raw: bool) -> Any:
         np = _numpy()
 
-        if isinstance(evaluator, Forest):
-            score = evaluator.raw if raw else evaluator.predict
-            rows = np.asarray(inputs, dtype=np.float64)
-            found = np.array([score(row.tobytes()) for row in rows], dtype=np.float64)
-            found = found.reshape(len(rows), evaluator.outputs)
-            return found[:, 0] if evaluator.outputs == 1 else found
-        return evaluator.predict_many(inputs, raw)
+        if hasattr(evaluator, "predict_many"):
+            return evaluator.predict_many(inputs, raw)
+        score = evaluator.raw if raw else evaluator.predict
+        rows = np.asarray(inputs, dtype=np.float64)
+        found = np.array([score(row.tobytes()) for row in rows], dtype=np.float64)
+        found = found.reshape(len(rows), evaluator.outputs)
+        return found[:, 0] if evaluator.outputs == 1 else found
 
     def explain_inputs(self, inputs: Any) -> Any:
         """Explain rows of model inputs, shape (rows, inputs), as ``explain_many`` does."""

@@ -188,5 +188,5 @@ class Model(Many):
         return compare(self, Model(self._folder, self._module, plain=True))
 
     def scores_of(self, record: Mapping[str, object], past: Mapping | None = None) -> list[float]:
-        """Score one raw record as ``predict`` does: a float for each output. ``past``: what its windows hold, if not the histories say."""
-        return self._score(self._row_of(record) or self._row(record, True, past))
+        """Score one raw record as ``predict`` does, neither remembered nor counted: a float for each output. ``past``: what its windows hold, if not the histories say."""
+        return self.evaluator.predict(self._row_of(record) or self._row(record, True, past))

@@ -29,9 +29,9 @@ _log = logging.getLogger("hardcover.serving")
 _Handler = Callable[[Request], Answer]
 
 
-def counters_of(served: Iterable[Served], workers: int) -> Counters:
-    """Return counters for workers that answer with these releases."""
-    return Counters(workers, ENDPOINTS, [name for each in served for name in each.champion.fields])
+def counters_of(served: Iterable[Served], workers: int, folder: Path | None = None) -> Counters:
+    """Return counters for workers that answer with these releases; ``folder`` as `Counters` takes it."""
+    return Counters(workers, ENDPOINTS, [name for each in served for name in each.champion.fields], folder)
 
 
 class App:
@@ -71,7 +71,7 @@ class App:
         """Answer by these releases from the next request on."""
         found = {each.champion.name: each for each in served}
         self._scorings = {
-            release.digest: Scoring(release, self.counters.score)
+            release.digest: Scoring(release, self.counters)
             for each in found.values()
             for release in each.roles.values()
         }
@@ -143,6 +143,7 @@ class App:
     def _model(self, add: Callable, name: str, served: Served) -> None:
         mine = f"/v1/models/{name}"
         add(mine, "GET", lambda _: _json(self._about(served)))
+        add(f"{mine}/profile", "GET", lambda _: _json(self.scoring(served.champion).watched.told()))
         add(f"{mine}/predict", "POST", lambda request: self._records(served, request, False), "predict")
         add(f"{mine}/explain", "POST", lambda request: self._records(served, request, True), "explain")
         add(f"{mine}/rank", "POST", lambda request: self._rank(served, request), "rank")
@@ -184,7 +185,7 @@ class App:
         log, began = self.log, time.perf_counter_ns()
         if log is not None and log.is_failing and (log.policy.required or log.policy.durable):
             raise unlogged()
-        scored = score()
+        scored = self.scoring(release).watched.whole(score)
         self.counters.add("records", scored.rows)
         if log is None:
             return scored.answer

@@ -32,9 +32,17 @@ class Counters:
         The names under which requests and their latencies are counted.
     fields
         The names of the records' fields, for what was invalid; another name counts as ``other``.
+    folder
+        Where workers find what one of them was the first to share; None: there is one worker.
     """
 
-    def __init__(self, workers: int, endpoints: Sequence[str], fields: Iterable[str] = ()):
+    def __init__(
+        self,
+        workers: int,
+        endpoints: Sequence[str],
+        fields: Iterable[str] = (),
+        folder: Path | None = None,
+    ):
         self.endpoints, self.fields = list(endpoints), [*dict.fromkeys(fields), "other"]
         places = 0
         self.requests, places = places, places + len(self.endpoints) * len(PHRASES)
@@ -48,13 +56,23 @@ class Counters:
         self.rows = [whole[at * self.width : (at + 1) * self.width] for at in range(max(workers, 1))]
         self._status = {status: at for at, status in enumerate(PHRASES)}
         self._field = {name: at for at, name in enumerate(self.fields)}
-        self.mine = self.rows[0]
+        self.mine, self.place, self._folder = self.rows[0], 0, folder
+        self._shared: dict[str, list[memoryview]] = {}
 
     def take(self, worker: int) -> None:
         """Make a worker's row this process's own; what it holds at the moment starts from zero."""
-        self.mine = self.rows[worker]
+        self.mine, self.place = self.rows[worker], worker
         for name in GAUGES:
             self.set(name, 0)
+
+    def shared(self, name: str, width: int) -> list[memoryview]:
+        """Return ``width`` more counts for each worker, under a name that they all know: those of what was not there when they were forked."""
+        if name not in self._shared:
+            size = len(self.rows) * width * 8
+            memory = mmap.mmap(-1, size) if self._folder is None else _mapped(self._folder / name, size)
+            whole = memoryview(memory).cast("Q")
+            self._shared[name] = [whole[at * width : (at + 1) * width] for at in range(len(self.rows))]
+        return self._shared[name]
 
     def request(self, endpoint: int, status: int, nanoseconds: int) -> None:
         """Count a request and its latency."""
@@ -137,6 +155,13 @@ class Counters:
         yield f'hardcover_request_seconds_bucket{{endpoint="{endpoint}",le="+Inf"}} {seen}'
         yield f'hardcover_request_seconds_sum{{endpoint="{endpoint}"}} {whole[first + EDGES + 1] / 1e9}'
         yield f'hardcover_request_seconds_count{{endpoint="{endpoint}"}} {seen}'
+
+
+def _mapped(path: Path, size: int) -> mmap.mmap:
+    with path.open("a+b") as file:
+        # The same for all, so that what another has counted stays.
+        file.truncate(size)
+        return mmap.mmap(file.fileno(), size)
 
 
 _HELP = {

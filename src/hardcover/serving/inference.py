@@ -82,7 +82,7 @@ def outputs(scoring: Scoring, asked: dict, rest: bytes) -> tuple[dict[str, Outpu
     few = tensors.records(asked["inputs"], rest)
     if few:
         try:
-            predictions = [scoring.one(record, ask) for record in few]
+            predictions = scoring.watched.whole(lambda: [scoring.one(record, ask) for record in few])
             return of_predictions(scoring, predictions), few, predictions
         except Exception:
             # What is wrong is told by row, as of a table.

@@ -56,6 +56,7 @@ def document(releases: Sequence[Release]) -> dict[str, Any]:
         schemas[f"{name}.Record"] = _record(release)
         schemas[f"{name}.Answer"] = _answer(release)
         paths[mine] = {"get": _get(f"What {name} is: release, proof, schema")}
+        paths[f"{mine}/profile"] = {"get": _get("How the inputs and scores of all rows lay in bins")}
         for verb, what in (("predict", "Score"), ("explain", "Score, and say what contributed to it,")):
             paths[f"{mine}/{verb}"] = {"post": _post(f"{what} one record, or many", name)}
     return {

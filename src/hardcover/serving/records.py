@@ -3,7 +3,6 @@
 A score is written with as many digits as read back to the same float64, so it has the wheel's bits.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -11,7 +10,9 @@ import orjson
 from hardcover.runtime.prediction import as_json, present
 from hardcover.serving import arrow
 from hardcover.serving.asked import EXPLAIN, PREDICT, Ask, ask_of, kind_of, parsed
+from hardcover.serving.counters import Counters
 from hardcover.serving.exchange import ARROW, JSON, LINES, Answer, Refused, Request
+from hardcover.serving.profiles import Watched
 from hardcover.serving.release import SEEN, Release
 
 _LINES = {LINES, b"application/x-ndjson", b"application/jsonlines", b"application/x-jsonlines"}
@@ -50,18 +51,18 @@ class Scoring:
     ----------
     release
         What answers.
-    count
-        Called with each probability, where scores are some.
+    counters
+        Where probabilities and profiles are counted.
     """
 
-    def __init__(self, release: Release, count: Callable[[float], None]):
+    def __init__(self, release: Release, counters: Counters):
         self.release, self.model = release, release.model
         self.invalid_record = release.module.runtime.InvalidRecord
         self.is_probability = release.task in ("threshold", "classes")
         self.knows_more = hasattr(type(self.model), "anomaly_many")
         # What the past held when a record was answered, nothing else can tell later.
         self._keeps = {"inputs": True} if self.knows_more and release.has_windows else {}
-        self.count = count
+        self.count, self.watched = counters.score, Watched(release, counters)
 
     def told(self, kind: bytes, body: bytes, lines: bytes = b"") -> Answer:
         """Return an answer that says which release gave it; ``lines``: further header lines."""

@@ -104,7 +104,7 @@ class Supervisor:
             self.close()
             raise
         self.address = f"{host}:{self.sockets[0].getsockname()[1]}"
-        self.counters = counters_of(self.served, workers)
+        self.counters = counters_of(self.served, workers, self.folder)
         self.children: dict[int, _Child] = {}
         self._next = [(0.0, 0.0)] * workers
         self._stamps = [source.stamp() for source in self.sources]
