@@ -86,6 +86,9 @@ def _changed(path: Path, content: bytes, keep_times: bool = False) -> Callable[[
         path.unlink()
         if before is not None:
             path.write_bytes(before)
+            # Python knows its bytecode by size and by the second of the change, which was this one for what is undone.
+            if not keep_times:
+                os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     return undo
 

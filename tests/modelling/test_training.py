@@ -1,9 +1,13 @@
-"""What settings are chosen by, where rows are many."""
+"""What settings are chosen by, where rows are many, and what the newest rows add."""
 
+import lightgbm as lgb
 import numpy as np
 import pandas as pd
 import pytest
 
+from hardcover import tasks
+from hardcover.errors import DataError
+from hardcover.forest import lightgbm_text
 from hardcover.modelling import training
 
 ROWS = 5_000
@@ -59,3 +63,58 @@ def test_entities_stay_whole():
 
     assert 900 <= len(drawn) <= 1_000
     assert len(drawn) == used["machine"].isin(set(drawn["machine"])).sum()
+
+
+PLAN = {"inputs": ["x", "y"], "categorical": [], "classes": [], "roles": {"target": "cost", "time": "when"}}
+SETTINGS = {
+    "seed": 1,
+    "rounds": 60,
+    "early_stopping": 20,
+    "stopping": "validation",
+    "num_threads": 1,
+    "num_leaves": 7,
+    "leaf_bits": 64,
+    "recent": 30,
+    "recent_rounds": 25,
+}
+
+
+def turned() -> pd.DataFrame:
+    """Return rows of which ``y`` means the opposite for the last sixty days."""
+    rows = table().sort_values("when", ignore_index=True)
+    chance = np.random.default_rng(3)
+    rows["x"], rows["y"] = chance.normal(size=(2, ROWS))
+    rows["split"] = np.select([rows.index < 3_800, rows.index < 4_400], ["train", "validation"], "holdout")
+    late = rows["when"] > rows["when"].max() - pd.Timedelta(days=60)
+    rows["cost"] = rows["x"] + np.where(late, -1, 1) * rows["y"] + chance.normal(size=ROWS) / 4
+    return rows
+
+
+def fit(rows: pd.DataFrame, **changed) -> str:
+    split = {"by": "time"}
+    model, _ = training.fit(rows, PLAN, {**SETTINGS, **changed}, {}, split, "regression")
+    return model
+
+
+def loss(model: str, rows: pd.DataFrame) -> float:
+    holdout = training.rows_of(rows, PLAN, tasks.of("regression"), "holdout")
+    return float(((lgb.Booster(model_str=model).predict(holdout.inputs) - holdout.target) ** 2).mean())
+
+
+def test_trees_of_the_newest_rows_put_right_what_has_changed_and_leave_the_others_as_they_are():
+    rows = turned()
+    plain, more = fit(rows, recent=0), fit(rows)
+    trees, added = lightgbm_text.parse(plain), lightgbm_text.parse(more)
+
+    assert loss(more, rows) < 0.5 * loss(plain, rows)
+    assert more == fit(rows)
+    kept = len(trees.leaf_value)
+    assert added.leaf_value[:kept].tolist() == trees.leaf_value.tolist()
+    assert len(added.leaf_value) > kept
+
+
+def test_rows_without_a_time_and_forests_that_are_not_continued_are_refused():
+    with pytest.raises(DataError, match="no time"):
+        fit(turned().drop(columns="when"))
+    with pytest.raises(DataError, match="dart is not continued"):
+        fit(turned(), boosting="dart")

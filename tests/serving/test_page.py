@@ -15,6 +15,7 @@ def test_a_record_is_filled_in_and_its_score_shown_with_reasons(serve, wheel, re
     with playwright.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1100, "height": 800})
+        page.set_default_timeout(120_000)
         page.on("request", lambda request: asked.append(request.url))
         wrong = []
         page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)

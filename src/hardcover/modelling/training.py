@@ -11,12 +11,22 @@ import numpy as np
 import pandas as pd
 
 from hardcover import tasks
+from hardcover.errors import DataError
 from hardcover.ingest import splits
 from hardcover.modelling import folds, portfolio, rounding
 from hardcover.tasks import Rows, Task
 
 # Parameters of ``training`` that are not LightGBM's.
-OURS = ("rounds", "early_stopping", "stopping", "leaf_bits", "max_score_error", "max_metric_loss")
+OURS = (
+    "rounds",
+    "early_stopping",
+    "stopping",
+    "recent",
+    "recent_rounds",
+    "leaf_bits",
+    "max_score_error",
+    "max_metric_loss",
+)
 # Ways to stop that learn from training and validation rows together.
 JOINT = ("joint", "portfolio")
 # Settings are chosen by so many rows at most; where there are more, one fold is enough to know when to stop.
@@ -90,6 +100,40 @@ def boost_jointly(
         tried = portfolio.one(measure, tried.name if tried else portfolio.CONFIGURED)
     settings = _settings({**training, **tried.settings}, feature_plan, task, len(rows))
     return lgb.train(settings, _dataset(rows, feature_plan), tried.rounds)
+
+
+def continued(
+    booster: lgb.Booster, features: pd.DataFrame, feature_plan: dict, training: dict, task: Task
+) -> lgb.Booster:
+    """Add trees that are learned from the newest rows alone: what all rows teach stays, and what has changed since is put right.
+
+    Parameters
+    ----------
+    booster
+        Learned from all rows.
+    features, feature_plan, task
+        As the features stage makes them, and the kind of problem.
+    training
+        Of ``conf/``: ``recent``, days before the newest row of training and validation, and ``recent_rounds``, how many trees.
+
+    Raises
+    ------
+    DataError
+        When rows have no time, or these trees are no continuation of such a forest.
+    """
+    time = feature_plan["roles"].get("time")
+    if time not in features:
+        fix = "Say in the schema which column is the time, or leave training.recent at 0."
+        raise DataError("rows have no time, so none of them are recent", "parameter training.recent", fix)
+    if (kind := training.get("boosting", "gbdt")) != "gbdt":
+        fix = "Leave training.recent at 0, or training.boosting at gbdt."
+        raise DataError(f"a forest of {kind} is not continued", "parameter training.recent", fix)
+    used = features[features["split"].isin(["train", "validation"])]
+    since = used[time].max() - pd.Timedelta(days=training["recent"])
+    rows = rows_of(used[used[time] > since], feature_plan, task)
+    settings = _settings(training, feature_plan, task, len(rows))
+    base = lgb.Booster(model_str=booster.model_to_string())
+    return lgb.train(settings, _dataset(rows, feature_plan), training["recent_rounds"], init_model=base)
 
 
 def _sample(features: pd.DataFrame, feature_plan: dict, split: dict, seed: int) -> pd.DataFrame:
@@ -186,7 +230,7 @@ def fit(
         As the features stage makes them.
     training, costs, split, task
         Of ``conf/``. ``training`` has LightGBM's own parameters, and ``rounds`` at most, ``early_stopping`` after rounds without a
-        better loss, ``stopping`` by the ``validation`` part, ``joint`` over folds of it and the training rows, or by a ``portfolio``
+        better loss, ``recent`` and ``recent_rounds`` of ``continued``, ``stopping`` by the ``validation`` part, ``joint`` over folds of it and the training rows, or by a ``portfolio``
         of settings over these folds, ``leaf_bits`` and the bounds of ``rounding.compressed``.
 
     Returns
@@ -197,7 +241,7 @@ def fit(
     Raises
     ------
     DataError
-        When that is more than ``conf/`` allows.
+        When that is more than ``conf/`` allows, or as ``continued``.
     """
     kind = tasks.of(task)
     if training["stopping"] in JOINT:
@@ -205,6 +249,8 @@ def fit(
     else:
         train, validation = (rows_of(features, feature_plan, kind, part) for part in ("train", "validation"))
         booster = boost(train, validation, feature_plan, training, kind)
+    if training.get("recent"):
+        booster = continued(booster, features, feature_plan, training, kind)
     holdout = rows_of(features, feature_plan, kind, "holdout")
     decision = kind.decision(costs, kind.classes(feature_plan["classes"] or None))
     return rounding.compressed(booster.model_to_string(), holdout, training, kind, decision)
