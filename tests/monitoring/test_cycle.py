@@ -1,6 +1,7 @@
 """A pass of the loop: quiet while nothing is wrong, one alert for what is, and the same again when it is done again."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -8,9 +9,9 @@ import pytest
 
 from hardcover.cli import main
 from hardcover.errors import HardcoverError, RunLocked
-from hardcover.monitoring import cycle
+from hardcover.monitoring import again, cycle
 from hardcover.store import run_lock
-from tests.monitoring.conftest import BEGIN, CASE, alerts_told
+from tests.monitoring.conftest import BEGIN, CASE, alerts_told, changed
 
 # Failures that no input shows: half of the machines that did not fail do.
 OTHERWISE = {"failure": lambda column: column.where(column.index % 4 != 0, 1)}
@@ -30,8 +31,8 @@ def test_with_nothing_wrong_nothing_is_told_and_with_nothing_new_nothing_is_done
     state = cycle.newest_state(CASE)
     assert [window["rows"] for window in state["windows"]] == [150] * 6
     assert sum(window["labelled"]["rows"] for window in state["windows"]) == 900
-    again = loop.cycle(7.5)
-    assert again["version"] is None
+    later = loop.cycle(7.5)
+    assert later["version"] is None
     assert cycle.newest_state(CASE) == state
     assert alerts_told(loop.place) == []
 
@@ -67,6 +68,34 @@ def test_a_new_model_is_asked_for_when_that_pays(loop, monkeypatch):
         loop.serve(loop.rows(day, 200))
         found = loop.cycle(day + 2, params={"costs.retrain": 1e9 if day == 6 else 10.0})
         assert [each["kind"] for each in found["decisions"]] == ([] if day == 6 else ["train"])
+
+
+def test_a_new_model_is_asked_for_once_it_would_have_saved_what_it_costs(loop, monkeypatch):
+    monkeypatch.setattr(cycle, "_train", lambda *_: {"run": "1" * 32})
+    saved, counted, decisions = [], [], []
+    options = {"monitoring.retrain.after": [], "costs.retrain": 900.0}
+    for day in range(6):
+        rows = changed(loop.rows(day, 150)) if day > 1 else loop.rows(day, 150)
+        loop.serve(rows)
+        loop.label(rows, days=0)
+        found = loop.cycle(day + 1, params=options)
+        decisions.append([each["why"] for each in found["decisions"] if each["kind"] == "train"])
+        known = cycle.newest_state(CASE)["fresh"]
+        saved.append(known["saved"])
+        counted.append(known["rows"])
+    asked = next(at for at, each in enumerate(decisions) if each)
+    # What has changed is known to a new model a day after it came.
+    assert asked > 2
+    assert all(each < 900.0 for each in saved[:asked])
+    assert saved[asked] >= 900.0
+    # It was counted from the first label on, and is from the new model on.
+    assert counted[asked : asked + 2] == [150 * (asked + 1), 150]
+    (why,) = decisions[asked]
+    assert re.fullmatch(
+        r"a new model would have saved \S+ EUR on \d+ rows since 2026-03-0\dT\S+; it costs 900", why
+    )
+    for number in (asked, asked + 1):
+        assert again.reproduce(CASE, number)["identical"]
 
 
 def test_broken_inputs_hold_a_new_model_back_for_some_windows_and_that_is_said_once(loop, monkeypatch):
@@ -124,11 +153,11 @@ def test_a_replay_of_all_days_in_one_pass_gives_alerts_the_same_ids(loop):
     first = cycle.newest_state(CASE)
     shutil.rmtree(loop.place.data / "08_reporting" / CASE / "watch.json")
     _without_training(loop, 5)
-    again = cycle.newest_state(CASE)
+    repeated = cycle.newest_state(CASE)
     assert first["episodes"]
-    assert [each["id"] for each in again["episodes"]] == [each["id"] for each in first["episodes"]]
-    assert again["windows"] == first["windows"]
-    assert again["tests"] == first["tests"]
+    assert [each["id"] for each in repeated["episodes"]] == [each["id"] for each in first["episodes"]]
+    assert repeated["windows"] == first["windows"]
+    assert repeated["tests"] == first["tests"]
 
 
 def test_a_broken_input_is_a_warning_within_its_window_that_names_it_first(loop):

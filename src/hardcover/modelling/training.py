@@ -129,11 +129,43 @@ def continued(
         fix = "Leave training.recent at 0, or training.boosting at gbdt."
         raise DataError(f"a forest of {kind} is not continued", "parameter training.recent", fix)
     used = features[features["split"].isin(["train", "validation"])]
-    since = used[time].max() - pd.Timedelta(days=training["recent"])
-    rows = rows_of(used[used[time] > since], feature_plan, task)
+    rows = rows_of(used[_are_recent(used[time], training)], feature_plan, task)
+    return _with_more(booster, rows, feature_plan, training, task)
+
+
+def _are_recent(when: pd.Series, training: dict) -> pd.Series:
+    return when > when.max() - pd.Timedelta(days=training["recent"])
+
+
+def _with_more(
+    booster: lgb.Booster, rows: Rows, feature_plan: dict, training: dict, task: Task
+) -> lgb.Booster:
     settings = _settings(training, feature_plan, task, len(rows))
     base = lgb.Booster(model_str=booster.model_to_string())
     return lgb.train(settings, _dataset(rows, feature_plan), training["recent_rounds"], init_model=base)
+
+
+def anew(
+    rows: Rows, when: pd.Series, rounds: int, feature_plan: dict, training: dict, task: Task
+) -> lgb.Booster:
+    """Fit so many trees as ``fit`` would, without choosing how many: what a new model would be, in a moment.
+
+    Parameters
+    ----------
+    rows, when
+        What is known, and the time of each row, NaT where unknown.
+    rounds
+        How many, besides those of ``training["recent"]``.
+    feature_plan, training, task
+        As `fit` takes them.
+    """
+    settings = _settings(training, feature_plan, task, len(rows))
+    booster = lgb.train(settings, _dataset(rows, feature_plan), rounds)
+    if not training.get("recent"):
+        return booster
+    return _with_more(
+        booster, rows.take(np.flatnonzero(_are_recent(when, training))), feature_plan, training, task
+    )
 
 
 def _sample(features: pd.DataFrame, feature_plan: dict, split: dict, seed: int) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from hardcover.release import publish
 from hardcover.store import versions
 
 # What a pass computes; the rest is what was done about it.
-COMPUTED = ("windows", "tests", "last", "episodes", "reference", "since")
+COMPUTED = ("windows", "tests", "last", "episodes", "reference", "since", "fresh")
 
 
 def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def reproduce(case: str, number: int | None = None) -> dict[str, Any]:
         find=lambda wheel: _pointer(case, wheel, after),
     )
     again.look(after["taken"])
-    found = {name: again.state[name] == after[name] for name in COMPUTED}
+    found = {name: again.state.get(name) == after.get(name) for name in COMPUTED}
     for each in after["decisions"]:
         if each["pass"] == number and each["kind"] == "promote":
             found[f"verdict on {each['challenger']}"] = _verdict(case, again, after, each) == each["evidence"]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, feed, labels, watch
+from hardcover.monitoring import answers, feed, fresh, labels, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
 from hardcover.monitoring.cycle import WATCH
 from hardcover.monitoring.reference import Reference, champion
@@ -20,7 +20,7 @@ from hardcover.project.parameters import nested
 from hardcover.release import in_use, publish
 
 # What of a case's parameters a pass goes by.
-OPTIONS = ("costs", "monitoring", "promotion")
+OPTIONS = ("costs", "monitoring", "promotion", "training")
 
 
 class Pass:
@@ -33,7 +33,7 @@ class Pass:
     state
         That after the pass before, which is not changed; None before the first.
     conf
-        ``costs``, ``monitoring`` and ``promotion`` of ``conf/``.
+        ``OPTIONS`` of ``conf/``.
     pointer
         The champion's.
     now
@@ -57,7 +57,7 @@ class Pass:
         self._find = find
         self.case, self.now, self._catalog, self._before = case, now, catalog, state
         self.state = copy.deepcopy(state) if state else watch.begin(case)
-        self._conf = {name: conf[name] for name in OPTIONS}
+        self._conf = {name: conf[name] for name in OPTIONS if name in conf}
         self.state |= {"passes": self.state["passes"] + 1, "now": now.isoformat(), "conf": self._conf}
         self._read: dict[str, list[str]] = {SERVED: [], LABELS: []}
         self._labelled: tuple[pd.DataFrame, np.ndarray] | None = None
@@ -102,6 +102,15 @@ class Pass:
         self._read = new
         self.state = watching.close(self.now)
         self.succession.see(self._labelled)
+        # What a new model would save is counted from the last one on.
+        was_trained = any(
+            (each["kind"], each["pass"]) == ("train", self.state["passes"] - 1)
+            for each in self.state["decisions"]
+        )
+        known = None if was_trained else self.state.get("fresh")
+        self.state["fresh"] = fresh.seen(
+            known, self._champion, self._conf, self._labelled, before, taken[SERVED]
+        )
         self.state["wants"] = self._asks_for_training()
         return {"rows": len(kept), "labels": told, "skipped": skipped}
 
@@ -181,12 +190,23 @@ class Pass:
             ):
                 return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
         now = self.now.isoformat()
+        if saving := self._saves():
+            return {"id": f"saving {now}", "why": saving}
         if options["every"] and passed >= options["every"]:
             return {"id": f"schedule {now}", "why": f"{options['every']} windows since the last one"}
         labelled = sum(window["labelled"]["rows"] for window in mine)
         if options["labels"] and labelled >= options["labels"] and last < since:
             return {"id": f"labels {now}", "why": f"{labelled} labels since the champion came"}
         return None
+
+    def _saves(self) -> str:
+        """Return what a new model would have saved, in words, if that is what it costs; else nothing."""
+        known, costs = self.state.get("fresh"), self._conf["costs"]
+        if not known or "retrain" not in costs or known["saved"] < costs["retrain"]:
+            return ""
+        unit = costs.get("unit", "of the costs")
+        saved = f"{known['saved']:.4g} {unit} on {known['rows']} rows since {known['since'][:16]}"
+        return f"a new model would have saved {saved}; it costs {costs['retrain']:.4g}"
 
     def _pays(self, episode: dict[str, Any], horizon: int) -> bool:
         """Check whether what is wrong may cost more, within so many windows, than a new model does; that is not so is said once."""

@@ -55,6 +55,8 @@ class Reference:
         The wheel's.
     task, classes, decision, costs
         The kind of problem, its classes, what is decided, and from which costs.
+    plan, features, features_when
+        The plan of its features, those of all its rows, and their times, NaT where unknown.
     table
         The holdout's features.
     target
@@ -85,13 +87,14 @@ class Reference:
         self.task, self.decision = tasks.of(self.model.about["metrics"]["task"]), self.model.about["decision"]
         self.classes = self.task.classes(plan["classes"] or None)
         target, time = plan["roles"]["target"], plan["roles"].get("time")
-        table = pd.read_parquet(files["features"])
-        self.levels, self.apart = plan["levels"], _apart(plan)
-        rows = self.table = table[table["split"] == "holdout"]
-        learned = table.loc[table["split"] != "holdout", time].max() if time in table else pd.NaT
+        table = self.features = pd.read_parquet(files["features"])
+        self.plan, self.levels, self.apart = plan, plan["levels"], _apart(plan)
+        is_holdout = table["split"] == "holdout"
+        rows = self.table = table[is_holdout]
+        self.features_when = table[time] if time in table else pd.Series(pd.NaT, index=table.index)
+        learned, self.when = self.features_when[~is_holdout].max(), self.features_when[is_holdout]
         self.learned_until = None if pd.isna(learned) else learned
         self.target = self.task.codes(rows[target], self.classes)
-        self.when = rows[time] if time in rows else pd.Series(pd.NaT, index=rows.index)
         self.holdout = self.scored(rows[list(self.model.inputs)].to_numpy(dtype=np.float64))
         self._trees = lightgbm_text.parse(files["model"].read_text(encoding="utf-8"))
 
@@ -99,6 +102,11 @@ class Reference:
     def version(self) -> str:
         """What the release calls itself."""
         return self.release.version
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of trees the champion has."""
+        return len(self._trees.leaves) // self._trees.outputs
 
     @property
     def outputs(self) -> list[str]:
