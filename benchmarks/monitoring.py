@@ -58,7 +58,7 @@ class Linear(Reference):
         self.release = SimpleNamespace(version="1")
         self.task = tasks.of("binary")
         self.decision, self.classes = self.task.decision(self.costs, [0, 1]), [0, 1]
-        self.model = SimpleNamespace(inputs=streams.NAMES)
+        self.model = SimpleNamespace(inputs=streams.NAMES, about={"files": {}})
         category = SimpleNamespace(
             feature=np.array([len(streams.NAMES) - 1]), threshold=np.zeros(1), decision=np.ones(1, dtype=int)
         )
