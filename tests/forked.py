@@ -150,6 +150,71 @@ def serve(address: str) -> None:
             os.close(file)
 
 
+class Spare:
+    """A fork that has nothing but the libraries either, and waits to become the process that a run's kernels are forked from."""
+
+    COMMAND = ("-m", "hardcover.notebooks.warm_process")
+
+    def __init__(self):
+        ours, theirs = socket.socketpair()
+        self.pid = os.fork()
+        if self.pid:
+            theirs.close()
+            self._line = ours
+            return
+        ours.close()
+        text, files, _, _ = socket.recv_fds(theirs, 1 << 20, 2)
+        if not text:
+            os._exit(0)
+        try:
+            os.setsid()
+            for target, file in enumerate(files):
+                os.dup2(file, target)
+                os.close(file)
+            os.environ.clear()
+            os.environ.update(json.loads(text))
+            # Known when it is imported, which it was.
+            importlib.import_module("matplotlib").rcParams["backend"] = os.environ["MPLBACKEND"]
+            importlib.import_module("hardcover.notebooks.warm_process").serve()
+        finally:
+            os._exit(1)
+
+    def start(self, environment: dict[str, str]) -> "Spare":
+        """Begin; the rest is as much of ``subprocess.Popen`` as is used of it."""
+        reading, asking = os.pipe()
+        answering, writing = os.pipe()
+        socket.send_fds(self._line, [json.dumps(environment).encode()], [reading, writing])
+        for file in (reading, writing):
+            os.close(file)
+        self._line.close()
+        self.stdin, self.stdout = os.fdopen(asking, "w"), os.fdopen(answering)
+        return self
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def communicate(self) -> None:
+        self.stdin.close()
+        self.stdout.close()
+        self.wait()
+
+
+def _with_warm(spare: Spare) -> type:
+    """Return what starts processes, the warm one by a spare fork; the libraries that it would import first are three seconds of a run."""
+    left = [spare]
+
+    class Popen(subprocess.Popen):
+        def __new__(cls, args, *others, **options):
+            if left and isinstance(args, list) and tuple(args[1:]) == Spare.COMMAND:
+                return left.pop().start(options["env"])
+            return super().__new__(cls)
+
+    return Popen
+
+
 def _become(request: dict, files: list[int]) -> None:
     """Run the program of a request with its files, folder and environment, and exit as it would."""
     code = 1
@@ -167,6 +232,7 @@ def _become(request: dict, files: list[int]) -> None:
         sys.path[:] = [str(Path(sys.argv[0]).parent), *given, *others]
         random.seed()
         importlib.import_module("numpy").random.seed()
+        subprocess.Popen = _with_warm(Spare())
         runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as end:
