@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hardcover import tasks
 from hardcover.modelling import training
+from hardcover.monitoring import coverage
+from hardcover.runtime.confidence import Calibration
 from hardcover.tasks import Rows
 from tests.conftest import environment
 
@@ -32,6 +34,8 @@ HERE = Path(__file__).parent
 PRICES = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 SCHEDULES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 FIRST, ROUNDS = 0.25, 80
+# Of what may come, and of how many of the newest rows tables are made that follow.
+LEVEL, RECENT = 0.9, 1000
 TRAINING = {
     "seed": 1,
     "num_threads": 1,
@@ -200,6 +204,49 @@ def main() -> None:
         found = table_of(stream)
         _adaptation(stream, found)
         _schedules(stream, found)
+        if stream.name in ("Elec2", "bikes"):
+            _coverage(stream, found)
+
+
+def _coverage(stream: Stream, found: Table) -> None:
+    """Compare how often answers of the models of each step are right within what may come: by a table made once, and by one that follows."""
+    first, kind, day = stream.begin, tasks.of(stream.task), stream.step // 7
+    target, learned = stream.target[first : first + len(found.scores)], int(first * 0.8)
+    holdout = (
+        stream.target[learned:first],
+        np.asarray(trained(stream, learned).predict(stream.inputs[learned:first])),
+    )
+    once = kind.confidence(*holdout, LEVEL)
+    print(f"{'covered, level 90 %':<34}{'all rows':>9}{'worst 1,000':>13}{'labels, or width':>18}")
+    _covered("a table made once", [(once, found.scores)], target)
+    asked, table, used, seen = LEVEL, once, [], 0
+    for begin in range(0, len(target), day):
+        known = max(0, begin - stream.delay)
+        if known > seen:
+            covered = coverage.are_covered(table, [], found.scores[seen:known], target[seen:known])
+            asked, seen = coverage.followed(asked, LEVEL, covered), known
+            newest = np.concatenate([holdout[0], target[:known]])[-RECENT:]
+            scores = np.concatenate([holdout[1], found.scores[:known]])[-RECENT:]
+            table = kind.confidence(newest, scores, coverage.possible(asked))
+        used.append((table, found.scores[begin : begin + day]))
+    _covered("one that follows, day by day", used, target)
+
+
+def _covered(name: str, used: list[tuple[dict, np.ndarray]], target: np.ndarray) -> None:
+    covered, sizes, begin = [], [], 0
+    for table, scores in used:
+        covered.append(coverage.are_covered(table, [], scores, target[begin : begin + len(scores)]))
+        begin += len(scores)
+        facts = {"level": LEVEL, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
+        answers = Calibration(facts, []).of_many(scores)
+        sizes.append(
+            answers["labels"].sum(axis=1) if "labels" in answers else answers["high"] - answers["low"]
+        )
+    rows, size = np.concatenate(covered), np.concatenate(sizes)
+    worst = np.convolve(rows, np.full(1000, 1 / 1000), "valid").min()
+    bounded = np.isfinite(size)
+    unbounded = f", {1 - bounded.mean():.1%} of rows without a bound" if not bounded.all() else ""
+    print(f"{name:<34}{rows.mean():>9.1%}{worst:>13.1%}{size[bounded].mean():>18.3f}{unbounded}")
 
 
 def _adaptation(stream: Stream, found: Table) -> None:

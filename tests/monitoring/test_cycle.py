@@ -10,6 +10,7 @@ import pytest
 from hardcover.cli import main
 from hardcover.errors import HardcoverError, RunLocked
 from hardcover.monitoring import again, cycle
+from hardcover.release import publish
 from hardcover.store import run_lock
 from tests.monitoring.conftest import BEGIN, CASE, alerts_told, changed
 
@@ -96,6 +97,43 @@ def test_a_new_model_is_asked_for_once_it_would_have_saved_what_it_costs(loop, m
     )
     for number in (asked, asked + 1):
         assert again.reproduce(CASE, number)["identical"]
+
+
+def test_how_sure_answers_are_follows_the_labels_where_that_is_asked_for(loop, release):
+    asked = {"monitoring.retrain.after": [], "confidence.adapt": 300}
+    file = publish.confidence_file(CASE)
+    for day in range(5):
+        rows = loop.rows(day, 300, **OTHERWISE)
+        loop.serve(rows)
+        loop.label(rows, days=0)
+        loop.cycle(day + 1, params=asked)
+        facts = json.loads(file.read_text())
+        assert facts["version"] == f"{CASE}.watch@{day + 1}"
+    known = cycle.newest_state(CASE)["coverage"]
+    assert facts["confidence"] == known["confidence"]
+    assert known["rows"] == 1500
+    rows = loop.rows(7, 1000, **OTHERWISE)
+    columns = {name: rows[name].to_numpy() for name in release.model.schema["properties"]}
+    failed = rows["failure"].to_numpy(dtype=int)
+
+    def covered() -> float:
+        return release.model.confidence_many(columns)["labels"][range(len(rows)), failed].mean()
+
+    own = covered()
+    release.model.adapt(facts["confidence"])
+    assert own < 0.8
+    assert covered() > 0.88
+    release.model.adapt(None)
+    assert covered() == own
+    for number in (1, 4):
+        assert again.reproduce(CASE, number)["identical"]
+    # What was not told, or is gone, is told by the next pass, also where nothing is new; without the option nothing is.
+    file.unlink()
+    loop.cycle(5, params=asked)
+    assert json.loads(file.read_text()) == facts
+    loop.serve(loop.rows(8, 50))
+    loop.cycle(9, params={"confidence.adapt": 0})
+    assert not file.exists()
 
 
 def test_broken_inputs_hold_a_new_model_back_for_some_windows_and_that_is_said_once(loop, monkeypatch):

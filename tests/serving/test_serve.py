@@ -127,6 +127,55 @@ def test_a_new_release_takes_over_between_two_requests(serve, wheel, place, load
         assert len(turns) == swaps + 1
 
 
+def test_newer_tables_of_how_sure_answers_are_take_over_and_those_of_another_wheel_or_damaged_do_not(
+    serve, wheel, place, tmp_path
+):
+    place.dist.mkdir(parents=True, exist_ok=True)
+    first, second = (
+        shutil.copy(
+            variant(wheel, tmp_path / f"w{number}", number),
+            place.dist / wheel.name.replace("-py3", f"-{number}py3"),
+        )
+        for number in range(2)
+    )
+    publish(first, place.dist)
+    server = serve("maintenance", "--workers", 2)
+
+    def asked() -> tuple[dict, str | None]:
+        _, body, headers = server.ask(f"{PREDICT}?confidence=true")
+        return json.loads(body)["confidence"], headers.get("hardcover-confidence")
+
+    own, named = asked()
+    assert named is None
+    table = {"kind": "probability", "edges": [], "low": [0.25], "high": [0.5], "no": None, "yes": None}
+    facts = {"version": "maintenance.watch@7", "sha256": disk.digest(first), "confidence": table}
+    file = place.dist / "maintenance.confidence.json"
+    disk.write_atomically(file, json.dumps(facts).encode())
+    assert server.until("tables took over")["tables"] == {"maintenance": "maintenance.watch@7"}
+    newer = {"level": 0.9, "low": 0.25, "high": 0.5, "labels": [False, True]}
+    assert [asked() for _ in range(4)] == [(newer, "maintenance.watch@7")] * 4
+    # Who takes the place of a worker says the same.
+    os.kill(server.workers()[0], signal.SIGKILL)
+    server.until("worker died")
+    eventually(lambda: len(server.workers()) == 2)
+    assert [asked() for _ in range(4)] == [(newer, "maintenance.watch@7")] * 4
+    for wrong in (b"{", json.dumps({**facts, "confidence": {"kind": "classes"}}).encode()):
+        disk.write_atomically(file, wrong)
+        assert "maintenance" in server.until("tables refused")["serving"]
+        assert asked() == (newer, "maintenance.watch@7")
+    disk.write_atomically(file, json.dumps(facts).encode())
+    server.until("tables took over")
+    publish(second, place.dist)
+    server.until("release took over")
+    assert asked()[1] is None
+    publish(first, place.dist)
+    server.until("release took over")
+    assert asked() == (newer, "maintenance.watch@7")
+    file.unlink()
+    server.until("tables took over")
+    assert asked() == (own, None)
+
+
 def test_promote_and_rollback_are_followed_under_load(serve, wheel, here, load, tmp_path):
     pointers = []
     for number in range(2):

@@ -78,6 +78,7 @@ def cycle(
             this.contest(_train(case, data, env, params or {}))
             this.conclude()
         version = this.commit() or version
+        outbox.tell_tables(this.state)
         return _told(this.state, seen, told, version)
 
 
@@ -131,7 +132,8 @@ def _unfinished(state: dict) -> bool:
     """Check whether a pass ended, or was ended, before all that follows from what it saw."""
     decided = state["challenger"] and outcome_of(state["challenger"], state.get("recipe")) != STAYS
     returns = state.get("guard") and state["guard"]["verdict"] == "better"
-    return bool(outbox.untold(state) or state["promoting"] or state["wants"] or decided or returns)
+    is_told = not outbox.untold(state) and outbox.has_tables(state)
+    return bool(not is_told or state["promoting"] or state["wants"] or decided or returns)
 
 
 def run(

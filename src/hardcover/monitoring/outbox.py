@@ -10,10 +10,12 @@ from typing import Any
 
 from hardcover import settings
 from hardcover.monitoring.alerts import PAGE
+from hardcover.release import publish
 from hardcover.reporting.progress import Reporter
 from hardcover.store import disk
 
 SECONDS = 10
+TABLES = "hardcover.confidence/1"
 FILE = "alerts.jsonl"
 
 
@@ -126,3 +128,28 @@ def words(event: dict[str, Any]) -> str:
     until = f" until {event['until'][:16]}" if event["until"] else ""
     lines.append(f"  since {event['since'][:16]}{until}, {event['rows']} rows, answered by {event['wheel']}")
     return "\n".join([*lines, f"  next: {event['next']}"])
+
+
+def tables(state: dict[str, Any]) -> bytes | None:
+    """Return what services are told of how sure a champion's answers are (`coverage.seen`), as the content of a file; None where that is its wheel's own word."""
+    known, pointer = state.get("coverage"), publish.current(state["case"])
+    if not known or pointer is None or pointer["wheel"] != known["wheel"]:
+        return None
+    facts = {"format": TABLES, "case": state["case"], "sha256": pointer["sha256"]}
+    facts |= {"version": f"{state['case']}.watch@{known['pass']}", **known}
+    return json.dumps(facts, indent=1).encode()
+
+
+def has_tables(state: dict[str, Any]) -> bool:
+    """Check whether services can read what they are to be told."""
+    file, content = publish.confidence_file(state["case"]), tables(state)
+    return not file.exists() if content is None else file.exists() and file.read_bytes() == content
+
+
+def tell_tables(state: dict[str, Any]) -> None:
+    """Let services read it."""
+    file, content = publish.confidence_file(state["case"]), tables(state)
+    if content is None:
+        file.unlink(missing_ok=True)
+    elif not has_tables(state):
+        disk.write_atomically(file, content)

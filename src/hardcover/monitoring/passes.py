@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, feed, fresh, labels, watch
+from hardcover.monitoring import answers, coverage, feed, fresh, labels, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
 from hardcover.monitoring.cycle import WATCH
+from hardcover.monitoring.known import Known
 from hardcover.monitoring.reference import Reference, champion
 from hardcover.monitoring.succession import Succession
 from hardcover.project.context import open_context
@@ -20,7 +21,7 @@ from hardcover.project.parameters import nested
 from hardcover.release import in_use, publish
 
 # What of a case's parameters a pass goes by.
-OPTIONS = ("costs", "monitoring", "promotion", "training")
+OPTIONS = ("confidence", "costs", "monitoring", "promotion", "training")
 
 
 class Pass:
@@ -107,10 +108,12 @@ class Pass:
             (each["kind"], each["pass"]) == ("train", self.state["passes"] - 1)
             for each in self.state["decisions"]
         )
-        known = None if was_trained else self.state.get("fresh")
-        self.state["fresh"] = fresh.seen(
-            known, self._champion, self._conf, self._labelled, before, taken[SERVED]
-        )
+        known = Known(self._champion, self._labelled, before, taken[SERVED])
+        self.state["fresh"] = fresh.seen(None if was_trained else self.state.get("fresh"), known, self._conf)
+        covered = coverage.seen(self.state.get("coverage"), known, self._conf)
+        if covered is not None and known.new is not None:
+            covered["pass"] = self.state["passes"]
+        self.state["coverage"] = covered
         self.state["wants"] = self._asks_for_training()
         return {"rows": len(kept), "labels": told, "skipped": skipped}
 

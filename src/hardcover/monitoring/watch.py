@@ -31,7 +31,7 @@ def begin(case: str) -> dict[str, Any]:
     -------
     dict
         ``wheel``, the champion, and ``since``, its first window; ``taken`` versions; ``windows``; ``tests``, what was bet; ``episodes`` of alerts, and the events that were ``told``;
-        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); ``last``, when there were answers and labels; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
+        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``last``, when there were answers and labels; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
     """
     state: dict[str, Any] = {
         "format": FORMAT,
@@ -44,6 +44,7 @@ def begin(case: str) -> dict[str, Any]:
         "recipe": None,
         "wants": None,
         "fresh": None,
+        "coverage": None,
         "passes": 0,
     }
     state |= {"taken": {"served": [], "labels": []}, "windows": [], "tests": {}, "last": {}}

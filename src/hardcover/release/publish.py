@@ -33,6 +33,11 @@ def pointer_file(case: str, role: str = CHAMPION) -> Path:
     return folder() / (f"{case}.json" if role == CHAMPION else f"{case}.{role}.json")
 
 
+def confidence_file(case: str) -> Path:
+    """Return the file with newer tables of how sure a champion's answers are than its wheel's own, where ``hardcover cycle`` makes some."""
+    return folder() / f"{case}.confidence.json"
+
+
 def current(case: str, role: str = CHAMPION) -> dict | None:
     """Read a case's pointer; None where there is none, or its wheel is gone or changed."""
     try:

@@ -57,7 +57,7 @@ class Confidence(NamedTuple):
 
 
 class Calibration:
-    """The tables of a release.
+    """The tables of a release; the attribute ``confidence`` has those of how sure answers are as they came.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Calibration:
     def __init__(self, facts: dict, classes: Sequence[str]):
         try:
             self.level, found = float(facts["level"]), facts["confidence"]
-            self.kind, self._why = found["kind"], found.get("why", "")
+            self.confidence, self.kind, self._why = found, found["kind"], found.get("why", "")
             self._scores, self._p_values = facts["anomaly"]["scores"], facts["anomaly"]["p_values"]
             sizes = [(self._scores, self._p_values)]
             if self.kind in ("probability", "interval"):
@@ -95,7 +95,12 @@ class Calibration:
                 raise ValueError("a table is too short, or too long")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedRelease(f"the release's calibration is damaged: {error}") from error
+        self._facts, self._classes = facts, classes
         self.labels: list = list(classes) or ([False, True] if self.kind == "probability" else [])
+
+    def adapted(self, confidence: dict) -> "Calibration":
+        """Return these tables with others of how sure answers are."""
+        return Calibration({**self._facts, "confidence": confidence}, self._classes)
 
     def of(self, scores: Sequence[float]) -> Confidence:
         """Return how sure the answer with these scores is.

@@ -132,6 +132,29 @@ class Loaded:
             raise NotCalibrated("it was released without a calibration; train and release it again")
         return Calibration(json.loads(self._files.read(CALIBRATION)), self.decision.classes)
 
+    def adapt(self, confidence: dict | None) -> None:
+        """Say how sure answers are by other tables, of newer rows than the release knew; None: by its own again.
+
+        Parameters
+        ----------
+        confidence
+            As ``runtime.confidence`` describes them, of the release's own kind and classes; ``hardcover cycle`` makes them.
+
+        Raises
+        ------
+        NotCalibrated
+            When the release has no tables.
+        ValueError
+            When these are of another kind, or are damaged.
+        """
+        self.__dict__.pop("calibration", None)
+        own = self.calibration
+        if confidence is None:
+            return
+        if confidence.get("kind") != own.kind:
+            raise ValueError(f"tables of {confidence.get('kind')!r} are for no release of {own.kind!r}")
+        self.calibration = own.adapted(confidence)
+
     @cached_property
     def _unlike(self) -> Any:
         """What scores how unlike inputs are, as ``evaluator`` does."""

@@ -42,7 +42,7 @@ class Release:
     version, digest
         What it calls itself, and the first digits of the SHA-256 of its file.
     header
-        The header line that says who answered.
+        The header lines that say who answered, and of which pass of the loop its tables of how sure answers are come, where they are not its own.
 
     Raises
     ------
@@ -70,6 +70,32 @@ class Release:
         except Exception as error:
             raise ReleaseError(f"the wheel is damaged: {error}", str(wheel), _FIX) from error
         self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
+
+    def adapt(self, tables: dict | None) -> None:
+        """Say how sure answers are by newer tables, where they are of this wheel; else by its own.
+
+        Parameters
+        ----------
+        tables
+            As `sources.tables` returns them for the case; None: there are none.
+
+        Raises
+        ------
+        ReleaseError
+            When they do not fit the release; its own stay.
+        """
+        mine = tables if tables and tables["sha256"][:SHOWN] == self.digest else None
+        self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
+        if not hasattr(type(self.model), "adapt"):
+            return
+        try:
+            self.model.adapt(mine["confidence"] if mine else None)
+        except Exception as error:
+            if mine:
+                raise ReleaseError(f"tables do not fit: {error}", mine["version"], _FIX) from error
+            return
+        if mine:
+            self.header += f"hardcover-confidence: {mine['version']}\r\n".encode()
 
     def check(self) -> None:
         """Score the golden rows again, and load what explains and calibrates.

@@ -53,11 +53,42 @@ class Source(NamedTuple):
     def stamp(self) -> Any:
         """Return what changes when the file or the pointer does."""
         path = self.path if self.path is not None else publish.pointer_file(str(self.case), self.role)
+        return _stamp_of(path)
+
+    def stamp_of_tables(self) -> Any:
+        """Return what changes when there are other tables of how sure answers are."""
+        return None if self.case is None else _stamp_of(publish.confidence_file(self.case))
+
+
+def _stamp_of(path: Path) -> Any:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def tables(sources: Sequence[Source]) -> dict[str, dict]:
+    """Return, by case, what ``hardcover cycle`` found of how sure answers are: ``version``, ``sha256`` of the wheel that it is of, and ``confidence``.
+
+    Raises
+    ------
+    ReleaseError
+        When a file of them cannot be read, or is something else.
+    """
+    found: dict[str, dict] = {}
+    for case in {source.case for source in sources if source.case is not None}:
+        file = publish.confidence_file(case)
         try:
-            found = path.stat()
-        except OSError:
-            return None
-        return found.st_mtime_ns, found.st_size, found.st_ino
+            facts = json.loads(file.read_text(encoding="utf-8"))
+            found[case] = {name: facts[name] for name in ("version", "sha256", "confidence")}
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ReleaseError(
+                f"cannot read tables: {error}", str(file), "Remove it; hardcover cycle makes it again."
+            ) from error
+    return found
 
 
 def copied(sources: Sequence[Source], folder: Path) -> dict[str, str]:

@@ -108,6 +108,8 @@ class Supervisor:
         self.children: dict[int, _Child] = {}
         self._next = [(0.0, 0.0)] * workers
         self._stamps = [source.stamp() for source in self.sources]
+        self._table_stamps, self._tables = list[object](), dict[str, dict]()
+        self._look_at_tables()
 
     def close(self) -> None:
         """Remove what was unpacked."""
@@ -221,6 +223,7 @@ class Supervisor:
 
     def _look(self, asked: bool) -> None:
         """Let workers take over what the pointers name now, if that changed and is sound."""
+        self._look_at_tables()
         stamps = [source.stamp() for source in self.sources]
         if stamps == self._stamps and not asked:
             return
@@ -233,21 +236,39 @@ class Supervisor:
         except HardcoverError as error:
             self.say("release refused", why=str(error), serving=self._models())
             return
-        children = list(self.children.values())
-        told = [self._tell(each, {"swap": wheels}) for each in children]
+        children, message = list(self.children.values()), {"swap": wheels, "tables": self._tables}
+        told = [self._tell(each, message) for each in children]
         wrong = [each["error"] for each in told if "error" in each]
         if wrong:
             self.say("release refused", why=wrong[0], serving=self._models())
             for each in list(self.children.values()):
-                self._tell(each, {"swap": self.wheels})
+                self._tell(each, {"swap": self.wheels, "tables": self._tables})
             return
         self.wheels, self.served = wheels, served
+        worker.adapt(served, self._tables)
         for each, answer in zip(children, told, strict=True):
             # One that does not answer is replaced, by one that has the new release.
             if not answer:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each.pid, signal.SIGKILL)
         self.say("release took over", models=self._models())
+
+    def _look_at_tables(self) -> None:
+        """Let all say how sure answers are by newer tables, if there are some, and they are sound."""
+        stamps = [source.stamp_of_tables() for source in self.sources]
+        if stamps == self._table_stamps:
+            return
+        self._table_stamps = stamps
+        try:
+            found = sources.tables(self.sources)
+            worker.adapt(self.served, found)
+        except HardcoverError as error:
+            self.say("tables refused", why=str(error), serving=self._models())
+            worker.adapt(self.served, self._tables)
+            return
+        self._tables = found
+        if [self._tell(each, {"adapt": found}) for each in list(self.children.values())]:
+            self.say("tables took over", tables={name: each["version"] for name, each in found.items()})
 
     def _tell(self, child: _Child, message: dict) -> dict:
         """Send a worker a message and return its answer; one that died meanwhile starts with what is served then."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,6 +57,13 @@ def served_of(wheels: dict[str, str], folder: Path, settings: Settings) -> list[
     return found
 
 
+def adapt(served: Iterable[Served], tables: dict[str, dict]) -> None:
+    """Let releases say how sure answers are by newer tables, by case, where these are of their wheels."""
+    for each in served:
+        for release in each.roles.values():
+            release.adapt(tables.get(release.name))
+
+
 def run(
     listener: socket.socket,
     control: socket.socket,
@@ -71,7 +79,7 @@ def run(
     listener
         Listens already; the supervisor keeps it open when this worker dies.
     control
-        Lines of JSON from the supervisor: ``{"swap": wheels}``; each is answered with a line, ``{"swapped": true}`` or ``{"error": …}``.
+        Lines of JSON from the supervisor: ``{"swap": wheels, "tables": tables}`` or ``{"adapt": tables}``; each is answered with a line, ``{"swapped": true}`` or ``{"error": …}``.
     served, counters, folder, settings
         What to answer with, this worker's row taken already; where wheels are unpacked; and how.
     """
@@ -159,8 +167,12 @@ class _Worker:
         reader, writer = await asyncio.open_connection(sock=self.control)
         while line := await reader.readline():
             try:
-                self._swap(json.loads(line)["swap"])
-                self.carrier.tell()
+                asked = json.loads(line)
+                if "adapt" in asked:
+                    adapt(self.app.served.values(), asked["adapt"])
+                else:
+                    self._swap(asked["swap"], asked["tables"])
+                    self.carrier.tell()
                 answer: dict[str, Any] = {"swapped": True}
             except Exception as error:
                 answer = {"error": str(error)}
@@ -169,8 +181,9 @@ class _Worker:
         stop.set()
         writer.close()
 
-    def _swap(self, wheels: dict[str, str]) -> None:
+    def _swap(self, wheels: dict[str, str], tables: dict[str, dict]) -> None:
         new = served_of(wheels, self.folder, self.settings)
+        adapt(new, tables)
         for each in new:
             before = self.app.served.get(each.champion.name)
             if before is None or before.champion.digest != each.champion.digest:

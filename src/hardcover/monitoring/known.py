@@ -1,0 +1,67 @@
+"""Answers whose labels are known, as a champion that has not learned from them sees them: those of before a pass, and those that the pass brings."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from hardcover.monitoring import answers
+from hardcover.monitoring.answers import KEY
+from hardcover.monitoring.reference import Reference
+
+
+class Rows(NamedTuple):
+    """Rows in the order of time: inputs, shape (rows, inputs); targets, shape (rows,), a class by its position; and times."""
+
+    inputs: np.ndarray
+    target: np.ndarray
+    when: pd.Series
+
+
+class Known:
+    """What is known at a pass.
+
+    Parameters
+    ----------
+    champion
+        Whose rows are left out, all those that it was made and measured with.
+    new
+        Answers whose labels the pass brings, with ``time`` and ``target``, and their inputs; None where it brings none.
+    labels, served
+        The labels that were known before, and the versions of answers.
+    """
+
+    def __init__(
+        self,
+        champion: Reference,
+        new: tuple[pd.DataFrame, np.ndarray] | None,
+        labels: pd.DataFrame,
+        served: list[str],
+    ):
+        self.champion, self._labels, self._served = champion, labels, served
+        newest = champion.features_when.max()
+        self._newest = None if pd.isna(newest) else newest
+        self.new: Rows | None = None
+        if new is not None and (later := self._are_later(new[0])).any():
+            rows, inputs = new[0][later], new[1][later]
+            self.new = Rows(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])
+
+    def _are_later(self, rows: pd.DataFrame) -> np.ndarray:
+        if self._newest is None:
+            return np.ones(len(rows), dtype=bool)
+        return (rows["time"] > self._newest).to_numpy(dtype=bool)
+
+    @lru_cache(1)  # noqa: B019
+    def before(self, most: int) -> Rows:
+        """Return those of before, the newest ``most``."""
+        labels, champion = self._labels, self.champion
+        rows = (
+            answers.find(champion.pointer["case"], self._served, labels)
+            if len(labels)
+            else labels.assign(time=pd.NaT)
+        )
+        rows = rows[self._are_later(rows)].sort_values(["time", *KEY], ignore_index=True).tail(most)
+        nothing = np.empty((0, len(champion.model.inputs)))
+        inputs = answers.inputs(rows, champion) if len(rows) else nothing
+        return Rows(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])
