@@ -9,9 +9,10 @@ import pytest
 
 from hardcover.cli import main
 from hardcover.errors import HardcoverError, RunLocked
-from hardcover.monitoring import again, cycle
+from hardcover.monitoring import again, cycle, replay
 from hardcover.release import publish
 from hardcover.store import run_lock
+from hardcover.tracking import server
 from tests.monitoring.conftest import BEGIN, CASE, alerts_told, changed
 
 # Failures that no input shows: half of the machines that did not fail do.
@@ -134,6 +135,29 @@ def test_how_sure_answers_are_follows_the_labels_where_that_is_asked_for(loop, r
     loop.serve(loop.rows(8, 50))
     loop.cycle(9, params={"confidence.adapt": 0})
     assert not file.exists()
+
+
+def test_each_window_is_a_point_of_its_champions_run_in_the_tracking_store(loop, monkeypatch):
+    run = publish.current(CASE)["run"]
+    for day in range(3):
+        loop.serve(loop.rows(day, 100))
+    said = []
+    with monkeypatch.context() as down:
+        down.setenv("HARDCOVER_TRACKING_URI", "http://127.0.0.1:9")
+        loop.cycle(3, say=lambda text, transient=False: said.append(text))
+    assert any("the next pass tries again" in each for each in said)
+    assert len(cycle.newest_state(CASE)["untracked"]) == 3
+    rows = loop.rows(3, 100)
+    loop.serve(rows)
+    loop.label(rows)
+    loop.cycle(5)
+    connection, _ = server.client()
+    counted = connection.get_metric_history(run, "monitor.rows")
+    begins = [int((BEGIN + day * replay.DAY).timestamp()) for day in range(4)]
+    assert [(each.step, each.value) for each in counted] == [(begin, 100.0) for begin in begins]
+    (loss,) = connection.get_metric_history(run, "monitor.loss")
+    assert loss.step == begins[3]
+    assert cycle.newest_state(CASE)["untracked"] == []
 
 
 def test_broken_inputs_hold_a_new_model_back_for_some_windows_and_that_is_said_once(loop, monkeypatch):

@@ -125,3 +125,37 @@ def test_the_same_rows_give_the_same_estimate():
 def test_ranking_has_no_loss_of_a_row():
     with pytest.raises(Exception, match="no loss of its own"):
         tasks.of("ranking").losses(np.ones(3), np.ones(3), {}, {})
+
+
+def test_other_shares_of_classes_and_another_relation_are_told_apart():
+    task, chance = tasks.of("binary"), np.random.default_rng(27)
+    decision, told = task.decision(COSTS, [0, 1]), {"inputs": [], "shares": [], "relation": [], "noise": []}
+    for _ in range(20 * MORE):
+        meaning = meaning_of(task, *binary(chance, 3000), decision, COSTS)
+        score, target = binary(chance, 1500, shift=0.5)
+        told["inputs"].append(meaning.told_apart(score, target))
+        score, target = binary(chance, 6000)
+        # Three times as many of the second class, which are like those of before.
+        kept = (target == 1) | (chance.random(len(target)) < 1 / 3)
+        told["shares"].append(meaning.told_apart(score[kept], target[kept]))
+        score, target = binary(chance, 1500)
+        told["relation"].append(meaning.told_apart(score[::-1], target))
+        told["noise"].append(
+            meaning.told_apart(score, np.where(chance.random(1500) < 0.3, 1 - target, target))
+        )
+    enough = 0.9 * 20 * MORE
+    assert sum(each == "" for each in told["inputs"]) >= enough
+    assert sum(each.startswith("as where only the shares") for each in told["shares"]) >= enough
+    assert sum(each.startswith("the relation has changed") for each in told["relation"]) >= enough
+    assert sum(each.startswith("the relation has changed") for each in told["noise"]) >= enough
+
+
+def test_amounts_that_are_higher_at_all_scores_are_told_from_another_relation():
+    chance, task = np.random.default_rng(28), tasks.of("regression")
+    score = chance.normal(10, 3, 3000)
+    meaning = meaning_of(task, score, score + chance.normal(1, 1, 3000), {"kind": "none"}, {})
+    score = chance.normal(11, 3, 1000)
+    target = score + chance.normal(1, 1, 1000)
+    assert meaning.told_apart(score, target) == ""
+    assert meaning.told_apart(score, target + 0.5).endswith("at all scores alike")
+    assert meaning.told_apart(score, 12 - target).startswith("the relation has changed")

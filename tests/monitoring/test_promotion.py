@@ -108,12 +108,12 @@ def test_a_model_that_was_asked_for_and_not_trained_is_trained_by_the_next_pass(
     assert [each["outcome"] for each in found["decisions"]] == ["the same model again"]
     assert loop.cycle(5.2)["version"] is None
     # What lasts asks again, each time after twice as many windows.
-    trained = []
+    trained, alone = [], {"monitoring.retrain.wait": 2, "monitoring.retrain.fresh": 0}
     for day in range(5, 14):
         rows = changed(loop.rows(day, 200))
         loop.serve(rows)
         loop.label(rows)
-        found = loop.cycle(day + 2, params={"monitoring.retrain.wait": 2})
+        found = loop.cycle(day + 2, params=alone)
         trained += [day for each in found["decisions"] if each["kind"] == "train"]
     assert len(trained) == 1
     assert trained[0] >= 8

@@ -9,7 +9,7 @@ from hardcover.monitoring.replay import Plan
 from hardcover.project import context
 from tests.monitoring.conftest import CASE
 
-FEW = {"monitoring.retrain.after": []}
+FEW = {"monitoring.retrain.after": [], "monitoring.retrain.fresh": 0}
 
 
 @pytest.fixture

@@ -47,6 +47,10 @@ class Curve:
             weights = weights + step * min(1.0, 5.0 / max(np.abs(step).max(), 1e-12))
             if np.abs(step).max() < _CLOSE:
                 break
+        self._dependence = dependence
+        # Of shift and slope, where the curve is one of them only.
+        line = np.column_stack([np.ones_like(odds), terms @ weights - (terms @ weights).mean()])
+        self._variance = np.diag(np.linalg.inv(line.T @ (line * spread[:, None]) + np.eye(2) * 1e-3))
         self.weights, self.covariance = weights, np.linalg.inv(curvature) * dependence
 
     def _terms(self, score: np.ndarray) -> np.ndarray:
@@ -66,6 +70,29 @@ class Curve:
     def chance(self, score: np.ndarray) -> np.ndarray:
         """Return the probability of the second class, shape (rows,)."""
         return _chance(self._terms(score) @ self.weights)
+
+    def regressed(self, score: np.ndarray, target: np.ndarray) -> tuple[float, float, np.ndarray]:
+        """Fit ``log-odds = shift + slope * (those of the curve)`` to other rows, centered where their log-odds are in the mean.
+
+        Returns
+        -------
+        tuple
+            The shift, beside the mean log-odds, the slope, and the standard errors of both, shape (2,): by chance of these rows, and of those of the curve.
+        """
+        odds = np.clip(self._terms(score) @ self.weights, -30, 30)
+        middle = odds.mean()
+        terms, weights = np.column_stack([np.ones_like(odds), odds - middle]), np.array([middle, 1.0])
+        for _ in range(_STEPS):
+            chance = _chance(terms @ weights)
+            spread = np.maximum(chance * (1 - chance), 1e-12)
+            # So little that it matters only where outcomes of all rows are alike.
+            curvature = terms.T @ (terms * spread[:, None]) + np.eye(2) * 1e-3
+            step = np.linalg.solve(curvature, terms.T @ (target - chance) - 1e-3 * (weights - [middle, 1.0]))
+            weights = weights + step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
+            if np.abs(step).max() < _CLOSE:
+                break
+        variance = (np.diag(np.linalg.inv(curvature)) + self._variance) * self._dependence
+        return float(weights[0] - middle), float(weights[1]), np.sqrt(variance)
 
     def drawn(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
         """Return probabilities of curves that the holdout may have come from as well, shape (draws, rows)."""

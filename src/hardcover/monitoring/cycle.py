@@ -72,6 +72,10 @@ def cycle(
         version = this.commit()
         told = outbox.tell(case, outbox.untold(this.state), say)
         this.note_told(told)
+        try:
+            this.track()
+        except HardcoverError as error:
+            say(f"{error.what}; the next pass tries again")
         this.conclude()
         if wants := this.wants:
             say(f"training a new model: {wants['why']}")

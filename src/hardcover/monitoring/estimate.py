@@ -16,6 +16,8 @@ from hardcover.tasks.base import decided
 
 # Blocks of amounts, and of the scores of each label; rows of a block at least.
 BLOCKS, LEAST = 20, 50
+# Standard errors beyond which something is no chance.
+SURE = 3.0
 
 
 class Meaning(ABC):
@@ -64,6 +66,10 @@ class Meaning(ABC):
     @abstractmethod
     def outcomes(self, score: np.ndarray, draws: int, chance: np.random.Generator) -> np.ndarray:
         """Draw outcomes, shape (draws, rows)."""
+
+    @abstractmethod
+    def told_apart(self, score: np.ndarray, target: np.ndarray) -> str:
+        """Return in words whether outcomes differ from what scores meant alike at all scores, as where only shares of classes moved, or because the relation has changed; empty where neither can be told."""
 
     def mean_loss(self, score: np.ndarray) -> dict[str, float]:
         """Return what rows are expected to cost in the mean: ``estimate``, and ``low`` and ``high``, between which it is in 95 %, as a normal distribution has it."""
@@ -120,6 +126,21 @@ class TwoClasses(Meaning):
         chance, (first, second) = self._curve.chance(score), self._by_class(score)
         return first + (second - first) * chance
 
+    def told_apart(self, score: np.ndarray, target: np.ndarray) -> str:
+        """Return it by a logistic regression of what came on the log-odds that scores meant.
+
+        Where only the shares of classes have moved, all log-odds have by the same (M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural Computation
+        2002), and the slope stays 1.
+        """
+        odds, slope, error = self._curve.regressed(score, target)
+        if abs(slope - 1) > SURE * error[1]:
+            if slope < SURE * error[1]:
+                return "the relation has changed: scores hardly tell outcomes apart any more, or the wrong way round"
+            return f"the relation has changed: scores tell outcomes apart {slope:.2g} times as well"
+        if abs(odds) > SURE * error[0]:
+            return f"as where only the shares of classes moved: odds of the second {np.exp(odds):.2g} times what scores meant, at all of them"
+        return ""
+
     def shares(self, score: np.ndarray) -> np.ndarray:
         """Return the probabilities of both."""
         chance = self._curve.chance(score)
@@ -151,6 +172,8 @@ class Blocks(Meaning):
                 -1, score.shape[1]
             )
         else:
+            rows = np.maximum(np.bincount(block, minlength=self._many), 1)
+            self._bias = np.bincount(block, weights=target - score, minlength=self._many) / rows
             order = np.argsort(block, kind="stable")
             self._residuals, self._least = (target - score)[order], target.min()
             self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
@@ -191,6 +214,21 @@ class Blocks(Meaning):
         """Return the mean loss of each row's block."""
         return self._losses[self.block(score)]
 
+    def told_apart(self, score: np.ndarray, target: np.ndarray) -> str:
+        """Return it by a regression of what was left over on the score; of several classes nothing."""
+        if self._task.has_classes or len(score) < 3 or not score.std() > 0:
+            return ""
+        terms, block = np.column_stack([np.ones_like(score), _standard(score)]), self.block(score)
+        left = target - score - self._bias[block]
+        weights = np.linalg.lstsq(terms, left, rcond=None)[0]
+        shares = np.bincount(block, minlength=self._many) / len(score)
+        # By chance of these rows, and of those of the blocks.
+        variance = ((left - terms @ weights) ** 2).mean() * (1 / len(score) + shares**2 @ (1 / self._rows))
+        error = float(np.sqrt(variance * self._dependence))
+        if abs(weights[1]) > SURE * error:
+            return f"the relation has changed: amounts are {weights[1]:+.3g} more for each deviation of the score"
+        return f"amounts are {weights[0]:+.3g} at all scores alike" if abs(weights[0]) > SURE * error else ""
+
     def shares(self, score: np.ndarray) -> np.ndarray:
         """Return the shares of classes in each row's block."""
         counts = self._counts[self.block(score)]
@@ -219,6 +257,10 @@ class Blocks(Meaning):
         resampled = self._starts[:-1].repeat(rows) + place_in
         place = self._starts[block] + (chance.random(len(block)) * rows[block]).astype(int)
         return np.maximum(score + self._residuals[resampled[place]], self._least)
+
+
+def _standard(values: np.ndarray) -> np.ndarray:
+    return (values - values.mean()) / values.std()
 
 
 def meaning_of(task: Task, score: np.ndarray, *facts: Any) -> Meaning:

@@ -128,3 +128,19 @@ def _counts(state: dict[str, Any]) -> dict[pd.Timestamp, int]:
 def _end(state: dict[str, Any], options: dict) -> pd.Timestamp:
     """Return until when windows are looked at: what is silent for longer was told."""
     return max(_counts(state)) + (max(1, options["silence"]) + 1) * LENGTHS[options["window"]]
+
+
+def took(nanoseconds: pd.Series) -> dict[str, int]:
+    """Return how many answers took how long: by the bits of their nanoseconds, so that counts of parts add up."""
+    bits = nanoseconds.dropna().astype("int64").map(int.bit_length).astype("str")
+    return {str(each): int(count) for each, count in bits.value_counts().sort_index().items()}
+
+
+def slowest(counts: dict[str, int], share: float = 0.99) -> float | None:
+    """Return the milliseconds within which such a share of answers came, at most twice as many as it was; None without any."""
+    passed, total = 0, sum(counts.values())
+    for bits in sorted(counts, key=int):
+        passed += counts[bits]
+        if passed >= share * total:
+            return 2 ** int(bits) / 1e6
+    return None

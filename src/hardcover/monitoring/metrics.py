@@ -13,6 +13,11 @@ _HELP = {
     "expected_loss": ("gauge", "Mean loss of the newest window, by what scores meant on the holdout."),
     "loss": ("gauge", "Mean loss of the newest window with labels."),
     "tolerated_loss": ("gauge", "Mean loss up to which nothing is wrong."),
+    "covered_ratio": ("gauge", "Labelled answers within what they said may come, where tables follow."),
+    "saved_by_a_new_model": (
+        "gauge",
+        "What a new model would have saved since the last one, where one has a price.",
+    ),
     "open_alerts": ("gauge", "Alerts that are open."),
     "pass_timestamp_seconds": ("gauge", "When the loop passed last."),
     "served_timestamp_seconds": ("gauge", "When the newest answer was given."),
@@ -42,6 +47,10 @@ def text(state: dict[str, Any], passed: datetime) -> str:
         found["expected_loss"].append(({}, windows[-1]["expected"]["estimate"]))
         found["tolerated_loss"].append(({}, state["reference"]["tolerated"]))
         found["served_timestamp_seconds"].append(({}, pd.Timestamp(state["last"]["served"]).timestamp()))
+    if covered := state.get("coverage"):
+        found["covered_ratio"].append(({}, covered["covered"] / covered["rows"]))
+    if fresh := state.get("fresh"):
+        found["saved_by_a_new_model"].append(({}, fresh["saved"]))
     if labelled:
         found["loss"].append(({}, labelled[-1]["loss"] / labelled[-1]["rows"]))
     open_ones = {each["test"]: each["tier"] for each in state["episodes"] if each["until"] is None}
@@ -61,3 +70,43 @@ def text(state: dict[str, Any], passed: datetime) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def untracked(before: dict[str, Any] | None, after: dict[str, Any]) -> list[list[str]]:
+    """Return the windows that the tracking store has to be told of, begin and wheel of each: those that a pass has changed, and those that wait."""
+    known = [] if before is None else before["windows"]
+    changed = {(each["begin"], each["wheel"]) for each in after["windows"] if each not in known}
+    return sorted(map(list, changed | {tuple(each) for each in after.get("untracked", [])}))
+
+
+def track(state: dict[str, Any], run: str | None) -> None:
+    """Add what the champion's windows have become to the series of its run; what is not taken waits for the next pass.
+
+    Raises
+    ------
+    HardcoverError
+        When the tracking server does not answer.
+    """
+    # MLflow takes long to import.
+    from hardcover.tracking import mlflow_log
+
+    waiting = [begin for begin, wheel in state["untracked"] if wheel == state["wheel"]]
+    mine = [each for each in state["windows"] if each["wheel"] == state["wheel"] and each["begin"] in waiting]
+    mlflow_log.log_series(run, _series(mine))
+    state["untracked"] = []
+
+
+def _series(windows: list[dict[str, Any]]) -> list[tuple[str, float, datetime]]:
+    """Return what windows were as points: name, value, and the window's begin."""
+    found = []
+    for window in windows:
+        begin, labelled = datetime.fromisoformat(window["begin"]), window["labelled"]
+        found += [
+            ("monitor.rows", float(window["rows"]), begin),
+            ("monitor.expected_loss", window["expected"]["estimate"], begin),
+            ("monitor.labels", float(labelled["rows"]), begin),
+        ]
+        if labelled["rows"]:
+            found.append(("monitor.loss", labelled["loss"] / labelled["rows"], begin))
+        found += [(f"monitor.elsewhere.{name}", shift, begin) for name, shift in window["shifts"].items()]
+    return found

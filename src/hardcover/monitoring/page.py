@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hardcover.monitoring import feed
 from hardcover.monitoring.alerts import PAGE
 from hardcover.reporting import pages
 
@@ -47,7 +48,7 @@ def page(case: str, state: dict[str, Any], history: list[dict]) -> str:
         f"<code>{html.escape(state['wheel'])}</code>, whose {usual.get('rows', 0):,} holdout rows cost {usual.get('loss', 0):.4g} each.</p>"
     )
     parts += ["<h2>What answers cost</h2>", _costs(windows, usual, state["episodes"]), _legend()]
-    parts += ["<h2>Where inputs lie</h2>", *_elsewhere(windows)]
+    parts += [*_followed(state), "<h2>Where inputs lie</h2>", *_elsewhere(windows)]
     parts += [
         "<h2>What was decided</h2>",
         _decisions(state["decisions"]),
@@ -130,6 +131,21 @@ def _costs(windows: list[dict], usual: dict, episodes: list[dict]) -> str:
     return f"<div class='wide'><svg viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='loss a row by window'>{''.join(marks)}</svg></div>"
 
 
+def _followed(state: dict) -> Iterable[str]:
+    """Say how sure answers were, and what a new model would have saved, where that is followed."""
+    if known := state.get("coverage"):
+        yield (
+            f"<p>What came was within what answers said may come in {known['covered'] / known['rows']:.1%} of {known['rows']:,} labelled rows; {known['level']:.0%} is kept "
+            f"by tables made at {min(known['asked'], 1):.1%}.</p>"
+        )
+    if known := state.get("fresh"):
+        costs = state["conf"]["costs"]
+        yield (
+            f"<p>A new model would have saved {known['saved']:.4g} {html.escape(str(costs.get('unit', '')))} on {known['rows']:,} labelled rows since {known['since'][:16]}; "
+            f"it costs {costs.get('retrain', 0):.4g}.</p>"
+        )
+
+
 def _legend() -> str:
     return (
         "<p class='soft'>Loss a row. Blue: expected by what scores meant on the holdout, with its 95 % interval. Black: by labels, with 95 % intervals. "
@@ -182,6 +198,7 @@ def _windows(case: str, windows: list[dict]) -> str:
     for number, window in enumerate(windows):
         known = _labelled(window)
         loss = f"{known[0]:.4g} ({known[1]:.4g} to {known[2]:.4g})" if known else ""
+        slow = feed.slowest(window.get("took", {}))
         shifts = ", ".join(
             f"{html.escape(name)} {shift:.2f}" for name, shift in list(window["shifts"].items())[:3]
         )
@@ -192,12 +209,22 @@ def _windows(case: str, windows: list[dict]) -> str:
             loss,
             f"{window['labelled']['rows']:,}",
             shifts,
+            "" if slow is None else f"{slow:.3g}",
         ]
         name = html.escape(window["wheel"].split("-")[1])
         lines.append(f"<tr id='w{number}'>{''.join(f'<td>{cell}</td>' for cell in [*cells, name])}</tr>")
     head = "".join(
         f"<th>{name}</th>"
-        for name in ("from", "rows", "expected loss", "by labels", "labels", "elsewhere", "wheel")
+        for name in (
+            "from",
+            "rows",
+            "expected loss",
+            "by labels",
+            "labels",
+            "elsewhere",
+            "99 % within ms",
+            "wheel",
+        )
     )
     note = f"<p class='soft'><code>hardcover monitor {html.escape(case)}</code> says what moved the score of each window, <code>hardcover list</code> and <code>hardcover lineage</code> which run made a wheel.</p>"
     return f"{note}<div class='wide'><table><tr>{head}</tr>{''.join(lines)}</table></div>"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hardcover.lineage import git_state
-from hardcover.monitoring import answers, coverage, feed, fresh, labels, watch
+from hardcover.monitoring import answers, coverage, feed, fresh, labels, metrics, watch
 from hardcover.monitoring.answers import KEY, LABELS, SERVED
 from hardcover.monitoring.cycle import WATCH
 from hardcover.monitoring.known import Known
@@ -115,6 +115,7 @@ class Pass:
             covered["pass"] = self.state["passes"]
         self.state["coverage"] = covered
         self.state["wants"] = self._asks_for_training()
+        self.state["untracked"] = metrics.untracked(self._before, self.state)
         return {"rows": len(kept), "labels": told, "skipped": skipped}
 
     def _learn(
@@ -162,6 +163,10 @@ class Pass:
         manifests = self._catalog.commit(lambda _: facts)
         self._before = copy.deepcopy(self.state)
         return manifests[f"{self.case}.{WATCH}"]["version"]
+
+    def track(self) -> None:
+        """Tell the tracking store what windows have become; raises HardcoverError when it does not answer."""
+        metrics.track(self.state, self._champion.pointer.get("run"))
 
     def note_told(self, told: list[dict]) -> None:
         """Remember that events were told."""

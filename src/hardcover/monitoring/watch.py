@@ -31,9 +31,10 @@ def begin(case: str) -> dict[str, Any]:
     -------
     dict
         ``wheel``, the champion, and ``since``, its first window; ``taken`` versions; ``windows``; ``tests``, what was bet; ``episodes`` of alerts, and the events that were ``told``;
-        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``last``, when there were answers and labels; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
+        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``last``, when there were answers and labels; ``untracked``, windows that the tracking store has not been told of; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
     """
     state: dict[str, Any] = {
+        "untracked": [],
         "format": FORMAT,
         "case": case,
         "wheel": None,
@@ -110,6 +111,8 @@ class Watch:
             ),
             "labelled": {"rows": 0, "loss": 0.0, "squares": 0.0},
         }
+        if "nanoseconds" in table:
+            window["took"] = feed.took(table["nanoseconds"])
         event = feed.known_events([begin], self.options).get(begin)
         if event is not None:
             window["event"] = event
@@ -198,6 +201,8 @@ class Watch:
         facts = None
         if why is not None:
             what = "the estimate no longer holds: the same scores have other outcomes than on the holdout"
+            kind = self.reference.meaning.told_apart(scored.score, target)
+            why = [*why, kind] if kind else why
             more = change.excess(loss, self.reference.meaning.losses(scored.score))
             facts = self._facts("estimate", what, why, more)
         self._episodes.see("estimate", begin, len(loss), facts, usual)
@@ -258,3 +263,8 @@ def _add(known: dict[str, Any], more: dict[str, Any]) -> None:
     }
     known["rows"], known["releases"] = rows, sorted({*known["releases"], *more["releases"]})
     known["shifts"] = {**more["shifts"], **known["shifts"]}
+    if more.get("took"):
+        before = known.get("took", {})
+        known["took"] = {
+            each: before.get(each, 0) + more["took"].get(each, 0) for each in {**before, **more["took"]}
+        }

@@ -6,7 +6,10 @@ and logs parameters.
 """
 
 import json
+import os
 import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,10 @@ PRIMARY = "primary_metric"
 UNPROVEN = ", proof failed"
 # As many runs as log the same dataset at once, at most, before one gives up.
 ATTEMPTS = 5
+# Points of a request at most (MLflow's REST API, "Log Batch").
+MOST = 1000
+# MLflow asks a server that is down for minutes.
+HURRIED = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 def log(catalog: Any, manifests: dict[str, dict], made: set[str], session: dict) -> None:
@@ -104,6 +111,34 @@ def log_proof(run: str | None, passed: bool, files: list[Path]) -> None:
     connection.update_run(run, "FINISHED" if passed else "FAILED", name if passed else name + UNPROVEN)
     for file in files:
         connection.log_artifact(run, str(file), "proof")
+
+
+def log_series(run: str | None, points: Sequence[tuple[str, float, datetime]]) -> None:
+    """Add points to series of a finished run: name, value, and the time, UTC, whose seconds are the step. Does nothing where the run is not in this tracking store.
+
+    Raises
+    ------
+    HardcoverError
+        When the tracking server does not answer.
+    """
+    from mlflow.entities import Metric
+    from mlflow.exceptions import MlflowException
+
+    if run is None or not points:
+        return
+    seconds = [int(when.replace(tzinfo=UTC).timestamp()) for _, _, when in points]
+    found = [Metric(name, value, 1000 * at, at) for (name, value, _), at in zip(points, seconds, strict=True)]
+    before = {name: os.environ.get(name) for name in HURRIED}
+    try:
+        os.environ.update({name: value for name, value in HURRIED.items() if before[name] is None})
+        connection, _ = client()
+        for first in range(0, len(found), MOST):
+            connection.log_batch(run, metrics=found[first : first + MOST])
+    except MlflowException as error:
+        raise_unless_absent(error)
+    finally:
+        for name in (name for name, value in before.items() if value is None):
+            os.environ.pop(name, None)
 
 
 def _log_inputs(loaded: dict[str, dict]) -> None:
