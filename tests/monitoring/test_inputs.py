@@ -63,7 +63,11 @@ def usual():
     raw = booster.predict(table, raw_score=True).reshape(-1, 1)
     bins = bins_of(lightgbm_text.parse(booster.model_to_string()), NAMES, table, raw, ["score"])
     groups = inputs.groups_of(Profile.of(bins, table, raw), len(NAMES))
-    return bins, groups, inputs.bounds(groups, moved=0.2, broken=0.02)
+    return (
+        bins,
+        groups,
+        inputs.bounds(groups, np.array([each.share for each in groups]), moved=0.2, broken=0.02),
+    )
 
 
 def grown(groups: list[inputs.Group], counts: np.ndarray, rows: int, bound: np.ndarray) -> np.ndarray:

@@ -101,10 +101,10 @@ def is_broken(kind: str, share: float) -> bool:
     return kind in (MISSING, UNSEEN) or (kind in (BELOW, ABOVE) and share > MOSTLY)
 
 
-def bounds(groups: list[Group], moved: float, broken: float) -> np.ndarray:
-    """Return the share of rows up to which each group is as usual: the reference's, and ``moved`` of a part, ``broken`` of what should not be there."""
+def bounds(groups: list[Group], shares: np.ndarray, moved: float, broken: float) -> np.ndarray:
+    """Return the share of rows up to which each group is as usual: the usual one, and ``moved`` of a part, ``broken`` of what should not be there."""
     more = np.array([moved if group.kind == ELSEWHERE else broken for group in groups])
-    return np.minimum(np.array([group.share for group in groups]) + more, 0.999)
+    return np.minimum(shares + more, 0.999)
 
 
 def growth(counts: np.ndarray, rows: int, bound: np.ndarray, dependence: np.ndarray) -> np.ndarray:

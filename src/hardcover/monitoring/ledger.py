@@ -8,6 +8,7 @@ from hardcover.modelling import evidence
 from hardcover.monitoring import alerts, inputs
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.reference import Reference
+from hardcover.monitoring.season import Season, Usual
 from hardcover.runtime.profile import Profile
 
 # Standard errors of a one-sided limit of 95 %.
@@ -31,32 +32,36 @@ class Ledger:
     ----------
     tolerated
         The mean loss up to which nothing is wrong: as much more than on the holdout as is tolerated, or as the holdout cannot tell from its own mean.
-    expected_at_most
-        The same, of losses that are expected.
+    season
+        What is usual of rows by their keys.
     calendar
         Inputs that are not bet on: within a window they have one value, whatever the data.
     """
 
     def __init__(self, tests: dict[str, Any], reference: Reference, options: dict):
         self._tests, self._reference, self._levels = tests, reference, alerts.levels(options)
-        self._tolerance = options["tolerance"]
-        loss = reference.loss
-        self.tolerated = float(loss.mean() + self._allowed(loss)) or 1e-12
-        # The holdout's own expected loss is a little beside its loss.
-        beside = float(reference.meaning.losses(reference.holdout.score).mean() - loss.mean())
-        self.expected_at_most = max(self.tolerated + beside, 1e-12)
+        self._options, loss = options, reference.loss
         self.calendar = reference.of_the_calendar(PERIODS[options["window"]])
         groups = inputs.groups_of(reference.profile, len(reference.model.inputs))
         self._groups = [each for each in groups if each.name not in self.calendar]
-        self._bound = inputs.bounds(self._groups, options["moved"], options["broken"])
         inside = inputs.rows_in(
             self._groups, reference.profile, reference.holdout.inputs, list(reference.model.inputs)
         )
-        self._dependence = np.array([reference.dependence_of(rows) for rows in inside])
+        self.season = Season(reference, options.get("season", []), inside)
+        self._dependence, self._dependence_of_loss = self.season.dependence(reference)
+        self.tolerated = float(loss.mean() + self._allowed(loss, float(loss.mean()))) or 1e-12
 
-    def _allowed(self, values: np.ndarray) -> float:
-        error = np.sqrt(values.var() * self._reference.dependence / len(values))
-        return float(max(values.mean() * self._tolerance, SURE * error))
+    def tolerated_of(self, usual: Usual) -> float:
+        """Return the mean loss up to which nothing is wrong, of rows of which such a loss is usual."""
+        return usual.loss + self._allowed(self._reference.loss, usual.loss) or 1e-12
+
+    def expected_at_most(self, usual: Usual) -> float:
+        """Return the same of losses that are expected; the holdout's own expected loss is a little beside its loss."""
+        return max(self.tolerated_of(usual) + usual.expected - usual.loss, 1e-12)
+
+    def _allowed(self, values: np.ndarray, usual: float) -> float:
+        error = np.sqrt(values.var() * self._dependence_of_loss / len(values))
+        return float(max(usual * self._options["tolerance"], SURE * error))
 
     def on_losses(self, test: str, begin: str, losses: np.ndarray, mean: float) -> bool:
         """Bet against "answers cost no more in the mean"; return whether there is an alarm.
@@ -68,11 +73,16 @@ class Ledger:
         losses, mean
             Shape (rows,), and what they are at most in the mean.
         """
-        grown = evidence.growth(losses, mean, self._reference.dependence)
+        grown = evidence.growth(losses, mean, self._dependence_of_loss)
         return self._advance(test, begin, grown[None]) is not None
 
-    def on_inputs(self, begin: str, profile: Profile) -> tuple[list[str] | None, bool, bool]:
+    def on_inputs(self, begin: str, profile: Profile, usual: Usual) -> tuple[list[str] | None, bool, bool]:
         """Bet against "no more rows than usual lie in each group of each input's values".
+
+        Parameters
+        ----------
+        begin, profile, usual
+            The window, its profile, and what is usual of its rows.
 
         Returns
         -------
@@ -81,14 +91,15 @@ class Ledger:
             only moved.
         """
         counts = inputs.counts_in(self._groups, profile)
-        grown = inputs.growth(counts, profile.rows, self._bound, self._dependence)
+        bound = inputs.bounds(self._groups, usual.shares, self._options["moved"], self._options["broken"])
+        grown = inputs.growth(counts, profile.rows, bound, self._dependence)
         order, share = self._advance("inputs", begin, grown), counts / profile.rows
-        beyond = share > self._bound
+        beyond = share > bound
         if order is None:
             return None, not beyond.any(), False
         worst = order[beyond[order]][:NAMED]
         words = [
-            f"{self._groups[place].words()}: {share[place]:.1%} of rows, {self._groups[place].share:.1%} in the holdout"
+            f"{self._groups[place].words()}: {share[place]:.1%} of rows, {usual.shares[place]:.1%} usually"
             for place in worst
         ]
         broken = any(inputs.is_broken(self._groups[place].kind, float(share[place])) for place in worst)
@@ -125,7 +136,7 @@ class Ledger:
                     (target == code).astype(np.float64),
                     (reference.target == code).astype(np.float64),
                 )
-                allowed, share = 1 + self._allowed(were), shares[:, code]
+                allowed, share = 1 + self._allowed(were, float(were.mean())), shares[:, code]
                 words = f"of class {name}: {came.mean():.1%} of labels, {share.mean():.1%} by the scores"
                 claims.append((f"more {words}", 1 + came - share, allowed))
                 claims.append((f"fewer {words}", 1 + share - came, allowed))

@@ -10,6 +10,7 @@ from hardcover.monitoring import alerts, change, feed, segments
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.ledger import NAMED, Ledger
 from hardcover.monitoring.reference import Reference, Scored
+from hardcover.monitoring.season import Usual
 from hardcover.runtime.profile import Profile
 
 FORMAT = "hardcover.watch/1"
@@ -123,26 +124,26 @@ class Watch:
         else:
             self.state["windows"].append(window)
         if event is None:
-            self._expected_harm(begin, expected, scored)
-            self._inputs(begin, profile)
+            usual = self._ledger.season.usual(table["time"], scored.inputs)
+            self._expected_harm(begin, expected, scored, usual)
+            self._inputs(begin, profile, usual)
 
-    def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored) -> None:
-        facts = None
-        if self._ledger.on_losses("expected harm", begin, expected, self._ledger.expected_at_most):
+    def _expected_harm(self, begin: str, expected: np.ndarray, scored: Scored, usual: Usual) -> None:
+        facts, most = None, self._ledger.expected_at_most(usual)
+        if self._ledger.on_losses("expected harm", begin, expected, most):
             what = "by what scores meant on the holdout, answers cost more"
             more = change.excess(expected, self.reference.loss)
             facts = self._facts("expected harm", what, self._why(scored), more)
-        usual = bool(expected.mean() <= self._ledger.expected_at_most)
-        self._episodes.see("expected harm", begin, len(expected), facts, usual)
+        self._episodes.see("expected harm", begin, len(expected), facts, bool(expected.mean() <= most))
 
-    def _inputs(self, begin: str, profile: Profile) -> None:
-        why, usual, broken = self._ledger.on_inputs(begin, profile)
+    def _inputs(self, begin: str, profile: Profile, usual: Usual) -> None:
+        why, is_usual, broken = self._ledger.on_inputs(begin, profile, usual)
         facts = None
         if why is not None:
             facts = self._facts("inputs", "inputs lie where the holdout's do not", why, {}) | {
                 "broken": broken
             }
-        self._episodes.see("inputs", begin, profile.rows, facts, usual)
+        self._episodes.see("inputs", begin, profile.rows, facts, is_usual)
 
     def learn(
         self, table: pd.DataFrame, inputs_of_rows: np.ndarray, target: np.ndarray, before: np.ndarray
@@ -170,17 +171,17 @@ class Watch:
         last["labels"] = max(last.get("labels", ""), table["known"].max().isoformat())
         for begin, rows, part in self._by_window(table["known"], scored):
             self._contradiction(begin, target[rows], part, loss[rows])
-            self._harm(begin, loss[rows], part)
+            usual = self._ledger.season.usual(table["time"].iloc[rows], part.inputs)
+            self._harm(begin, loss[rows], part, self._ledger.tolerated_of(usual))
 
-    def _harm(self, begin: str, loss: np.ndarray, scored: Scored) -> None:
+    def _harm(self, begin: str, loss: np.ndarray, scored: Scored, most: float) -> None:
         facts = None
-        if self._ledger.on_losses("harm", begin, loss, self._ledger.tolerated):
+        if self._ledger.on_losses("harm", begin, loss, most):
             what, why = "answers cost more than on the holdout", self._why(scored)
             if segment := segments.worst(self.reference, scored.inputs, loss):
                 why.append(segment)
             facts = self._facts("harm", what, why, change.excess(loss, self.reference.loss))
-        usual = bool(loss.mean() <= self._ledger.tolerated)
-        self._episodes.see("harm", begin, len(loss), facts, usual)
+        self._episodes.see("harm", begin, len(loss), facts, bool(loss.mean() <= most))
 
     def _count(self, table: pd.DataFrame, target: np.ndarray, before: np.ndarray) -> None:
         """Add to windows what the answers cost that labels became known of."""
