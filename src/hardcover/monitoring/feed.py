@@ -132,7 +132,7 @@ def _end(state: dict[str, Any], options: dict) -> pd.Timestamp:
 
 def took(nanoseconds: pd.Series) -> dict[str, int]:
     """Return how many answers took how long: by the bits of their nanoseconds, so that counts of parts add up."""
-    bits = nanoseconds.dropna().astype("int64").map(int.bit_length).astype("str")
+    bits = nanoseconds.dropna().astype("int64").map(int.bit_length)
     return {str(each): int(count) for each, count in bits.value_counts().sort_index().items()}
 
 

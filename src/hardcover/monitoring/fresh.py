@@ -12,8 +12,7 @@ import pandas as pd
 
 from hardcover.ingest.splits import PARTS
 from hardcover.modelling import training
-from hardcover.monitoring import known as known_answers
-from hardcover.monitoring.known import Known
+from hardcover.monitoring.known import Known, Labelled
 from hardcover.monitoring.reference import Reference
 from hardcover.tasks import Rows
 
@@ -48,9 +47,7 @@ def seen(before: dict[str, Any] | None, known: Known, conf: dict[str, Any]) -> d
     return {**before, "rows": before["rows"] + len(new.target), "saved": max(0.0, before["saved"] + saved)}
 
 
-def _trained(
-    champion: Reference, more: known_answers.Rows, options: dict[str, Any], most: int
-) -> lgb.Booster:
+def _trained(champion: Reference, more: Labelled, options: dict[str, Any], most: int) -> lgb.Booster:
     """Train a model as the champion was, on its rows, all of them, and on more; on the newest ``most``."""
     own = training.rows_of(champion.features, champion.plan, champion.task)
     used = champion.features["split"].isin(PARTS)

@@ -11,7 +11,7 @@ from hardcover.monitoring.answers import KEY
 from hardcover.monitoring.reference import Reference
 
 
-class Rows(NamedTuple):
+class Labelled(NamedTuple):
     """Rows in the order of time: inputs, shape (rows, inputs); targets, shape (rows,), a class by its position; and times."""
 
     inputs: np.ndarray
@@ -42,10 +42,11 @@ class Known:
         self.champion, self._labels, self._served = champion, labels, served
         newest = champion.features_when.max()
         self._newest = None if pd.isna(newest) else newest
-        self.new: Rows | None = None
+        self.new: Labelled | None = None
         if new is not None and (later := self._are_later(new[0])).any():
-            rows, inputs = new[0][later], new[1][later]
-            self.new = Rows(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])
+            order = np.flatnonzero(later)[np.argsort(new[0].loc[later, "time"].to_numpy(), kind="stable")]
+            rows = new[0].iloc[order]
+            self.new = Labelled(new[1][order], rows["target"].to_numpy(dtype=np.float64), rows["time"])
 
     def _are_later(self, rows: pd.DataFrame) -> np.ndarray:
         if self._newest is None:
@@ -53,7 +54,7 @@ class Known:
         return (rows["time"] > self._newest).to_numpy(dtype=bool)
 
     @lru_cache(1)  # noqa: B019
-    def before(self, most: int) -> Rows:
+    def before(self, most: int) -> Labelled:
         """Return those of before, the newest ``most``."""
         labels, champion = self._labels, self.champion
         rows = (
@@ -64,4 +65,4 @@ class Known:
         rows = rows[self._are_later(rows)].sort_values(["time", *KEY], ignore_index=True).tail(most)
         nothing = np.empty((0, len(champion.model.inputs)))
         inputs = answers.inputs(rows, champion) if len(rows) else nothing
-        return Rows(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])
+        return Labelled(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])

@@ -179,9 +179,13 @@ class Pass:
         last, since = max((each["at"] for each in trained), default=""), state["since"] or "none"
         mine = [window for window in state["windows"] if window["begin"] >= since]
         passed = len({window["begin"] for window in mine if window["begin"] > last})
-        if trained and passed < options["wait"]:
-            return None
         if self._is_held_back(options["hold"]):
+            return None
+        now = self.now.isoformat()
+        # What it would have saved since the last one has paid for the next.
+        if saving := self._saves():
+            return {"id": f"saving {now}", "why": saving}
+        if trained and passed < options["wait"]:
             return None
         asked = Counter(each["reason"] for each in trained)
         before = {each["id"] for each in self._before["episodes"]} if self._before else set()
@@ -197,9 +201,6 @@ class Pass:
                 and self._pays(each, options["horizon"])
             ):
                 return {"id": each["id"], "why": f"{each['test']} since {each['since'][:16]}"}
-        now = self.now.isoformat()
-        if saving := self._saves():
-            return {"id": f"saving {now}", "why": saving}
         if options["every"] and passed >= options["every"]:
             return {"id": f"schedule {now}", "why": f"{options['every']} windows since the last one"}
         labelled = sum(window["labelled"]["rows"] for window in mine)

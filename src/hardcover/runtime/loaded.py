@@ -172,9 +172,13 @@ class Loaded:
         if PROFILE not in self.about["files"]:
             raise NotProfiled("it was released without a profile; train and release it again")
         try:
-            return Profile.read(self._files.read(PROFILE))
+            found = Profile.read(self._files.read(PROFILE))
+            names, inputs = found.bins.names, len(self.inputs)
+            if names[:inputs] != self.inputs or len(names) != inputs + self.evaluator.outputs:
+                raise ValueError("its columns are not those of the model")
         except ValueError as error:
             raise arrays.DamagedRelease(f"the release's profile is damaged: {error}") from error
+        return found
 
     def watch(self, counts: Any = None) -> Profile:
         """Count every row that is scored from now on, in the bins of ``profile``; scores keep their bits.
