@@ -24,10 +24,9 @@ from sklearn.metrics import roc_auc_score
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hardcover.forest import flatten, lightgbm_text
-from hardcover.modelling import anomaly
+from hardcover.modelling import anomaly, calibration
 from hardcover.release import compiler
 from hardcover.runtime import arrays
-from hardcover.runtime.confidence import Calibration
 from hardcover.runtime.forest import Forest
 from hardcover.runtime.kernel import Kernel
 from hardcover.tasks import confidence
@@ -91,16 +90,12 @@ def ours(data: Data, score: np.ndarray) -> dict[str, list[float]]:
             table = confidence.probability(score[known], target[known], LEVEL)
         else:
             table = confidence.interval(score[known], target[known], LEVEL, None)
-        facts = {"level": LEVEL, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
-        answers = Calibration(facts, []).of_many(score[asked])
+        answers = calibration.answers_of(table, [], score[asked])
+        found["coverage"].append(calibration.are_within(answers, truth).mean())
+        found["size"].append(calibration.sizes_of(answers).mean())
         if data.is_binary:
-            found["coverage"].append(answers["labels"][np.arange(len(truth)), truth.astype(int)].mean())
-            found["size"].append(answers["labels"].sum(axis=1).mean())
             chance = answers["high"] / (1 - answers["low"] + answers["high"])
             found["log loss"].append(log_loss(truth, chance))
-        else:
-            found["coverage"].append(((answers["low"] <= truth) & (truth <= answers["high"])).mean())
-            found["size"].append((answers["high"] - answers["low"]).mean())
     return found
 
 

@@ -23,9 +23,8 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hardcover import tasks
-from hardcover.modelling import training
+from hardcover.modelling import calibration, training
 from hardcover.monitoring import coverage
-from hardcover.runtime.confidence import Calibration
 from hardcover.tasks import Rows
 from tests.conftest import environment
 
@@ -223,7 +222,8 @@ def _coverage(stream: Stream, found: Table) -> None:
     for begin in range(0, len(target), day):
         known = max(0, begin - stream.delay)
         if known > seen:
-            covered = coverage.are_covered(table, [], found.scores[seen:known], target[seen:known])
+            answers = calibration.answers_of(table, [], found.scores[seen:known])
+            covered = calibration.are_within(answers, target[seen:known])
             asked, seen = coverage.followed(asked, LEVEL, covered), known
             newest = np.concatenate([holdout[0], target[:known]])[-RECENT:]
             scores = np.concatenate([holdout[1], found.scores[:known]])[-RECENT:]
@@ -235,13 +235,10 @@ def _coverage(stream: Stream, found: Table) -> None:
 def _covered(name: str, used: list[tuple[dict, np.ndarray]], target: np.ndarray) -> None:
     covered, sizes, begin = [], [], 0
     for table, scores in used:
-        covered.append(coverage.are_covered(table, [], scores, target[begin : begin + len(scores)]))
+        answers = calibration.answers_of(table, [], scores)
+        covered.append(calibration.are_within(answers, target[begin : begin + len(scores)]))
+        sizes.append(calibration.sizes_of(answers))
         begin += len(scores)
-        facts = {"level": LEVEL, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
-        answers = Calibration(facts, []).of_many(scores)
-        sizes.append(
-            answers["labels"].sum(axis=1) if "labels" in answers else answers["high"] - answers["low"]
-        )
     rows, size = np.concatenate(covered), np.concatenate(sizes)
     worst = np.convolve(rows, np.full(1000, 1 / 1000), "valid").min()
     bounded = np.isfinite(size)

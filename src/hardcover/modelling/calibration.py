@@ -77,16 +77,32 @@ def measured(rows: Rows, score: np.ndarray, level: float, task: Task, classes: l
         table = task.confidence(rows.target[known], score[known], level)
         if table["kind"] == "none":
             return {}
-        facts = {"level": level, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
-        answers = Calibration(facts, classes).of_many(score[asked])
-        found.append(_seen(answers, rows.target[asked]))
+        found.append(_seen(answers_of(table, classes, score[asked]), rows.target[asked]))
     return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
 
 
-def _seen(answers: dict[str, Any], target: np.ndarray) -> dict[str, float]:
+def answers_of(table: dict, classes: list, score: np.ndarray) -> dict[str, Any]:
+    """Return how sure answers with these scores are by a table of `runtime.confidence`, as ``Calibration.of_many`` has it; ``classes`` of a decision among several, else empty."""
+    # Which level the table was made for changes nothing of it.
+    facts = {"level": 0.5, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
+    return Calibration(facts, classes).of_many(score)
+
+
+def are_within(answers: dict[str, Any], target: np.ndarray) -> np.ndarray:
+    """Return which outcomes are among the labels that may come, or within the interval; shape (rows,), of bool."""
     if "labels" in answers:
-        within = answers["labels"][np.arange(len(target)), target.astype(int)]
-        return {"coverage": within.mean(), "labels": answers["labels"].sum(axis=1).mean()}
-    width = answers["high"] - answers["low"]
-    within, bounded = (answers["low"] <= target) & (target <= answers["high"]), np.isfinite(width)
-    return {"coverage": within.mean(), "width": width[bounded].mean() if bounded.any() else np.inf}
+        return answers["labels"][np.arange(len(target)), target.astype(int)]
+    return (answers["low"] <= target) & (target <= answers["high"])
+
+
+def sizes_of(answers: dict[str, Any]) -> np.ndarray:
+    """Return how many labels may come, or how wide intervals are; shape (rows,)."""
+    return answers["labels"].sum(axis=1) if "labels" in answers else answers["high"] - answers["low"]
+
+
+def _seen(answers: dict[str, Any], target: np.ndarray) -> dict[str, float]:
+    coverage, sizes = are_within(answers, target).mean(), sizes_of(answers)
+    if "labels" in answers:
+        return {"coverage": coverage, "labels": sizes.mean()}
+    bounded = np.isfinite(sizes)
+    return {"coverage": coverage, "width": sizes[bounded].mean() if bounded.any() else np.inf}

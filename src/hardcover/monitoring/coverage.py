@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hardcover.modelling.calibration import answers_of, are_within
 from hardcover.monitoring.known import Known
-from hardcover.runtime.confidence import Calibration
 from hardcover.runtime.files import CALIBRATION
 
 RATE = 0.005
@@ -18,38 +18,39 @@ RATE = 0.005
 MOST = 0.9999
 
 
-def seen(before: dict[str, Any] | None, known: Known, conf: dict[str, Any]) -> dict[str, Any] | None:
+def seen(
+    before: dict[str, Any] | None, known: Known, conf: dict[str, Any], number: int
+) -> dict[str, Any] | None:
     """Return the tables after one more pass.
 
     Parameters
     ----------
-    before
-        As this returned it after the pass before; None to begin.
-    known
-        The answers whose labels are known.
+    before, known
+        As `fresh.seen` takes them.
     conf
         ``confidence`` of ``conf/``: the ``level``, and ``adapt``, of how many of the newest rows tables are made; 0: never.
+    number
+        The pass.
 
     Returns
     -------
     dict or None
         ``wheel``, the champion's; the ``level`` that is kept, and the one that tables are made at to keep it, ``asked``; ``rows`` that were looked at, and how many
-        tables in use had ``covered``; and the table, ``confidence``, as `runtime.confidence` reads it. None where tables are the release's own.
+        tables in use had ``covered``; the table, ``confidence``, as `runtime.confidence` reads it; and the ``pass`` that made it. None where tables are the release's own.
     """
-    champion, new, options = known.champion, known.new, conf.get("confidence", {})
-    wheel, most = champion.pointer["wheel"], options.get("adapt", 0)
-    before = before if before and before["wheel"] == wheel else None
+    champion, new, most = known.champion, known.new, conf.get("confidence", {}).get("adapt", 0)
+    before = known.kept(before)
     if not most or new is None:
         return before if most else None
-    score = champion.scored(new.inputs).score
     own = champion.model.calibration if CALIBRATION in champion.model.about["files"] else None
     # Releases of before do not say what their tables are.
     if own is None or own.kind == "none" or not hasattr(own, "confidence"):
         return None
     level = float(own.level)
-    table = before["confidence"] if before else own.confidence
-    covered = are_covered(table, champion.decision.get("classes", []), score, new.target)
-    asked = followed(before["asked"] if before else level, level, covered)
+    last = before or {"asked": level, "rows": 0, "covered": 0, "confidence": own.confidence}
+    answers = answers_of(last["confidence"], champion.decision.get("classes", []), known.new_score)
+    covered = are_within(answers, new.target)
+    asked = followed(last["asked"], level, covered)
     past = known.before(most)
     recent = np.concatenate([past.inputs, new.inputs])
     targets = np.concatenate([past.target, new.target])
@@ -58,12 +59,13 @@ def seen(before: dict[str, Any] | None, known: Known, conf: dict[str, Any]) -> d
         scores = np.concatenate([champion.holdout.score[-lacking:], scores])
         targets = np.concatenate([champion.target[-lacking:], targets])
     return {
-        "wheel": wheel,
+        "wheel": champion.pointer["wheel"],
         "level": level,
         "asked": asked,
-        "rows": (before["rows"] if before else 0) + len(covered),
-        "covered": (before["covered"] if before else 0) + int(covered.sum()),
+        "rows": last["rows"] + len(covered),
+        "covered": last["covered"] + int(covered.sum()),
         "confidence": champion.task.confidence(targets, scores, possible(asked)),
+        "pass": number,
     }
 
 
@@ -75,12 +77,3 @@ def followed(asked: float, level: float, covered: np.ndarray) -> float:
 def possible(asked: float) -> float:
     """Return the level that a table can be made at."""
     return min(max(asked, 1 - MOST), MOST)
-
-
-def are_covered(table: dict, classes: list, score: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return which outcomes were among the labels, or within the interval, that a table gives; shape (rows,)."""
-    facts = {"level": 0.5, "confidence": table, "anomaly": {"scores": [], "p_values": [1.0]}}
-    found = Calibration(facts, classes).of_many(score)
-    if "labels" in found:
-        return found["labels"][np.arange(len(target)), target.astype(int)]
-    return (found["low"] <= target) & (target <= found["high"])

@@ -36,13 +36,13 @@ def seen(before: dict[str, Any] | None, known: Known, conf: dict[str, Any]) -> d
         where nothing says what one costs, or nothing is known yet.
     """
     champion, new = known.champion, known.new
-    wheel, most = champion.pointer["wheel"], conf["monitoring"]["retrain"].get("fresh", 0)
-    before = before if before and before["wheel"] == wheel else None
+    before, most = known.kept(before), conf["monitoring"]["retrain"].get("fresh", 0)
     if new is None or not most or "retrain" not in conf["costs"]:
         return before
     model = _trained(champion, known.before(most), conf["training"], most)
     theirs = champion.losses(new.target, np.asarray(model.predict(new.inputs)))
-    saved = float((champion.losses(new.target, champion.scored(new.inputs).score) - theirs).sum())
+    saved = float((champion.losses(new.target, known.new_score) - theirs).sum())
+    wheel = champion.pointer["wheel"]
     before = before or {"wheel": wheel, "since": new.when.min().isoformat(), "rows": 0, "saved": 0.0}
     return {**before, "rows": before["rows"] + len(new.target), "saved": max(0.0, before["saved"] + saved)}
 

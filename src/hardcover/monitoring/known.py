@@ -1,7 +1,7 @@
 """Answers whose labels are known, as a champion that has not learned from them sees them: those of before a pass, and those that the pass brings."""
 
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -53,16 +53,24 @@ class Known:
             return np.ones(len(rows), dtype=bool)
         return (rows["time"] > self._newest).to_numpy(dtype=bool)
 
-    @lru_cache(1)  # noqa: B019
+    def kept(self, before: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Return what a pass before has found, if that is of this champion."""
+        return before if before and before["wheel"] == self.champion.pointer["wheel"] else None
+
+    @cached_property
+    def new_score(self) -> np.ndarray:
+        """The champion's scores of the new ones."""
+        assert self.new is not None
+        return self.champion.scored(self.new.inputs).score
+
+    @cached_property
+    def _past(self) -> pd.DataFrame:
+        labels, case = self._labels, self.champion.pointer["case"]
+        rows = answers.find(case, self._served, labels) if len(labels) else labels.assign(time=pd.NaT)
+        return rows[self._are_later(rows)].sort_values(["time", *KEY], ignore_index=True)
+
     def before(self, most: int) -> Labelled:
         """Return those of before, the newest ``most``."""
-        labels, champion = self._labels, self.champion
-        rows = (
-            answers.find(champion.pointer["case"], self._served, labels)
-            if len(labels)
-            else labels.assign(time=pd.NaT)
-        )
-        rows = rows[self._are_later(rows)].sort_values(["time", *KEY], ignore_index=True).tail(most)
-        nothing = np.empty((0, len(champion.model.inputs)))
-        inputs = answers.inputs(rows, champion) if len(rows) else nothing
+        rows, nothing = self._past.tail(most), np.empty((0, len(self.champion.model.inputs)))
+        inputs = answers.inputs(rows, self.champion) if len(rows) else nothing
         return Labelled(inputs, rows["target"].to_numpy(dtype=np.float64), rows["time"])

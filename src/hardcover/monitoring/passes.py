@@ -110,9 +110,7 @@ class Pass:
         )
         known = Known(self._champion, self._labelled, before, taken[SERVED])
         self.state["fresh"] = fresh.seen(None if was_trained else self.state.get("fresh"), known, self._conf)
-        covered = coverage.seen(self.state.get("coverage"), known, self._conf)
-        if covered is not None and known.new is not None:
-            covered["pass"] = self.state["passes"]
+        covered = coverage.seen(self.state.get("coverage"), known, self._conf, self.state["passes"])
         self.state["coverage"] = covered
         self.state["wants"] = self._asks_for_training()
         self.state["untracked"] = metrics.untracked(self._before, self.state)
