@@ -163,9 +163,8 @@ def anew(
     booster = lgb.train(settings, _dataset(rows, feature_plan), rounds)
     if not training.get("recent"):
         return booster
-    return _with_more(
-        booster, rows.take(np.flatnonzero(_are_recent(when, training))), feature_plan, training, task
-    )
+    recent = rows.take(_are_recent(when, training).to_numpy())
+    return _with_more(booster, recent, feature_plan, training, task)
 
 
 def _sample(features: pd.DataFrame, feature_plan: dict, split: dict, seed: int) -> pd.DataFrame:

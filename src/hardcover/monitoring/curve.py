@@ -6,6 +6,9 @@ import numpy as np
 KNOTS = [0.05, 0.35, 0.65, 0.95]
 # What bending costs, so that few rows give a straight line.
 RIDGE = 1e-2
+# So little that it matters only where the outcomes of all rows are alike; of a shift and a slope.
+LITTLE = np.full(2, 1e-3)
+LITTLE.setflags(write=False)
 TINY = 1e-9
 _STEPS, _CLOSE = 50, 1e-10
 
@@ -34,23 +37,14 @@ class Curve:
         ridge = np.full(terms.shape[1], RIDGE)
         # The mean is free.
         ridge[0] = 1e-9
-        weights = np.zeros(terms.shape[1])
+        prior = np.zeros(terms.shape[1])
         # From the model's own word: what it says is what comes.
-        weights[:2] = self._center, self._scale
-        prior = weights.copy()
-        for _ in range(_STEPS):
-            chance = _chance(terms @ weights)
-            spread = np.maximum(chance * (1 - chance), 1e-12)
-            curvature = terms.T @ (terms * spread[:, None]) + np.diag(ridge)
-            step = np.linalg.solve(curvature, terms.T @ (target - chance) - ridge * (weights - prior))
-            # Newton's steps may leap where nearly all is one class.
-            weights = weights + step * min(1.0, 5.0 / max(np.abs(step).max(), 1e-12))
-            if np.abs(step).max() < _CLOSE:
-                break
+        prior[:2] = self._center, self._scale
+        weights, spread, curvature = _fitted(terms, target, prior, ridge, 5.0)
         self._dependence = dependence
         # Of shift and slope, where the curve is one of them only.
         line = np.column_stack([np.ones_like(odds), terms @ weights - (terms @ weights).mean()])
-        self._variance = np.diag(np.linalg.inv(line.T @ (line * spread[:, None]) + np.eye(2) * 1e-3))
+        self._variance = np.diag(np.linalg.inv(line.T @ (line * spread[:, None]) + np.diag(LITTLE)))
         self.weights, self.covariance = weights, np.linalg.inv(curvature) * dependence
 
     def _terms(self, score: np.ndarray) -> np.ndarray:
@@ -81,16 +75,8 @@ class Curve:
         """
         odds = np.clip(self._terms(score) @ self.weights, -30, 30)
         middle = odds.mean()
-        terms, weights = np.column_stack([np.ones_like(odds), odds - middle]), np.array([middle, 1.0])
-        for _ in range(_STEPS):
-            chance = _chance(terms @ weights)
-            spread = np.maximum(chance * (1 - chance), 1e-12)
-            # So little that it matters only where outcomes of all rows are alike.
-            curvature = terms.T @ (terms * spread[:, None]) + np.eye(2) * 1e-3
-            step = np.linalg.solve(curvature, terms.T @ (target - chance) - 1e-3 * (weights - [middle, 1.0]))
-            weights = weights + step * min(1.0, 2.0 / max(np.abs(step).max(), 1e-12))
-            if np.abs(step).max() < _CLOSE:
-                break
+        terms, same = np.column_stack([np.ones_like(odds), odds - middle]), np.array([middle, 1.0])
+        weights, _, curvature = _fitted(terms, target, same, LITTLE, 2.0)
         variance = (np.diag(np.linalg.inv(curvature)) + self._variance) * self._dependence
         return float(weights[0] - middle), float(weights[1]), np.sqrt(variance)
 
@@ -105,6 +91,37 @@ class Curve:
         terms, chance = self._terms(score), self.chance(score)
         slope = (terms * (worth * chance * (1 - chance))[:, None]).mean(axis=0)
         return float(slope @ self.covariance @ slope)
+
+
+def _fitted(
+    terms: np.ndarray, target: np.ndarray, prior: np.ndarray, ridge: np.ndarray, leap: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fit a logistic regression by Newton's steps from its prior on.
+
+    Parameters
+    ----------
+    terms, target
+        Shape (rows, terms), and (rows,), 0 or 1.
+    prior, ridge
+        The weights that are likely before, and what it costs to leave them, shape (terms,).
+    leap
+        What a weight changes by at most in a step: steps may leap where nearly all is one class.
+
+    Returns
+    -------
+    tuple
+        The weights, the variance of each row's outcome, shape (rows,), and the curvature, shape (terms, terms).
+    """
+    weights = prior.copy()
+    for _ in range(_STEPS):
+        chance = _chance(terms @ weights)
+        spread = np.maximum(chance * (1 - chance), 1e-12)
+        curvature = terms.T @ (terms * spread[:, None]) + np.diag(ridge)
+        step = np.linalg.solve(curvature, terms.T @ (target - chance) - ridge * (weights - prior))
+        weights = weights + step * min(1.0, leap / max(np.abs(step).max(), 1e-12))
+        if np.abs(step).max() < _CLOSE:
+            break
+    return weights, spread, curvature
 
 
 def _log_odds(score: np.ndarray) -> np.ndarray:

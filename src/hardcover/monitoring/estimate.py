@@ -166,19 +166,18 @@ class Blocks(Meaning):
         self._edges = self._edges_of(score)
         block = self.block(score)
         self._many = int(block.max()) + 1
+        self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
         if self._task.has_classes:
             cells = block * score.shape[1] + target.astype(int)
             self._counts = np.bincount(cells, minlength=self._many * score.shape[1]).reshape(
                 -1, score.shape[1]
             )
         else:
-            rows = np.maximum(np.bincount(block, minlength=self._many), 1)
-            self._bias = np.bincount(block, weights=target - score, minlength=self._many) / rows
+            self._bias = np.bincount(block, weights=target - score, minlength=self._many) / self._rows
             order = np.argsort(block, kind="stable")
             self._residuals, self._least = (target - score)[order], target.min()
             self._starts = np.searchsorted(block[order], np.arange(self._many + 1))
         losses = self._task.losses(target, score, self._decision, self._costs)
-        self._rows = np.maximum(np.bincount(block, minlength=self._many), 1)
         self._losses = np.bincount(block, weights=losses, minlength=self._many) / self._rows
         squares = np.bincount(block, weights=(losses - self._losses[block]) ** 2, minlength=self._many)
         # Half a row of all blocks: one in which nothing went wrong yet is not one in which nothing can.

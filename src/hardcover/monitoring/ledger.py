@@ -48,7 +48,6 @@ class Ledger:
             self._groups, reference.profile, reference.holdout.inputs, list(reference.model.inputs)
         )
         self.season = Season(reference, options.get("season", []), inside)
-        self._dependence, self._dependence_of_loss = self.season.dependence(reference)
         self.tolerated = float(loss.mean() + self._allowed(loss, float(loss.mean()))) or 1e-12
 
     def tolerated_of(self, usual: Usual) -> float:
@@ -60,7 +59,7 @@ class Ledger:
         return max(self.tolerated_of(usual) + usual.expected - usual.loss, 1e-12)
 
     def _allowed(self, values: np.ndarray, usual: float) -> float:
-        error = np.sqrt(values.var() * self._dependence_of_loss / len(values))
+        error = np.sqrt(values.var() * self.season.dependence_of_loss / len(values))
         return float(max(usual * self._options["tolerance"], SURE * error))
 
     def on_losses(self, test: str, begin: str, losses: np.ndarray, mean: float) -> bool:
@@ -73,7 +72,7 @@ class Ledger:
         losses, mean
             Shape (rows,), and what they are at most in the mean.
         """
-        grown = evidence.growth(losses, mean, self._dependence_of_loss)
+        grown = evidence.growth(losses, mean, self.season.dependence_of_loss)
         return self._advance(test, begin, grown[None]) is not None
 
     def on_inputs(self, begin: str, profile: Profile, usual: Usual) -> tuple[list[str] | None, bool, bool]:
@@ -92,7 +91,7 @@ class Ledger:
         """
         counts = inputs.counts_in(self._groups, profile)
         bound = inputs.bounds(self._groups, usual.shares, self._options["moved"], self._options["broken"])
-        grown = inputs.growth(counts, profile.rows, bound, self._dependence)
+        grown = inputs.growth(counts, profile.rows, bound, self.season.dependence)
         order, share = self._advance("inputs", begin, grown), counts / profile.rows
         beyond = share > bound
         if order is None:

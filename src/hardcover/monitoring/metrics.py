@@ -74,9 +74,13 @@ def _escaped(value: str) -> str:
 
 def untracked(before: dict[str, Any] | None, after: dict[str, Any]) -> list[list[str]]:
     """Return the windows that the tracking store has to be told of, begin and wheel of each: those that a pass has changed, and those that wait."""
-    known = [] if before is None else before["windows"]
-    changed = {(each["begin"], each["wheel"]) for each in after["windows"] if each not in known}
+    known = {_name(each): each for each in ([] if before is None else before["windows"])}
+    changed = {_name(each) for each in after["windows"] if known.get(_name(each)) != each}
     return sorted(map(list, changed | {tuple(each) for each in after.get("untracked", [])}))
+
+
+def _name(window: dict[str, Any]) -> tuple[str, str]:
+    return window["begin"], window["wheel"]
 
 
 def track(state: dict[str, Any], run: str | None) -> None:
@@ -90,8 +94,8 @@ def track(state: dict[str, Any], run: str | None) -> None:
     # MLflow takes long to import.
     from hardcover.tracking import mlflow_log
 
-    waiting = [begin for begin, wheel in state["untracked"] if wheel == state["wheel"]]
-    mine = [each for each in state["windows"] if each["wheel"] == state["wheel"] and each["begin"] in waiting]
+    waiting = {(begin, wheel) for begin, wheel in state["untracked"] if wheel == state["wheel"]}
+    mine = [each for each in state["windows"] if _name(each) in waiting]
     mlflow_log.log_series(run, _series(mine))
     state["untracked"] = []
 

@@ -132,8 +132,10 @@ def words(event: dict[str, Any]) -> str:
 
 def tables(state: dict[str, Any]) -> bytes | None:
     """Return what services are told of how sure a champion's answers are (`coverage.seen`), as the content of a file; None where that is its wheel's own word."""
-    known, pointer = state.get("coverage"), publish.current(state["case"])
-    if not known or pointer is None or pointer["wheel"] != known["wheel"]:
+    known = state.get("coverage")
+    # A pointer is read with its whole wheel.
+    pointer = publish.current(state["case"]) if known else None
+    if pointer is None or pointer["wheel"] != known["wheel"]:
         return None
     facts = {"format": TABLES, "case": state["case"], "sha256": pointer["sha256"]}
     facts |= {"version": f"{state['case']}.watch@{known['pass']}", **known}
@@ -142,8 +144,7 @@ def tables(state: dict[str, Any]) -> bytes | None:
 
 def has_tables(state: dict[str, Any]) -> bool:
     """Check whether services can read what they are to be told."""
-    file, content = publish.confidence_file(state["case"]), tables(state)
-    return not file.exists() if content is None else file.exists() and file.read_bytes() == content
+    return _content(publish.confidence_file(state["case"])) == tables(state)
 
 
 def tell_tables(state: dict[str, Any]) -> None:
@@ -151,5 +152,9 @@ def tell_tables(state: dict[str, Any]) -> None:
     file, content = publish.confidence_file(state["case"]), tables(state)
     if content is None:
         file.unlink(missing_ok=True)
-    elif not has_tables(state):
+    elif _content(file) != content:
         disk.write_atomically(file, content)
+
+
+def _content(file: Path) -> bytes | None:
+    return file.read_bytes() if file.exists() else None

@@ -132,7 +132,7 @@ def _costs(windows: list[dict], usual: dict, episodes: list[dict]) -> str:
 
 
 def _followed(state: dict) -> Iterable[str]:
-    """Say how sure answers were, and what a new model would have saved, where that is followed."""
+    """Yield how sure answers were, and what a new model would have saved, where that is followed."""
     if known := state.get("coverage"):
         yield (
             f"<p>What came was within what answers said may come in {known['covered'] / known['rows']:.1%} of {known['rows']:,} labelled rows; {known['level']:.0%} is kept "

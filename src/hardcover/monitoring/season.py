@@ -33,6 +33,11 @@ class Season:
     inside
         Which rows of the holdout lie in each group of values, shape (groups, rows), as 0 and 1.
 
+    Attributes
+    ----------
+    dependence, dependence_of_loss
+        Of how many rows one counts, beside what is usual of them: for each group, shape (groups,), and for the loss.
+
     Raises
     ------
     HardcoverError
@@ -59,12 +64,9 @@ class Season:
         rows = np.append(np.bincount(of_rows, minlength=len(self._numbers)), 0)
         # The last one stands for keys that the holdout has not.
         self._usual = (sums + WHOLE * values.mean(axis=1, keepdims=True)) / (rows + WHOLE)
-        self._left = values - self._usual[:, of_rows]
-
-    def dependence(self, reference: Reference) -> tuple[np.ndarray, float]:
-        """Return of how many rows one counts, beside what is usual of them: for each group, shape (groups,), and for the loss."""
-        found = [reference.dependence_of(values) for values in self._left]
-        return np.array(found[:-2]), found[-2]
+        left = values[:-1] - self._usual[:-1, of_rows]
+        *of_groups, self.dependence_of_loss = (reference.dependence_of(each) for each in left)
+        self.dependence = np.array(of_groups)
 
     def _keys(self, when: pd.Series, inputs: np.ndarray) -> list[tuple]:
         parts = [
@@ -79,5 +81,5 @@ class Season:
         """Return what is usual of rows with such times and inputs."""
         last = len(self._numbers)
         of_rows = [self._numbers.get(key, last) for key in self._keys(when, inputs)]
-        mean = self._usual[:, of_rows].mean(axis=1)
+        mean = self._usual @ (np.bincount(of_rows, minlength=last + 1) / len(of_rows))
         return Usual(mean[:-2], float(mean[-2]), float(mean[-1]))

@@ -1,5 +1,6 @@
 """A pass over what is new: windows are profiled, tests bet on them, and what is wrong is told, in terms of what it costs."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +36,6 @@ def begin(case: str) -> dict[str, Any]:
         ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``last``, when there were answers and labels; ``untracked``, windows that the tracking store has not been told of; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
     """
     state: dict[str, Any] = {
-        "untracked": [],
         "format": FORMAT,
         "case": case,
         "wheel": None,
@@ -47,6 +47,7 @@ def begin(case: str) -> dict[str, Any]:
         "wants": None,
         "fresh": None,
         "coverage": None,
+        "untracked": [],
         "passes": 0,
     }
     state |= {"taken": {"served": [], "labels": []}, "windows": [], "tests": {}, "last": {}}
@@ -265,7 +266,4 @@ def _add(known: dict[str, Any], more: dict[str, Any]) -> None:
     known["rows"], known["releases"] = rows, sorted({*known["releases"], *more["releases"]})
     known["shifts"] = {**more["shifts"], **known["shifts"]}
     if more.get("took"):
-        before = known.get("took", {})
-        known["took"] = {
-            each: before.get(each, 0) + more["took"].get(each, 0) for each in {**before, **more["took"]}
-        }
+        known["took"] = dict(Counter(known.get("took", {})) + Counter(more["took"]))
