@@ -1,4 +1,4 @@
-"""Profiles are exact: counts are a naive count's, whoever counts, and parts add up to the whole in any order and to the same bytes."""
+"""Profiles are exact: counts are a naive count's, by every evaluator, and parts add up to the whole in any order and to the same bytes."""
 
 import math
 import random

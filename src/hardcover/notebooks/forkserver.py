@@ -66,44 +66,59 @@ class _Forked:
     terminate = kill
 
 
-class _ForkedServer:
-    """As much of ``subprocess.Popen`` as is used of the warm process, where that is a fork of a process that is warm itself."""
+class ForkedServer:
+    """As much of ``subprocess.Popen`` as is used of the warm process, where that is a fork.
 
-    def __init__(self):
-        requests, asking = os.pipe()
-        answering, answers = os.pipe()
-        self.pid = os.fork()
-        if not self.pid:
-            try:
-                os.setsid()
-                os.close(asking)
-                os.close(answering)
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-                warm_process.answer(
-                    warm_process.Requests(requests), os.fdopen(answers, "w", encoding="utf-8")
-                )
-            finally:
-                os._exit(1)
-        os.close(requests)
-        os.close(answers)
+    Parameters
+    ----------
+    pid
+        A child of ours.
+    asking, answering
+        The ends of pipes to its standard input and from its standard output.
+    """
+
+    def __init__(self, pid: int, asking: int, answering: int):
+        self.pid = pid
         self.stdin = os.fdopen(asking, "w", encoding="utf-8")
         self.stdout = os.fdopen(answering, encoding="utf-8")
 
     def kill(self) -> None:
+        """Kill it."""
         os.kill(self.pid, signal.SIGKILL)
 
     def wait(self) -> int:
+        """Wait for its end; returns its exit code."""
         return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
     def communicate(self) -> None:
+        """Close the pipes and wait for its end."""
         self.stdin.close()
         self.stdout.close()
         self.wait()
 
 
-def _start_server() -> subprocess.Popen | _ForkedServer:
+def _fork_server() -> ForkedServer:
+    """Fork this process, which is warm itself."""
+    requests, asking = os.pipe()
+    answering, answers = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setsid()
+            os.close(asking)
+            os.close(answering)
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            warm_process.answer(warm_process.Requests(requests), os.fdopen(answers, "w", encoding="utf-8"))
+        finally:
+            os._exit(1)
+    os.close(requests)
+    os.close(answers)
+    return ForkedServer(pid, asking, answering)
+
+
+def _start_server() -> subprocess.Popen | ForkedServer:
     if warm_process.is_warm:
-        return _ForkedServer()
+        return _fork_server()
     inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
     environment = {**os.environ, **settings.kedro_environment(), **inline}
     return subprocess.Popen(
@@ -117,7 +132,7 @@ def _start_server() -> subprocess.Popen | _ForkedServer:
     )
 
 
-_server: subprocess.Popen | _ForkedServer | None = None
+_server: subprocess.Popen | ForkedServer | None = None
 _asking = threading.Lock()
 _before: str | None = None
 _depth = 0

@@ -42,7 +42,10 @@ class Client:
             When the service refuses.
         """
         given = {"content-type": kind, **{name.replace("_", "-"): value for name, value in headers.items()}}
-        self.connection.request("POST", path, body, given)
+        return self._ask("POST", path, body, given)
+
+    def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[Any, bytes]:
+        self.connection.request(method, path, body, headers)
         answer = self.connection.getresponse()
         content = answer.read()
         if answer.status != 200:
@@ -63,11 +66,7 @@ class Client:
         }
 
     def _counts(self) -> dict[str, list[int]]:
-        self.connection.request("GET", f"/v1/models/{self.case}/profile")
-        answer = self.connection.getresponse()
-        content = answer.read()
-        if answer.status != 200:
-            raise ProofFailed(f"the service says {answer.status}", "its profile")
+        _, content = self._ask("GET", f"/v1/models/{self.case}/profile", None, {})
         return json.loads(content)["counts"]
 
     def infer_request(self) -> Any:

@@ -128,12 +128,16 @@ class Loaded:
         NotCalibrated
             When the release has no such tables.
         """
+        return self._own_calibration
+
+    @cached_property
+    def _own_calibration(self) -> Calibration:
         if not self.about["files"].keys() >= {ANOMALY, CALIBRATION}:
             raise NotCalibrated("it was released without a calibration; train and release it again")
         return Calibration(json.loads(self._files.read(CALIBRATION)), self.decision.classes)
 
     def adapt(self, confidence: dict | None) -> None:
-        """Say how sure answers are by other tables, of newer rows than the release knew; None: by its own again.
+        """Answer by other tables of how sure that is, of newer rows than the release knew; None: by its own again.
 
         Parameters
         ----------
@@ -145,12 +149,12 @@ class Loaded:
         NotCalibrated
             When the release has no tables.
         ValueError
-            When these are of another kind, or are damaged.
+            When these are of another kind, or are damaged; its own are used then.
         """
         self.__dict__.pop("calibration", None)
-        own = self.calibration
         if confidence is None:
             return
+        own = self._own_calibration
         if confidence.get("kind") != own.kind:
             raise ValueError(f"tables of {confidence.get('kind')!r} are for no release of {own.kind!r}")
         self.calibration = own.adapted(confidence)

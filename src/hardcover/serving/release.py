@@ -69,10 +69,10 @@ class Release:
             self.fields: dict[str, dict] = self.model.schema["properties"]
         except Exception as error:
             raise ReleaseError(f"the wheel is damaged: {error}", str(wheel), _FIX) from error
-        self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
+        self._named = self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
 
     def adapt(self, tables: dict | None) -> None:
-        """Say how sure answers are by newer tables, where they are of this wheel; else by its own.
+        """Answer by newer tables of how sure that is, where they are of this wheel; else by its own.
 
         Parameters
         ----------
@@ -82,20 +82,19 @@ class Release:
         Raises
         ------
         ReleaseError
-            When they do not fit the release; its own stay.
+            When they do not fit the release; its own are used then.
         """
-        mine = tables if tables and tables["sha256"][:SHOWN] == self.digest else None
-        self.header = f"hardcover-release: {self.version} {self.digest}\r\n".encode()
+        self.header = self._named
         if not hasattr(type(self.model), "adapt"):
             return
-        try:
-            self.model.adapt(mine["confidence"] if mine else None)
-        except Exception as error:
-            if mine:
-                raise ReleaseError(f"tables do not fit: {error}", mine["version"], _FIX) from error
+        if not tables or tables["sha256"][:SHOWN] != self.digest:
+            self.model.adapt(None)
             return
-        if mine:
-            self.header += f"hardcover-confidence: {mine['version']}\r\n".encode()
+        try:
+            self.model.adapt(tables["confidence"])
+        except Exception as error:
+            raise ReleaseError(f"tables do not fit: {error}", tables["version"], _FIX) from error
+        self.header += f"hardcover-confidence: {tables['version']}\r\n".encode()
 
     def check(self) -> None:
         """Score the golden rows again, and load what explains and calibrates.
