@@ -105,4 +105,5 @@ def test_a_mix_of_plants_is_usual_and_a_key_that_is_new_is_compared_with_all():
 def test_what_makes_no_season_is_refused():
     with pytest.raises(HardcoverError, match="'load' makes no season"):
         ledger(["load"])
-    assert Season.__doc__
+    # A time and a category together make one.
+    assert isinstance(ledger(["hour", "plant"]).season, Season)

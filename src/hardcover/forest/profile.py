@@ -34,9 +34,7 @@ def bins_of(
             edges.append(_edges_of_categories(column))
         else:
             edges.append(_edges_of_numbers(column, trees.threshold[mine & ~is_category], (EDGES - ENDS) // 2))
-    edges += [
-        _edges_of_numbers(column, np.empty(0), EDGES - ENDS) for column in scores.reshape(len(scores), -1).T
-    ]
+    edges += [_edges_of_numbers(column, np.empty(0), EDGES - ENDS) for column in np.column_stack([scores]).T]
     return Bins([*names, *outputs], edges)
 
 

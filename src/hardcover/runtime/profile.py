@@ -76,7 +76,7 @@ class Profile:
         """Count rows of inputs, shape (rows, inputs), and of scores, shape (rows,) or (rows, outputs), float64."""
         import numpy as np
 
-        columns = [*inputs.T, *(scores.T if scores.ndim > 1 else [scores])]
+        columns = [*inputs.T, *np.column_stack([scores]).T]
         parts = [
             np.bincount(bins.place(name, column), minlength=size)
             for name, column, size in zip(bins.names, columns, bins.sizes, strict=True)
