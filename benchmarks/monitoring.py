@@ -1,6 +1,6 @@
-"""Monitoring: pages in model-years with nothing wrong, faults found, and estimates without labels, beside the peers.
+"""Monitoring: pages in model-years with nothing wrong, faults and harm found, verdicts on challengers, and estimates without labels and before they come, beside the peers.
 
-    python benchmarks/monitoring.py [--years 200] [--peer-years 20]
+    python benchmarks/monitoring.py [--years 200] [--peer-years 20] [--data FOLDER]     with elec2.csv, weather.csv, bike.csv and hotel_bookings.parquet
 
 Peers run in environments of their own (`requirements/monitoring.txt`, `requirements/nannyml.txt`) on the same rows, from the same seeds.
 """
@@ -19,6 +19,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks import monitoring_alarms, monitoring_late
 from benchmarks import monitoring_streams as streams
 from benchmarks.monitoring_estimates import estimates, peers
 from benchmarks.monitoring_streams import FAULTS, Day, Year
@@ -193,6 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=200)
     parser.add_argument("--peer-years", type=int, default=20)
+    parser.add_argument("--data", type=Path, help="real streams, for estimates before labels come")
     options = parser.parse_args()
     begin = time.perf_counter()
     quiet = ours_quiet(options.years)
@@ -208,7 +210,12 @@ def main() -> None:
     for name, (found, right) in faults.items():
         if min(found, right) < 9:
             print(f"  {name}: found {found} of 10, named {right}")
+    monitoring_alarms.alarms(100)
+    monitoring_alarms.contests(2000)
     estimates(40)
+    if options.data is not None:
+        print("what a week's answers cost, at its end: mean absolute errors")
+        monitoring_late.estimates(options.data)
     seconds, memory = report(300_000, 1000)
     print(
         f"a report of 300,000 x 1,000 against a stored profile: {seconds:.1f} s, {memory:.0f} MB with the rows of a part"

@@ -1,4 +1,4 @@
-"""evidently, river and driftfdr on the streams of `monitoring_streams`, with their defaults; run by `monitoring.py` in their own environment."""
+"""evidently, river, driftfdr and lfmm on the streams of `monitoring_streams`, with their defaults; run by `monitoring.py` in their own environment."""
 
 import json
 import sys
@@ -12,16 +12,30 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from driftfdr import CalibrationConfig, MeanShift, StreamingMonitor
+from driftfdr import ECUSUM, CalibratedDetector, CalibrationConfig, MeanShift, StreamingMonitor
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataDriftPreset
+from lfmm.estimators import CBPE, DelayAdjustedCBPE, HazardAdjustedCBPE, History, LatestCompleteCohort
 from river.drift import ADWIN, KSWIN, PageHinkley
 
 from benchmarks import monitoring_streams as streams
-from benchmarks.monitoring_streams import FAULTS, NAMES, Day, Year
+from benchmarks.monitoring_streams import (
+    FAULTS,
+    KINDS,
+    LEVEL,
+    NAMES,
+    QUIET,
+    REFERENCE_ROWS,
+    ROWS,
+    TOLERANCES,
+    Day,
+    Year,
+)
 
 warnings.filterwarnings("ignore")
 FAULT, STREAMS = 60, 3
+# Rows whose losses are a value for driftfdr, as its users do with many rows.
+BUCKET = 25
 DEFINITION = DataDefinition(numerical_columns=NAMES[:-1], categorical_columns=NAMES[-1:])
 
 
@@ -85,8 +99,7 @@ def quiet(years: int) -> dict:
                 for value in loss:
                     detector.update(value)
                     told[name] += bool(detector.drift_detected)
-            # As its users do with many rows: means of buckets.
-            for part in np.array_split(loss, 8):
+            for part in loss.reshape(-1, BUCKET):
                 told["driftfdr"] += len(monitor.update({"m": float(part.mean())}))
             begin = time.perf_counter()
             whole, columns = drifted(day, reference)
@@ -132,7 +145,81 @@ def report(rows: int, columns: int) -> dict:
     return {"seconds": time.perf_counter() - begin}
 
 
+def _alarm(kind: str, tolerance: float, seed: int, more: float, days: int) -> int | None:
+    """Return on which day driftfdr's sequential detector of means of 25 losses has an alarm, from 1; None without one."""
+    chance = np.random.default_rng([76, seed])
+    reference = KINDS[kind](chance, REFERENCE_ROWS, 1.0)
+    calibration = CalibrationConfig(tolerance=tolerance * float(reference.mean()))
+    detector = CalibratedDetector(ECUSUM(), calibration=calibration, seed=seed, sequential=True)
+    for part in reference.reshape(-1, BUCKET):
+        detector.update(float(part.mean()))
+    # A window's worth of the level.
+    level = detector.window * BUCKET / ROWS / LEVEL
+    for day in range(days):
+        loss = KINDS[kind](chance, ROWS, more if day >= QUIET else 1.0)
+        for part in loss.reshape(-1, BUCKET):
+            chance_of_it = detector.update(float(part.mean()))
+            if chance_of_it is not None and chance_of_it < level:
+                return day + 1
+    return None
+
+
+def harm(many: int) -> dict:
+    """Measure how soon a tenth more loss is found, and how often there is an alarm with nothing wrong."""
+    return {
+        f"{kind} {tolerance}": streams.told(
+            [_alarm(kind, tolerance, seed, 1.1, QUIET + LEVEL) for seed in range(many)],
+            [_alarm(kind, tolerance, seed, 1.0, LEVEL) for seed in range(many)],
+        )
+        for kind in KINDS
+        for tolerance in TOLERANCES
+    }
+
+
+def late(file: str, learned: float, measured: float, weeks: list[int]) -> dict:
+    """Estimate at the end of each week what share of its answers is wrong, by labels that were known by then."""
+    table = pd.read_parquet(file)
+    begin, end = (int(share * len(table)) for share in (learned, measured))
+    held, first = table.iloc[begin:end], np.unique(table["week"].iloc[end:])[1]
+    makers = {
+        "lfmm's CBPE": CBPE,
+        "delay-adjusted": DelayAdjustedCBPE,
+        "its hazards": HazardAdjustedCBPE,
+        "latest complete week": lambda: LatestCompleteCohort(freq="W-SUN", min_rows=20),
+    }
+    found: dict[str, list[float]] = {name: [] for name in makers}
+    for week in weeks:
+        now = pd.Period(ordinal=week, freq="W-SUN").end_time
+        mine = table[table["week"] == week]
+        past = table[(table["week"] < week) & (table["week"] >= first)]
+        known = (past["known"] <= now).to_numpy()
+        history = History(
+            past["score"].to_numpy(),
+            np.where(known, past["target"], np.nan),
+            past["when"].to_numpy("datetime64[ns]"),
+            np.where(known, past["known"].to_numpy("datetime64[ns]"), np.datetime64("NaT")),
+            np.datetime64(now),
+        )
+        for name, make in makers.items():
+            estimator = make().fit(held["score"].to_numpy(), held["target"].to_numpy(), 0.5)
+            right = (
+                estimator.estimate("accuracy", mine["score"].to_numpy(), history)
+                if len(past)
+                else estimator.ref["accuracy"]
+            )
+            # None has been complete yet.
+            found[name].append(1 - float(estimator.ref["accuracy"] if np.isnan(right) else right))
+    return found
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "late":
+        weeks = [int(each) for each in sys.argv[5].split(",")]
+        print(json.dumps(late(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), weeks)))
+        sys.exit()
+    if sys.argv[1] == "harm":
+        print(json.dumps(harm(int(sys.argv[2]))))
+        sys.exit()
     if sys.argv[1] == "report":
         print(json.dumps(report(int(sys.argv[2]), int(sys.argv[3]))))
         sys.exit()

@@ -191,3 +191,31 @@ FAULTS: dict[str, tuple[Callable, tuple[str, ...]]] = {
     "another relation": (_other(0), ("labels",)),
     "more of it": (_more, ("labels",)),
 }
+
+
+def _wrong(chance: np.random.Generator, rows: int, more: float) -> np.ndarray:
+    return (chance.random(rows) < 0.2 * more).astype(float)
+
+
+def _amounts(chance: np.random.Generator, rows: int, more: float) -> np.ndarray:
+    return np.abs(chance.normal(0, more, rows))
+
+
+def _costs(chance: np.random.Generator, rows: int, more: float) -> np.ndarray:
+    place = chance.random(rows)
+    return np.where(place < 0.06 * more, MISSED, np.where(place < 0.16 * more, FALSE_ALARM, 0.0))
+
+
+# Losses of rows, so many times what is usual in the mean: of a fifth of wrong answers, of amounts with normal errors, and of costs.
+KINDS = {"wrong answers": _wrong, "errors of amounts": _amounts, "costs": _costs}
+# Days with one false alarm at most, on average; quiet ones before a harm; rows within which it is to be found; rows that say what is usual; what is tolerated.
+LEVEL, QUIET, SOON, REFERENCE_ROWS, TOLERANCES = 250, 30, 5000, 7500, (0.0, 0.05)
+
+
+def told(harmed: list[int | None], quiet: list[int | None]) -> str:
+    """Say how soon a harm was found, by the day of the first alarm of each stream, and how many streams without one have an alarm."""
+    rows = np.array(
+        [np.inf if day is None else (day - QUIET) * ROWS for day in harmed if day is None or day > QUIET]
+    )
+    false = sum(day is not None for day in quiet)
+    return f"{(rows <= SOON).mean():.0%}, {np.median(rows):,.0f}, {false / len(quiet):.0%}"

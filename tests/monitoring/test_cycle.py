@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -294,6 +295,10 @@ def test_a_label_that_is_corrected_changes_its_window_and_is_not_bet_on_again(lo
     assert after["windows"][0]["labelled"]["rows"] == 200
     assert after["windows"][0]["labelled"]["loss"] > before["windows"][0]["labelled"]["loss"]
     assert after["tests"]["harm"] == before["tests"]["harm"]
+    (was, now) = (np.array(each["windows"][0]["came"])[:, 1:3] for each in (before, after))
+    # By class: labels that are no longer what they were, and those that are.
+    assert was.tolist() == [[0, 200]]
+    assert {code: now[now[:, 0] == code, 1].sum() for code in (0, 1)} == {0: 150, 1: 50}
 
 
 def test_a_second_pass_waits_or_says_who_is_at_it(loop, monkeypatch):

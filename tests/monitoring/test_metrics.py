@@ -33,4 +33,5 @@ def test_the_rules_ask_for_metrics_that_are_there():
     assert 'hardcover_open_alerts{case="churn",tier="page",test="harm"} 1.0' in told
     assert 'hardcover_open_alerts{case="churn",tier="warning",test="inputs"} 0.0' in told
     assert 'hardcover_answers_total{case="churn",version="0.1.0+m0"} 100000' in told
+    assert 'hardcover_outlook_loss{case="churn"} 2.5' in told
     assert f'hardcover_pass_timestamp_seconds{{case="churn"}} {NOW.timestamp()}' in told

@@ -52,6 +52,9 @@ def state_of(windows: int, inputs: int = 50) -> dict:
     state["conf"] = {"costs": {"retrain": 500, "unit": "EUR"}}
     state["fresh"] = {"wheel": EPISODE["wheel"], "since": "2025-01-05T00:00:00", "rows": 900, "saved": 123.4}
     state["coverage"] = {"level": 0.9, "asked": 0.93, "rows": 900, "covered": 801}
+    state["outlook"] = {
+        each["begin"]: {"estimate": 2.5, "low": 2.0, "high": 3.0} for each in state["windows"][-30:]
+    }
     state["reference"] = {"wheel": EPISODE["wheel"], "rows": 5000, "loss": 2.0, "tolerated": 2.4}
     state["episodes"] = [
         {**EPISODE, "id": "ba9876543210", "until": "2025-01-05T00:00:00", "since": "2025-01-02T00:00:00"},
@@ -124,6 +127,8 @@ def test_a_column_leads_to_its_window_and_that_to_its_wheel(made):
 
 def test_it_says_how_sure_answers_were_and_what_a_new_model_would_have_saved(made):
     assert "in 89.0% of 900 labelled rows; 90% is kept by tables made at 93.0%" in made
+    assert "cost 2.5 each (2 to 3) by scores and by what labels showed of other windows" in made
+    assert made.count("fill='#1b7f4f'") == 30
     assert "would have saved 123.4 EUR on 900 labelled rows since 2025-01-05T00:00; it costs 500" in made
 
 

@@ -39,6 +39,9 @@ def test_days_go_by(runs):
     assert sum(window["labelled"]["rows"] for window in state["windows"]) < served
     labelled = [window["begin"] for window in state["windows"] if window["labelled"]["rows"]]
     assert pd.Timestamp(labelled[-1]) < pd.Timestamp(state["now"]) - 4 * replay.DAY
+    # What answers cost whose labels have not come is told by those before.
+    without = {window["begin"] for window in state["windows"] if not window["labelled"]["rows"]}
+    assert without <= set(state["outlook"])
     # The first champion learns from nothing that it is asked about later.
     (first, *_), (second, newest) = runs
     assert first == ("--stage", "data", "features")

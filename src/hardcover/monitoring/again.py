@@ -14,7 +14,7 @@ from hardcover.release import publish
 from hardcover.store import versions
 
 # What a pass computes; the rest is what was done about it.
-COMPUTED = ("windows", "tests", "last", "episodes", "reference", "since", "fresh", "coverage")
+COMPUTED = ("windows", "tests", "last", "episodes", "reference", "since", "fresh", "coverage", "outlook")
 
 
 def reproduce(case: str, number: int | None = None) -> dict[str, Any]:

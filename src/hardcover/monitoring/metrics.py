@@ -11,6 +11,10 @@ _HELP = {
     "answers_total": ("counter", "Answers that the loop has looked at."),
     "labels_total": ("counter", "Labels that the loop has looked at."),
     "expected_loss": ("gauge", "Mean loss of the newest window, by what scores meant on the holdout."),
+    "outlook_loss": (
+        "gauge",
+        "Mean loss of the newest window, by scores and by what labels showed of other windows.",
+    ),
     "loss": ("gauge", "Mean loss of the newest window with labels."),
     "tolerated_loss": ("gauge", "Mean loss up to which nothing is wrong."),
     "covered_ratio": ("gauge", "Labelled answers within what they said may come, where tables follow."),
@@ -47,6 +51,8 @@ def text(state: dict[str, Any], passed: datetime) -> str:
         found["expected_loss"].append(({}, windows[-1]["expected"]["estimate"]))
         found["tolerated_loss"].append(({}, state["reference"]["tolerated"]))
         found["served_timestamp_seconds"].append(({}, pd.Timestamp(state["last"]["served"]).timestamp()))
+    if windows and (outlook := state.get("outlook", {}).get(windows[-1]["begin"])):
+        found["outlook_loss"].append(({}, outlook["estimate"]))
     if covered := state.get("coverage"):
         found["covered_ratio"].append(({}, covered["covered"] / covered["rows"]))
     if fresh := state.get("fresh"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from hardcover.monitoring import alerts, change, feed, segments
+from hardcover.monitoring import alerts, change, feed, late, segments
 from hardcover.monitoring.feed import PERIODS
 from hardcover.monitoring.ledger import NAMED, Ledger
 from hardcover.monitoring.reference import Reference, Scored
@@ -33,7 +33,7 @@ def begin(case: str) -> dict[str, Any]:
     -------
     dict
         ``wheel``, the champion, and ``since``, its first window; ``taken`` versions; ``windows``; ``tests``, what was bet; ``episodes`` of alerts, and the events that were ``told``;
-        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``last``, when there were answers and labels; ``untracked``, windows that the tracking store has not been told of; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
+        ``decisions``; the ``challenger`` that is compared, the champion before that is the new one's ``guard``, the ``recipe`` whose fresh models follow at once, and what is ``promoting``, a wheel on its way to be champion; why it ``wants`` a new model, and what one would have saved, ``fresh`` (`fresh.seen`); newer tables of how sure answers are, ``coverage`` (`coverage.seen`); ``outlook``, what windows cost of whose labels some are still to come (`late.outlook`); ``last``, when there were answers and labels; ``untracked``, windows that the tracking store has not been told of; ``passes``, how many; and of the last one ``now`` and ``conf``, what it went by.
     """
     state: dict[str, Any] = {
         "format": FORMAT,
@@ -47,6 +47,7 @@ def begin(case: str) -> dict[str, Any]:
         "wants": None,
         "fresh": None,
         "coverage": None,
+        "outlook": {},
         "untracked": [],
         "passes": 0,
     }
@@ -160,13 +161,23 @@ class Watch:
             window, and not bet on again; shape (rows,).
         """
         reference = self.reference
+        scored = reference.scored(inputs_of_rows)
         self._count(table, target, before)
-        mine = np.isnan(before) & (table["release"] == reference.version).to_numpy()
-        mine &= ~self._in_known_events(table["time"])
+        mine = (table["release"] == reference.version).to_numpy() & ~self._in_known_events(table["time"])
+        late.learn(
+            self._own_windows,
+            reference,
+            table[mine],
+            target[mine],
+            before[mine],
+            scored.score[mine],
+            self.options["window"],
+        )
+        mine &= np.isnan(before)
         if not mine.any():
             return
         order = np.flatnonzero(mine)[np.argsort(table.loc[mine, "known"].to_numpy(), kind="stable")]
-        table, scored = table.iloc[order], reference.scored(inputs_of_rows[order])
+        table, scored = table.iloc[order], Scored(*(values[order] for values in scored))
         loss = reference.losses(target[order], scored.score)
         target, last = target[order], self.state["last"]
         last["labels"] = max(last.get("labels", ""), table["known"].max().isoformat())
@@ -222,6 +233,8 @@ class Watch:
             self._episodes.see(test, now.isoformat(), 0, facts, words is None)
         self._episodes.end(self.state["wheel"], now.isoformat())
         self.state["episodes"] = self._episodes.as_data()
+        until, period = self.state["last"].get("labels"), self.options["window"]
+        self.state["outlook"] = late.outlook(self._own_windows, self.reference, until, period)
         return self.state
 
     def _facts(self, test: str, what: str, why: list[str], loss: dict) -> dict[str, Any]:
@@ -237,6 +250,10 @@ class Watch:
             f"{name} moved the mean raw score by {part:+.3f} of {moved[output]:+.3f}"
             for name, part in list(parts.items())[:NAMED]
         ]
+
+    @property
+    def _own_windows(self) -> list[dict[str, Any]]:
+        return [each for each in self.state["windows"] if each["wheel"] == self.state["wheel"]]
 
     def _windows_of(self, times: pd.Series) -> pd.Series:
         return times.dt.to_period(PERIODS[self.options["window"]])
