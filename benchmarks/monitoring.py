@@ -212,7 +212,7 @@ def main() -> None:
             print(f"  {name}: found {found} of 10, named {right}")
     monitoring_alarms.alarms(100)
     monitoring_alarms.contests(2000)
-    estimates(40)
+    estimates(150)
     if options.data is not None:
         print("what a week's answers cost, at its end: mean absolute errors")
         monitoring_late.estimates(options.data)

@@ -65,7 +65,8 @@ def estimates(models: int) -> None:
     for seed in range(models):
         year = Year(2000 + seed)
         reference = _table(seed, "reference", year.reference().inputs)
-        inputs = np.concatenate([year.day(number).inputs for number in range(50)])
+        # Chunks of one model share its calibration's error, so each has one.
+        inputs = np.concatenate([year.day(number).inputs for number in range(CHUNK // streams.ROWS)])
         inputs[:, 0] += 0.7
         later = _table(seed, "later", inputs)
         tables += [reference, later]
@@ -99,8 +100,9 @@ def estimates(models: int) -> None:
             for found in (mine, np.column_stack([other[:, 0], np.sort(other[:, 1:], axis=1)]))
         ]
         (near, exact, covers), (their_near, their_exact, their_covers) = lines
+        chance = np.abs(means - values).mean() / their_near
         print(
-            f"  {name}: error by what labels show {near:.4f} / {their_near:.4f} = {near / their_near:.2f}, by what they show on average "
+            f"  {name}: error by what labels show {near:.4f} / {their_near:.4f} = {near / their_near:.2f} ({chance:.2f} of who knows each row's probability), by what they show on average "
             f"{exact:.4f} / {their_exact:.4f} = {exact / their_exact:.2f}; interval covers {covers:.1%} / {their_covers:.1%}"
         )
 

@@ -136,18 +136,21 @@ class Table(NamedTuple):
         That all trainings took.
     rows
         Losses by model and row, for alarms. Shape (steps, rows); NaN before.
+    stored
+        Scores by model and row. Shape (steps, rows); NaN before.
     """
 
     losses: np.ndarray
     scores: np.ndarray
     seconds: float
     rows: np.ndarray
+    stored: np.ndarray
 
 
 def table_of(stream: Stream, recent: int | None = None) -> Table:
     """Train a model at each step, and score all later ones."""
     first, steps, step = stream.begin, stream.steps, stream.step
-    rows, scores, seconds = np.full((steps, steps * step), np.nan), [], 0.0
+    stored, scores, seconds = np.full((steps, steps * step), np.nan), [], 0.0
     target = stream.target[first : first + steps * step]
     for number in range(steps):
         begin = time.perf_counter()
@@ -155,9 +158,10 @@ def table_of(stream: Stream, recent: int | None = None) -> Table:
         seconds += time.perf_counter() - begin
         score = np.asarray(model.predict(stream.inputs[first + number * step : first + steps * step]))
         scores.append(score[:step])
-        rows[number, number * step :] = stream.losses(target[number * step :], score)
+        stored[number, number * step :] = score
+    rows = stream.losses(target, stored)
     losses = np.nan_to_num(rows, nan=np.inf).reshape(steps, steps, step).sum(axis=2)
-    return Table(losses, np.concatenate(scores), seconds, rows)
+    return Table(losses, np.concatenate(scores), seconds, rows, stored)
 
 
 def cost(losses: np.ndarray, at: Iterable[int], price: float) -> tuple[float, int]:
@@ -203,8 +207,49 @@ def main() -> None:
         found = table_of(stream)
         _adaptation(stream, found)
         _schedules(stream, found)
+        _stored(stream, found)
         if stream.name in ("Elec2", "bikes"):
             _coverage(stream, found)
+
+
+def _stored(stream: Stream, found: Table) -> None:
+    """Compare the newest model with what earlier ones would add, of all steps or of each eighth: back to the one that was best on the newest labels as soon as the newest has some, the mean of three, and one of twelve weighted by their losses there."""
+    late, step = -(-stream.delay // stream.step), stream.step
+    target = stream.target[stream.begin : stream.begin + len(found.scores)]
+    raw = found.stored
+    if stream.task == "binary":
+        safe = np.clip(raw, 1e-6, 1 - 1e-6)
+        raw = np.log(safe) - np.log1p(-safe)
+    for every in (1, 8):
+        sums = dict.fromkeys(
+            ("newest", "back to the best on the newest labels", "mean of 3", "weighted, of 12"), 0.0
+        )
+        for at in range(stream.steps):
+            models = np.arange(0, at + 1, every)
+            seen = max(0, at - late - 4), max(0, at - late)
+            # Those that have no labels yet are as good as the best.
+            losses = found.losses[models, seen[0] : seen[1]]
+            finite = np.isfinite(losses)
+            means = np.where(finite, losses, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
+            least = means[finite.any(axis=1)].min(initial=np.inf)
+            means = np.where(finite.any(axis=1), means, least) if np.isfinite(least) else np.ones(len(models))
+            weights = {
+                "newest": np.eye(len(models))[-1],
+                "mean of 3": (np.arange(len(models)) >= len(models) - 3) * 1.0,
+            }
+            weights["back to the best on the newest labels"] = np.eye(len(models))[
+                len(models) - 1 - means[::-1].argmin()
+            ]
+            weights["weighted, of 12"] = np.exp(-20 * (means / means.min() - 1)) * (
+                np.arange(len(models)) >= len(models) - 12
+            )
+            rows = slice(at * step, (at + 1) * step)
+            for name, each in weights.items():
+                mean = each @ raw[models, rows] / each.sum()
+                score = 1 / (1 + np.exp(-mean)) if stream.task == "binary" else mean
+                sums[name] += float(stream.losses(target[rows], score).sum())
+        words = ", ".join(f"{name} {each / len(target):.4f}" for name, each in sums.items())
+        print(f"loss of models of each {'step' if every == 1 else f'{every}th step'}: {words}", flush=True)
 
 
 def _coverage(stream: Stream, found: Table) -> None:
