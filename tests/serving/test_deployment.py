@@ -1,5 +1,6 @@
 """Files of a deployment, each before what will read it: the API's schemas, promtool, and a proxy between a client and two servers."""
 
+import ast
 import json
 import os
 import re
@@ -72,6 +73,20 @@ def test_probes_and_drain_are_those_of_the_server(app):
     assert options.delay > probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
     assert (options.port, options.workers) == (container["ports"][0]["containerPort"], 2)
     assert json.dumps(words) in deployment.files(ASKED)["Containerfile"]
+
+
+def test_all_that_repeats_a_pass_asks_for_the_same_command():
+    files = deployment.files(ASKED)
+    for name in ("hardcover-cycle.service", "cycle-workflow.yml", "cycle_dag.py"):
+        (words,) = re.findall(r"hardcover (cycle failure_mode[\w /.-]*)", files[name])
+        options = cli.parser().parse_args(words.split())
+        assert (options.case, str(options.log)) == ("failure_mode", "/var/log/hardcover")
+    (call,) = [
+        each
+        for each in ast.walk(ast.parse(files["cycle_dag.py"]))
+        if isinstance(each, ast.Call) and "Bash" in ast.unparse(each.func)
+    ]
+    assert {each.arg: ast.literal_eval(each.value) for each in call.keywords}["skip_on_exit_code"] == 3
 
 
 def test_a_deployment_is_written_once_with_its_wheel(here, wheel, tmp_path, capsys):

@@ -55,6 +55,7 @@ def files(deployment: Deployment) -> dict[str, str]:
         "hardcover-cycle.service": _service(deployment),
         "hardcover-cycle.timer": _TIMER,
         "cycle-workflow.yml": _workflow(deployment),
+        "cycle_dag.py": _dag(deployment),
         "haproxy.cfg": haproxy([f"server-{number}:{PORT}" for number in range(1, deployment.replicas + 1)]),
         **{path.name: path.read_text(encoding="utf-8") for path in sorted(OPERATIONS.glob("*.*"))},
     }
@@ -144,6 +145,34 @@ jobs:
       - run: make .venv/.ready
       - run: .venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover
 """
+
+
+def _dag(deployment: Deployment) -> str:
+    return f'''"""A pass of Hardcover's loop for {deployment.case} every quarter of an hour; put it into Airflow's folder of DAGs, on a worker that has the project in /srv/project and the services' log."""
+
+from datetime import timedelta
+
+import pendulum
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.sdk import DAG
+
+with DAG(
+    dag_id="hardcover-cycle-{deployment.name}",
+    schedule="*/15 * * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
+    # A pass takes in all that came since the one before, so none is made up for.
+    catchup=False,
+    max_active_runs=1,
+    dagrun_timeout=timedelta(hours=1),
+):
+    # 3 is how it ends while a page is open.
+    BashOperator(
+        task_id="cycle",
+        cwd="/srv/project",
+        bash_command=".venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover",
+        skip_on_exit_code=3,
+    )
+'''
 
 
 def _container(deployment: Deployment) -> dict[str, Any]:
