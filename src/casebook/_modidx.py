@@ -40,6 +40,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                   'casebook/alerts/simulator.py'),
                                            'casebook.alerts.simulator.deliver': ( 'alerts/simulator.html#deliver',
                                                                                   'casebook/alerts/simulator.py'),
+                                           'casebook.alerts.simulator.from_the_middle': ( 'alerts/simulator.html#from_the_middle',
+                                                                                          'casebook/alerts/simulator.py'),
                                            'casebook.alerts.simulator.incident': ( 'alerts/simulator.html#incident',
                                                                                    'casebook/alerts/simulator.py'),
                                            'casebook.alerts.simulator.series_of': ( 'alerts/simulator.html#series_of',

@@ -8,7 +8,8 @@ import pytest
 from hardcover import tasks
 from hardcover.errors import DataError
 from hardcover.forest import lightgbm_text
-from hardcover.modelling import training
+from hardcover.modelling import folds, training
+from hardcover.tasks import Rows
 
 ROWS = 5_000
 
@@ -118,3 +119,18 @@ def test_rows_without_a_time_and_forests_that_are_not_continued_are_refused():
         fit(turned().drop(columns="when"))
     with pytest.raises(DataError, match="dart is not continued"):
         fit(turned(), boosting="dart")
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_there_are_no_more_folds_than_entities_and_one_entity_has_none(classes):
+    features = table().assign(machine=lambda rows: rows["machine"] % 3)
+    target = (np.arange(ROWS) % 4 == 0).astype(float)
+    rows, task = Rows(np.zeros((ROWS, 1)), target), tasks.of("binary" if classes else "regression")
+    plan = {"roles": {"entity": "machine"}}
+
+    found = folds.folds(features, rows, plan, {"by": "entity"}, task, 5, 1)
+    assert len(found) == 3
+    for learned, measured in found:
+        assert not set(features["machine"].iloc[learned]) & set(features["machine"].iloc[measured])
+    with pytest.raises(DataError, match="all rows to learn from are of one machine"):
+        folds.folds(features.assign(machine=1), rows, plan, {"by": "entity"}, task, 5, 1)

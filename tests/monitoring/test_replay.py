@@ -58,6 +58,28 @@ def test_rows_without_days_enough_are_refused(runs):
         replay._in_days(pd.DataFrame({"x": [1.0]}), {}, 10)
 
 
+def test_features_that_look_at_the_past_keep_their_pace(windows_run, monkeypatch):
+    for name, value in windows_run.place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cycle, "run", lambda *asked: "")
+    with pytest.raises(DataError, match="the data does not span 1000 days, and the features of 'fraud' look"):
+        replay.replay("fraud", Plan(days=1000), [], {}, "ci")
+
+
+def test_what_conf_sets_for_a_replay_is_set_unless_options_or_files_are_there(here, monkeypatch):
+    asked = []
+
+    def stop(case: str, data: list[str], params: dict, *others: object) -> str:
+        asked.append(params)
+        raise DataError("enough", "", "")
+
+    monkeypatch.setattr(cycle, "run", stop)
+    for data, params in (([], {}), ([], {"simulator.drift": 0.5}), (["rows.csv"], {})):
+        with pytest.raises(DataError, match="enough"):
+            replay.replay(CASE, Plan(), data, params, "ci")
+    assert asked == [{"simulator.drift": 1.0}, {"simulator.drift": 0.5}, {}]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from hardcover.errors import DataError
 from hardcover.tasks import Rows, Task
 
 BLOCKS = 50
@@ -35,7 +36,7 @@ def folds(
     feature_plan, split, task
         Name the columns, the policy and whether there are classes.
     count, seed
-        How many folds, and the seed of the chance.
+        How many folds, or as many as there are entities where these are fewer, and the seed of the chance.
     random
         Whether to ignore time and entities, which shows what that would pretend.
 
@@ -43,6 +44,11 @@ def folds(
     -------
     list
         Positions to learn from and positions to measure on.
+
+    Raises
+    ------
+    DataError
+        When all rows are of one query or entity.
     """
     time, group = feature_plan["roles"].get("time"), group_column(features, feature_plan)
     if split["by"] in ("time", "entity_time") and not random:
@@ -55,8 +61,15 @@ def folds(
     if group is None:
         folding = StratifiedKFold if task.has_classes else KFold
         return list(folding(count, **options).split(rows.inputs, rows.target))
-    folding = StratifiedGroupKFold if task.has_classes else GroupKFold
-    return list(folding(count, **options).split(rows.inputs, rows.target, features[group].to_numpy()))
+    folding, groups = StratifiedGroupKFold if task.has_classes else GroupKFold, features[group].to_numpy()
+    count = min(count, features[group].nunique())
+    if count < 2:
+        what, fix = (
+            f"all rows to learn from are of one {group}",
+            "Bring rows of more, or split otherwise in conf/.",
+        )
+        raise DataError(what, f"{len(rows.target)} rows", fix)
+    return list(folding(count, **options).split(rows.inputs, rows.target, groups))
 
 
 def _forward(

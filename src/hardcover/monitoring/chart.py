@@ -12,7 +12,8 @@ import numpy as np
 from hardcover.monitoring.alerts import PAGE
 
 WIDTH, HEIGHT, LEFT = 1000, 240, 190
-ROW = 14
+# Of an input, and what the name of a champion takes.
+ROW, NAME = 14, 110
 # From nothing to everything elsewhere: red, green, blue.
 PALE, RED = np.array([245, 246, 247]), np.array([179, 18, 59])
 
@@ -54,12 +55,17 @@ def losses(state: dict[str, Any]) -> str:
                 0,
                 f"<rect x='{x(first) - step / 2:.1f}' y='20' width='{(last - first + 1) * step:.1f}' height='{HEIGHT - 40}' fill='#b3123b18'/>",
             )
+    free = 0.0
     for number in range(1, len(windows)):
         if windows[number]["wheel"] != windows[number - 1]["wheel"]:
             at = x(number) - step / 2
-            name = windows[number]["wheel"].split("-")[1]
+            name = html.escape(windows[number]["wheel"].split("-")[1])
+            # Of champions that follow each other closely only the first has room for its name.
+            told, free = (
+                ("", free) if at < free else (f"<text x='{at + 3:.1f}' y='12'>{name}</text>", at + NAME)
+            )
             marks.append(
-                f"<path d='M{at:.1f} 14V{HEIGHT - 20}' stroke='#222' stroke-dasharray='2 3'/><text x='{at + 3:.1f}' y='12'>{html.escape(name)}</text>"
+                f"<g><title>{name}</title><path d='M{at:.1f} 14V{HEIGHT - 20}' stroke='#222' stroke-dasharray='2 3'/>{told}</g>"
             )
     if usual:
         level = y(usual["tolerated"])

@@ -2,8 +2,8 @@
 
 Labels that come early may be others than those that come late: a booking is cancelled before the day on which its guest would have arrived. How many of a class's labels come how late is told by windows that are
 older (a chain ladder; Mack, "Distribution-free calculation of the standard error of chain ladder reserve estimates", ASTIN Bulletin 1993), and each label counts one over the share of its class that has come (Horvitz and
-Thompson, JASA 1952). How far off scores are may change from window to window: a random walk, seen through what chance makes of a window's labels (a local level; Durbin and Koopman, "Time Series Analysis by State
-Space Methods", 2012). Its pace is unknown, so several are weighed by how likely they make what was seen.
+Thompson, JASA 1952). How far off scores are may change from window to window and come back: a walk, seen through what chance makes of a window's labels (a local level; Durbin and Koopman, "Time Series Analysis by
+State Space Methods", 2012). How fast it moves and how much of it lasts are unknown, so several walks are weighed by how likely they make what was seen.
 """
 
 from typing import Any
