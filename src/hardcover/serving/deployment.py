@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from hardcover.serving import schedules
 from hardcover.serving.exchange import VERSION
 
 PORT, DELAY, GRACE = 8000, 5, 20
@@ -52,10 +53,7 @@ def files(deployment: Deployment) -> dict[str, str]:
         "kubernetes.yaml": _documents(kubernetes(deployment)),
         "kserve.yaml": _documents([kserve(deployment)]),
         "ray-serve.yaml": _documents([ray_serve(deployment)]),
-        "hardcover-cycle.service": _service(deployment),
-        "hardcover-cycle.timer": _TIMER,
-        "cycle-workflow.yml": _workflow(deployment),
-        "cycle_dag.py": _dag(deployment),
+        **schedules.files(deployment.case, deployment.name),
         "haproxy.cfg": haproxy([f"server-{number}:{PORT}" for number in range(1, deployment.replicas + 1)]),
         **{path.name: path.read_text(encoding="utf-8") for path in sorted(OPERATIONS.glob("*.*"))},
     }
@@ -96,83 +94,6 @@ USER {USER}:{USER}
 EXPOSE {PORT}
 ENTRYPOINT {json.dumps(command(deployment.wheel, deployment.workers))}
 """
-
-
-_TIMER = """# systemctl enable --now hardcover-cycle.timer
-[Unit]
-Description=A pass of Hardcover's loop every quarter of an hour
-
-[Timer]
-OnCalendar=*:0/15
-Persistent=true
-
-[Install]
-WantedBy=timers.target
-"""
-
-
-def _service(deployment: Deployment) -> str:
-    return f"""# A pass of the loop for a project in /srv/project, whose services log to /var/log/hardcover; 3 is how it ends while a page is open.
-[Unit]
-Description=A pass of Hardcover's loop for {deployment.case}
-
-[Service]
-Type=oneshot
-WorkingDirectory=/srv/project
-ExecStart=/srv/project/.venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover --metrics /var/lib/prometheus/node-exporter/{deployment.name}.prom
-SuccessExitStatus=3
-"""
-
-
-def _workflow(deployment: Deployment) -> str:
-    return f"""# Put it into .github/workflows/ of the project; its runner needs the project's data folder and the services' log.
-name: cycle
-on:
-  schedule:
-    - cron: "*/15 * * * *"
-  workflow_dispatch:
-concurrency: cycle-{deployment.name}
-permissions:
-  contents: read
-jobs:
-  cycle:
-    runs-on: self-hosted
-    timeout-minutes: 60
-    steps:
-      - uses: actions/checkout@v4
-        with:
-          clean: false
-      - run: make .venv/.ready
-      - run: .venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover
-"""
-
-
-def _dag(deployment: Deployment) -> str:
-    return f'''"""A pass of Hardcover's loop for {deployment.case} every quarter of an hour; put it into Airflow's folder of DAGs, on a worker that has the project in /srv/project and the services' log."""
-
-from datetime import timedelta
-
-import pendulum
-from airflow.providers.standard.operators.bash import BashOperator
-from airflow.sdk import DAG
-
-with DAG(
-    dag_id="hardcover-cycle-{deployment.name}",
-    schedule="*/15 * * * *",
-    start_date=pendulum.datetime(2026, 1, 1, tz="UTC"),
-    # A pass takes in all that came since the one before, so none is made up for.
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=timedelta(hours=1),
-):
-    # 3 is how it ends while a page is open.
-    BashOperator(
-        task_id="cycle",
-        cwd="/srv/project",
-        bash_command=".venv/bin/hardcover cycle {deployment.case} --log /var/log/hardcover",
-        skip_on_exit_code=3,
-    )
-'''
 
 
 def _container(deployment: Deployment) -> dict[str, Any]:
