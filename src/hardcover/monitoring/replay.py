@@ -83,7 +83,7 @@ def replay(
     """
     cases.check(case)
     if not data:
-        params = {**_by_name(open_context(env, None).params[case].get("simulate", {})), **params}
+        params = {**open_context(env, None).params[case].get("simulate", {}), **params}
     say("reading all rows")
     cycle.run(case, data, params, env, "read all rows", "--stage", "data", "features")
     catalog: Any = open_context(env, None).catalog
@@ -94,10 +94,8 @@ def replay(
         clean = clean.join(
             catalog.load(f"{case}.features")[plan_of_features["inputs"]].add_prefix(f"{SEEN}.")
         )
-    rows, days = _in_days(clean, plan_of_features["roles"], plan.days)
-    if plan_of_features.get("windows") and not _at_own_pace(rows, plan_of_features["roles"]):
-        spans = f"the data does not span {days} days, and the features of {case!r} look at the past"
-        raise DataError(spans, "--days", "Leave --days out, or bring data that does.")
+    look_back = f"the features of {case!r} look at the past" if plan_of_features.get("windows") else ""
+    rows, days = _in_days(clean, plan_of_features["roles"], plan.days, look_back)
     if not plan.learn < days:
         raise DataError(
             f"the data spans {days} days", f"case {case!r}", f"Learn from fewer than {plan.learn} of them."
@@ -137,21 +135,8 @@ def replay(
     return {"case": case, "days": days, "rows": len(rows), "state": state, "history": publish.history(case)}
 
 
-def _by_name(mapping: dict[str, Any], above: str = "") -> dict[str, Any]:
-    """Return the values of nested mappings by dotted name."""
-    found: dict[str, Any] = {}
-    for name, value in mapping.items():
-        found |= _by_name(value, f"{above}{name}.") if isinstance(value, dict) else {f"{above}{name}": value}
-    return found
-
-
-def _at_own_pace(rows: pd.DataFrame, roles: dict) -> bool:
-    """Check whether rows are served within a day of when they were."""
-    return bool(abs(rows[AT].iloc[-1] - rows[roles["time"]].iloc[-1]) <= DAY)
-
-
-def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame, int]:
-    """Return rows in the order of time, with `AT`, when they are served, and an `ID`; and how many days that takes."""
+def _in_days(clean: pd.DataFrame, roles: dict, days: int, at_own_pace: str = "") -> tuple[pd.DataFrame, int]:
+    """Return rows in the order of time, with `AT`, when they are served, and an `ID`; and how many days that takes. Where ``at_own_pace`` says why they must keep theirs, another is refused."""
     time = roles.get("time")
     if time is None or clean[time].isna().all():
         fix = "Say in the schema which column is the time, or bring rows that have one."
@@ -162,6 +147,9 @@ def _in_days(clean: pd.DataFrame, roles: dict, days: int) -> tuple[pd.DataFrame,
     since = rows[time] - rows[time].iloc[0].floor("D")
     span = since.iloc[-1] + pd.Timedelta(microseconds=1)
     stretch = days * DAY / span if days and abs(days * DAY - span) > DAY else 1.0
+    if at_own_pace and stretch != 1.0:
+        what = f"the data does not span {days} days, and {at_own_pace}"
+        raise DataError(what, "--days", "Leave --days out, or bring data that does.")
     at = rows[time].iloc[0].floor("D") + (since * stretch).dt.floor("us")
     days = days or int(-(-span // DAY))
     named = {AT: at, ID: [f"r{number}" for number in range(len(rows))]}
