@@ -61,15 +61,13 @@ def folds(
     if group is None:
         folding = StratifiedKFold if task.has_classes else KFold
         return list(folding(count, **options).split(rows.inputs, rows.target))
-    folding, groups = StratifiedGroupKFold if task.has_classes else GroupKFold, features[group].to_numpy()
     count = min(count, features[group].nunique())
     if count < 2:
-        what, fix = (
-            f"all rows to learn from are of one {group}",
-            "Bring rows of more, or split otherwise in conf/.",
-        )
+        what = f"all rows to learn from are of one {group}"
+        fix = "Bring rows of more, or split otherwise in conf/."
         raise DataError(what, f"{len(rows.target)} rows", fix)
-    return list(folding(count, **options).split(rows.inputs, rows.target, groups))
+    folding = StratifiedGroupKFold if task.has_classes else GroupKFold
+    return list(folding(count, **options).split(rows.inputs, rows.target, features[group].to_numpy()))
 
 
 def _forward(

@@ -21,10 +21,10 @@ PALE, RED = np.array([245, 246, 247]), np.array([179, 18, 59])
 def losses(state: dict[str, Any]) -> str:
     """Draw expected and labelled losses by window, with their intervals, and what those cost whose labels are still to come."""
     windows, usual, episodes = state["windows"], state.get("reference") or {}, state["episodes"]
-    outlook = [_outlook(window, state) for window in windows]
+    to_come = [outlook(window, state) for window in windows]
     known = [labelled(window) for window in windows]
     tops = [window["expected"]["high"] for window in windows] + [
-        each[2] for each in [*known, *outlook] if each
+        each[2] for each in [*known, *to_come] if each
     ]
     top = max(float(np.quantile(tops, 0.98)) * 1.1, usual.get("tolerated", 0.0) * 1.3, 1e-12)
     step = (WIDTH - LEFT) / len(windows)
@@ -40,7 +40,7 @@ def losses(state: dict[str, Any]) -> str:
     middle = [f"{x(n):.1f},{y(window['expected']['estimate']):.1f}" for n, window in enumerate(windows)]
     marks = [f"<polygon points='{' '.join(upper + lower[::-1])}' fill='#2f669022'/>"]
     marks.append(f"<polyline points='{' '.join(middle)}' fill='none' stroke='#2f6690' stroke-width='1.5'/>")
-    for found, line, dot in ((outlook, "#7fb69a", "#1b7f4f"), (known, "#8a939b", "#000")):
+    for found, line, dot in ((to_come, "#7fb69a", "#1b7f4f"), (known, "#8a939b", "#000")):
         for number, each in enumerate(found):
             if each:
                 mean, low, high = map(y, each)
@@ -130,7 +130,8 @@ def labelled(window: dict) -> tuple[float, float, float] | None:
     return mean, max(0.0, mean - error), mean + error
 
 
-def _outlook(window: dict, state: dict) -> tuple[float, float, float] | None:
+def outlook(window: dict, state: dict) -> tuple[float, float, float] | None:
+    """Return what a window of the champion costs of whose labels some are still to come, and its 95 % limits; None of another."""
     found = state.get("outlook", {}).get(window["begin"])
     return (
         (found["estimate"], found["low"], found["high"])

@@ -55,16 +55,16 @@ def learn(
     """
     expected = reference.meaning.losses(score)
     begins, came = (pd.PeriodIndex(table[name], freq=PERIODS[period]) for name in ("time", "known"))
-    by_begin = {each["begin"]: each for each in windows}
-    for begin, rows in table.groupby(begins).indices.items():
-        window, ages = by_begin.get(begin.start_time.isoformat()), came.asi8[rows] - begin.ordinal
-        # A label that is corrected is taken away as it was.
-        for known, sign in ((target[rows], 1), (before[rows], -1)):
-            has = ~np.isnan(known)
-            if window is not None and has.any():
-                excess = reference.losses(known[has], score[rows][has]) - expected[rows][has]
-                classes = known[has] if reference.task.has_classes else np.zeros(has.sum())
-                count(window, ages[has], classes, excess, sign)
+    ages, by_begin = came.asi8 - begins.asi8, {each["begin"]: each for each in windows}
+    # A label that is corrected is taken away as it was.
+    for all_known, sign in ((target, 1), (before, -1)):
+        has = ~np.isnan(all_known)
+        known = all_known[has]
+        excess = reference.losses(known, score[has]) - expected[has]
+        classes = known if reference.task.has_classes else np.zeros(len(known))
+        for begin, rows in table[has].groupby(begins[has]).indices.items():
+            if window := by_begin.get(begin.start_time.isoformat()):
+                count(window, ages[has][rows], classes[rows], excess[rows], sign)
 
 
 def outlook(
@@ -85,7 +85,7 @@ def outlook(
         return {}
     loss, dependence = reference.loss, reference.dependence
     classes = reference.target if reference.task.has_classes else np.zeros(len(loss))
-    shares = np.bincount(classes.astype(int)) / len(loss)
+    shares = np.bincount(classes.astype(int), minlength=len(reference.classes)) / len(loss)
     variance = float(loss.var()) * dependence / len(loss)
     return estimated(windows, period, until, shares, variance, dependence)
 
@@ -149,7 +149,7 @@ def estimated(
     """
     begins = pd.PeriodIndex([each["begin"] for each in windows], freq=PERIODS[period]).asi8
     ages = pd.Period(until, freq=PERIODS[period]).ordinal - begins
-    came = _came(windows)
+    came = _came(windows, len(shares))
     rows, sums, squares = came[..., -1, :]
     served, has = np.array([each["rows"] for each in windows]), rows.sum(axis=0) > 0
     if not _has_all(came[0], served, ages, shares):
@@ -176,9 +176,8 @@ def estimated(
     return found
 
 
-def _came(windows: list[dict[str, Any]]) -> np.ndarray:
+def _came(windows: list[dict[str, Any]], classes: int) -> np.ndarray:
     """Return labels, their sums and their squares, up to each age, shape (3, windows, ages, classes)."""
-    classes = 1 + max((each[1] for window in windows for each in window.get("came", [])), default=0)
     found = np.zeros((3, len(windows), len(AGES), classes))
     for place, window in enumerate(windows):
         for age, code, *values in window.get("came", []):
@@ -196,9 +195,8 @@ def _has_all(rows: np.ndarray, served: np.ndarray, ages: np.ndarray, shares: np.
     if came.sum() >= WHOLE * served[oldest].sum():
         return True
     total = rows[:, -1].sum(axis=0)
-    missing = (total == 0) & (shares[: len(total)] * total.sum() >= MISSED)
-    missing_later = (shares[len(total) :] * total.sum() >= MISSED).any()
-    return not missing.any() and not missing_later and bool((came - before <= (1 - WHOLE) * came).all())
+    is_missing = (total == 0) & (shares * total.sum() >= MISSED)
+    return not is_missing.any() and bool((came - before <= (1 - WHOLE) * came).all())
 
 
 def _arrived(rows: np.ndarray, ages: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from hardcover.monitoring import chart
 from hardcover.monitoring.alerts import TIERS, WARNING
 
 _HELP = {
@@ -51,8 +52,8 @@ def text(state: dict[str, Any], passed: datetime) -> str:
         found["expected_loss"].append(({}, windows[-1]["expected"]["estimate"]))
         found["tolerated_loss"].append(({}, state["reference"]["tolerated"]))
         found["served_timestamp_seconds"].append(({}, pd.Timestamp(state["last"]["served"]).timestamp()))
-    if windows and (outlook := state.get("outlook", {}).get(windows[-1]["begin"])):
-        found["outlook_loss"].append(({}, outlook["estimate"]))
+    if windows and (outlook := chart.outlook(windows[-1], state)):
+        found["outlook_loss"].append(({}, outlook[0]))
     if covered := state.get("coverage"):
         found["covered_ratio"].append(({}, covered["covered"] / covered["rows"]))
     if fresh := state.get("fresh"):

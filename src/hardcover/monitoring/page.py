@@ -73,9 +73,9 @@ def _todo(each: dict) -> str:
 def _followed(state: dict) -> Iterable[str]:
     """Yield what the newest window costs, how sure answers were, and what a new model would have saved, where that is followed."""
     newest = state["windows"][-1]
-    if outlook := state.get("outlook", {}).get(newest["begin"]):
+    if found := chart.outlook(newest, state):
         yield (
-            f"<p>Answers since {newest['begin'][:16]} cost {outlook['estimate']:.4g} each ({outlook['low']:.4g} to {outlook['high']:.4g}) by scores and by what labels showed of other "
+            f"<p>Answers since {newest['begin'][:16]} cost {found[0]:.4g} each ({found[1]:.4g} to {found[2]:.4g}) by scores and by what labels showed of other "
             f"windows, {newest['expected']['estimate']:.4g} by scores alone; {newest['labelled']['rows']:,} of {newest['rows']:,} labels have come.</p>"
         )
     if known := state.get("coverage"):

@@ -161,22 +161,17 @@ class Watch:
             window, and not bet on again; shape (rows,).
         """
         reference = self.reference
-        scored = reference.scored(inputs_of_rows)
         self._count(table, target, before)
         mine = (table["release"] == reference.version).to_numpy() & ~self._in_known_events(table["time"])
-        late.learn(
-            self._own_windows,
-            reference,
-            table[mine],
-            target[mine],
-            before[mine],
-            scored.score[mine],
-            self.options["window"],
-        )
-        mine &= np.isnan(before)
         if not mine.any():
             return
-        order = np.flatnonzero(mine)[np.argsort(table.loc[mine, "known"].to_numpy(), kind="stable")]
+        table, target, before = table[mine], target[mine], before[mine]
+        scored, period = reference.scored(inputs_of_rows[mine]), self.options["window"]
+        late.learn(self._own_windows, reference, table, target, before, scored.score, period)
+        is_new = np.isnan(before)
+        if not is_new.any():
+            return
+        order = np.flatnonzero(is_new)[np.argsort(table.loc[is_new, "known"].to_numpy(), kind="stable")]
         table, scored = table.iloc[order], Scored(*(values[order] for values in scored))
         loss = reference.losses(target[order], scored.score)
         target, last = target[order], self.state["last"]
