@@ -13,11 +13,12 @@ def files(case: str, name: str) -> dict[str, str]:
     case, name
         The case, and what it is called where names follow RFC 1123.
     """
+    a_pass = f".venv/bin/hardcover cycle {case} --log /var/log/hardcover"
     return {
-        "hardcover-cycle.service": _service(case, name),
+        "hardcover-cycle.service": _service(case, name, a_pass),
         "hardcover-cycle.timer": _TIMER,
-        "cycle-workflow.yml": _workflow(case, name),
-        "cycle_dag.py": _dag(case, name),
+        "cycle-workflow.yml": _workflow(name, a_pass),
+        "cycle_dag.py": _dag(case, name, a_pass),
     }
 
 
@@ -34,7 +35,7 @@ WantedBy=timers.target
 """
 
 
-def _service(case: str, name: str) -> str:
+def _service(case: str, name: str, a_pass: str) -> str:
     return f"""# A pass of the loop for a project in /srv/project, whose services log to /var/log/hardcover; 3 is how it ends while a page is open.
 [Unit]
 Description=A pass of Hardcover's loop for {case}
@@ -42,12 +43,12 @@ Description=A pass of Hardcover's loop for {case}
 [Service]
 Type=oneshot
 WorkingDirectory=/srv/project
-ExecStart=/srv/project/.venv/bin/hardcover cycle {case} --log /var/log/hardcover --metrics /var/lib/prometheus/node-exporter/{name}.prom
+ExecStart=/srv/project/{a_pass} --metrics /var/lib/prometheus/node-exporter/{name}.prom
 SuccessExitStatus=3
 """
 
 
-def _workflow(case: str, name: str) -> str:
+def _workflow(name: str, a_pass: str) -> str:
     return f"""# Put it into .github/workflows/ of the project; its runner needs the project's data folder and the services' log.
 name: cycle
 on:
@@ -66,11 +67,11 @@ jobs:
         with:
           clean: false
       - run: make .venv/.ready
-      - run: .venv/bin/hardcover cycle {case} --log /var/log/hardcover
+      - run: {a_pass}
 """
 
 
-def _dag(case: str, name: str) -> str:
+def _dag(case: str, name: str, a_pass: str) -> str:
     return f'''"""A pass of Hardcover's loop for {case} every quarter of an hour; put it into Airflow's folder of DAGs, on a worker that has the project in /srv/project and the services' log."""
 
 from datetime import timedelta
@@ -92,7 +93,7 @@ with DAG(
     BashOperator(
         task_id="cycle",
         cwd="/srv/project",
-        bash_command=".venv/bin/hardcover cycle {case} --log /var/log/hardcover",
+        bash_command="{a_pass}",
         skip_on_exit_code=3,
     )
 '''
