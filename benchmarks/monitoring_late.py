@@ -1,8 +1,10 @@
 """What answers cost before their labels come, beside lfmm: real streams whose labels come late, and one class of them sooner; part of `monitoring.py`."""
 
+import json
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -33,11 +35,6 @@ class Known(NamedTuple):
     when: pd.DatetimeIndex
     known: pd.DatetimeIndex
 
-    @property
-    def week(self) -> np.ndarray:
-        """The number of each row's week."""
-        return self.when.to_period(PERIODS[PERIOD]).asi8
-
 
 def _when(stream: Stream, folder: Path) -> pd.DatetimeIndex:
     if stream.name == "Elec2":
@@ -64,26 +61,28 @@ class Watched:
 
     def __init__(self, rows: Known):
         self.rows = rows
+        # The numbers of the weeks of rows, and of those in which they became known.
+        self.week, self.came = (each.to_period(PERIODS[PERIOD]).asi8 for each in (rows.when, rows.known))
         begin, end = (int(share * len(rows.target)) for share in (LEARNED, MEASURED))
         held = slice(begin, end)
         self.loss = TASK.losses(rows.target, rows.score, DECISION, COSTS)
         days = pd.Series(rows.when[held]).dt.floor("D").rank(method="dense").astype(int).to_numpy()
-        self.dependence = dependence_of(self.loss[held], days)
-        self.meaning = meaning_of(TASK, rows.score[held], rows.target[held], DECISION, COSTS, self.dependence)
-        self.variance = float(self.loss[held].var()) * self.dependence / (end - begin)
-        self.shares = np.bincount(rows.target[held].astype(int), minlength=2) / (end - begin)
+        measured = {"loss": self.loss[held], "dependence": dependence_of(self.loss[held], days)}
+        self.reference = SimpleNamespace(**measured, task=TASK, target=rows.target[held], classes=[0, 1])
+        facts = rows.target[held], DECISION, COSTS, measured["dependence"]
+        self.meaning = meaning_of(TASK, rows.score[held], *facts)
         # The first and the last week are not whole.
-        self.weeks = np.unique(rows.week[end:])[1:-1]
+        self.weeks = np.unique(self.week[end:])[1:-1]
+        self.places = {each: np.flatnonzero(self.week == each) for each in self.weeks}
         self.excess = self.loss - self.meaning.losses(rows.score)
 
     def estimated(self, week: int) -> tuple[bool, list[float], list[float]]:
         """Return whether labels say something at a week's end, and what the week costs with its limits: by scores and labels, and by scores alone."""
         rows, windows = self.rows, []
         end = pd.Period(ordinal=week, freq=PERIODS[PERIOD]).end_time
-        is_known = rows.known <= end
-        came = rows.known.to_period(PERIODS[PERIOD]).asi8
+        is_known, seen = rows.known <= end, []
         for each in self.weeks[self.weeks <= week]:
-            mine = np.flatnonzero(rows.week == each)
+            mine = self.places[each]
             window = {
                 "begin": pd.Period(ordinal=each, freq=PERIODS[PERIOD]).start_time.isoformat(),
                 "rows": len(mine),
@@ -91,13 +90,11 @@ class Watched:
             }
             mine = mine[is_known[mine]]
             if len(mine):
-                late.count(window, came[mine] - each, rows.target[mine], self.excess[mine])
+                late.count(window, self.came[mine] - each, rows.target[mine], self.excess[mine])
+                seen.append(rows.known[mine].max())
             windows.append({**window, "labelled": {"rows": len(mine)}})
-        seen = is_known & np.isin(rows.week, self.weeks[self.weeks <= week])
-        alone, found = windows[-1]["expected"], {}
-        if seen.any():
-            facts = str(rows.known[seen].max()), self.shares, self.variance, self.dependence
-            found = late.estimated(windows, PERIOD, *facts)
+        alone, until = windows[-1]["expected"], str(max(seen)) if seen else None
+        found = late.outlook(windows, cast(Any, self.reference), until, PERIOD)
         together = found.get(windows[-1]["begin"], alone)
         return bool(found), *(
             [each[name] for name in ("estimate", "low", "high")] for each in (together, alone)
@@ -115,16 +112,16 @@ def estimates(folder: Path) -> None:
             rows = Known(score, stream.target, when, when + _delayed(stream.target, delay))
             watched = Watched(rows)
             file = Path(tempfile.mkdtemp()) / "rows.parquet"
-            pd.DataFrame({**rows._asdict(), "week": rows.week}).to_parquet(file)
-            weeks = [each for each in watched.weeks if (rows.week == each).sum() >= FEWEST]
+            pd.DataFrame({**rows._asdict(), "week": watched.week}).to_parquet(file)
+            weeks = [each for each in watched.weeks if len(watched.places[each]) >= FEWEST]
             facts = [watched.estimated(each) for each in weeks]
             has = np.array([each[0] for each in facts])
             if not has.any():
                 continue
             asked = np.array(weeks)[has].tolist()
-            arguments = [str(file), str(LEARNED), str(MEASURED), ",".join(map(str, asked))]
+            arguments = map(json.dumps, (str(file), LEARNED, MEASURED, asked))
             theirs = peers("monitoring", "monitoring_peers.py", "late", *arguments)
-            truth = np.array([watched.loss[rows.week == each].mean() for each in asked])
+            truth = np.array([watched.loss[watched.places[each]].mean() for each in asked])
             told = np.array([each[1:] for each in facts if each[0]])
             errors = {"ours": told[:, 0, 0], "by scores alone": told[:, 1, 0]}
             errors |= {name: np.array(values) for name, values in theirs.items()}

@@ -187,6 +187,10 @@ def late(file: str, learned: float, measured: float, weeks: list[int]) -> dict:
         "its hazards": HazardAdjustedCBPE,
         "latest complete week": lambda: LatestCompleteCohort(freq="W-SUN", min_rows=20),
     }
+    estimators = {
+        name: make().fit(held["score"].to_numpy(), held["target"].to_numpy(), 0.5)
+        for name, make in makers.items()
+    }
     found: dict[str, list[float]] = {name: [] for name in makers}
     for week in weeks:
         now = pd.Period(ordinal=week, freq="W-SUN").end_time
@@ -200,28 +204,18 @@ def late(file: str, learned: float, measured: float, weeks: list[int]) -> dict:
             np.where(known, past["known"].to_numpy("datetime64[ns]"), np.datetime64("NaT")),
             np.datetime64(now),
         )
-        for name, make in makers.items():
-            estimator = make().fit(held["score"].to_numpy(), held["target"].to_numpy(), 0.5)
-            right = (
-                estimator.estimate("accuracy", mine["score"].to_numpy(), history)
-                if len(past)
-                else estimator.ref["accuracy"]
-            )
+        for name, estimator in estimators.items():
+            asked = "accuracy", mine["score"].to_numpy(), history
+            right = estimator.estimate(*asked) if len(past) else np.nan
             # None has been complete yet.
             found[name].append(1 - float(estimator.ref["accuracy"] if np.isnan(right) else right))
     return found
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "late":
-        weeks = [int(each) for each in sys.argv[5].split(",")]
-        print(json.dumps(late(sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), weeks)))
-        sys.exit()
-    if sys.argv[1] == "harm":
-        print(json.dumps(harm(int(sys.argv[2]))))
-        sys.exit()
-    if sys.argv[1] == "report":
-        print(json.dumps(report(int(sys.argv[2]), int(sys.argv[3]))))
+    what, *given = sys.argv[1:]
+    if what in ("harm", "late", "report"):
+        print(json.dumps({"harm": harm, "late": late, "report": report}[what](*map(json.loads, given))))
         sys.exit()
     seen = quiet(int(sys.argv[1]))
     print(json.dumps(seen), flush=True)

@@ -213,7 +213,7 @@ LEVEL, QUIET, SOON, REFERENCE_ROWS, TOLERANCES = 250, 30, 5000, 7500, (0.0, 0.05
 
 
 def told(harmed: list[int | None], quiet: list[int | None]) -> str:
-    """Say how soon a harm was found, by the day of the first alarm of each stream, and how many streams without one have an alarm."""
+    """Return in words how soon a harm was found, by the day of the first alarm of each stream, and how many streams without one have an alarm."""
     rows = np.array(
         [np.inf if day is None else (day - QUIET) * ROWS for day in harmed if day is None or day > QUIET]
     )

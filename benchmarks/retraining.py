@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -130,8 +131,6 @@ class Table(NamedTuple):
     ----------
     losses
         By the step at whose beginning a model was trained, and the step: their sum; infinite before. Shape (steps, steps).
-    scores
-        Those of the model that is trained anew at each step, of the rows of all steps.
     seconds
         That all trainings took.
     rows
@@ -141,27 +140,32 @@ class Table(NamedTuple):
     """
 
     losses: np.ndarray
-    scores: np.ndarray
     seconds: float
     rows: np.ndarray
     stored: np.ndarray
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Those of the model that is trained anew at each step, of the rows of all steps."""
+        steps = np.arange(len(self.stored))
+        return self.stored.reshape(len(steps), len(steps), -1)[steps, steps].ravel()
 
 
 def table_of(stream: Stream, recent: int | None = None) -> Table:
     """Train a model at each step, and score all later ones."""
     first, steps, step = stream.begin, stream.steps, stream.step
-    stored, scores, seconds = np.full((steps, steps * step), np.nan), [], 0.0
+    stored, seconds = np.full((steps, steps * step), np.nan), 0.0
     target = stream.target[first : first + steps * step]
     for number in range(steps):
         begin = time.perf_counter()
         model = trained(stream, first + number * step - stream.delay, recent)
         seconds += time.perf_counter() - begin
-        score = np.asarray(model.predict(stream.inputs[first + number * step : first + steps * step]))
-        scores.append(score[:step])
-        stored[number, number * step :] = score
+        stored[number, number * step :] = model.predict(
+            stream.inputs[first + number * step : first + steps * step]
+        )
     rows = stream.losses(target, stored)
     losses = np.nan_to_num(rows, nan=np.inf).reshape(steps, steps, step).sum(axis=2)
-    return Table(losses, np.concatenate(scores), seconds, rows, stored)
+    return Table(losses, seconds, rows, stored)
 
 
 def cost(losses: np.ndarray, at: Iterable[int], price: float) -> tuple[float, int]:
@@ -221,28 +225,22 @@ def _stored(stream: Stream, found: Table) -> None:
         safe = np.clip(raw, 1e-6, 1 - 1e-6)
         raw = np.log(safe) - np.log1p(-safe)
     for every in (1, 8):
-        sums = dict.fromkeys(
-            ("newest", "back to the best on the newest labels", "mean of 3", "weighted, of 12"), 0.0
-        )
+        sums: Counter[str] = Counter()
         for at in range(stream.steps):
             models = np.arange(0, at + 1, every)
-            seen = max(0, at - late - 4), max(0, at - late)
+            age = np.arange(len(models))[::-1]
+            losses = found.losses[models, max(0, at - late - 4) : max(0, at - late)]
+            counts = np.isfinite(losses)
+            has = counts.any(axis=1)
+            means = np.where(counts, losses, 0.0).sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
             # Those that have no labels yet are as good as the best.
-            losses = found.losses[models, seen[0] : seen[1]]
-            finite = np.isfinite(losses)
-            means = np.where(finite, losses, 0.0).sum(axis=1) / np.maximum(finite.sum(axis=1), 1)
-            least = means[finite.any(axis=1)].min(initial=np.inf)
-            means = np.where(finite.any(axis=1), means, least) if np.isfinite(least) else np.ones(len(models))
+            means[~has] = means[has].min() if has.any() else 1.0
             weights = {
-                "newest": np.eye(len(models))[-1],
-                "mean of 3": (np.arange(len(models)) >= len(models) - 3) * 1.0,
+                "newest": age == 0,
+                "back to the best on the newest labels": age == age[means == means.min()].min(),
+                "mean of 3": age < 3,
+                "weighted, of 12": np.exp(-20 * (means / means.min() - 1)) * (age < 12),
             }
-            weights["back to the best on the newest labels"] = np.eye(len(models))[
-                len(models) - 1 - means[::-1].argmin()
-            ]
-            weights["weighted, of 12"] = np.exp(-20 * (means / means.min() - 1)) * (
-                np.arange(len(models)) >= len(models) - 12
-            )
             rows = slice(at * step, (at + 1) * step)
             for name, each in weights.items():
                 mean = each @ raw[models, rows] / each.sum()
