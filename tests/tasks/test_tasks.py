@@ -1,6 +1,7 @@
 """What holds for every task: metrics as scikit-learn's, signal beats the baseline, noise does not, and the odd tables."""
 
 import os
+from dataclasses import replace
 
 import lightgbm as lgb
 import numpy as np
@@ -167,30 +168,55 @@ def test_intervals_cover_the_truth_at_about_their_level(task):
     assert covered >= (0.8 if SOAK else 0.6) * TRIALS
 
 
-def test_binary_metrics_are_scikit_learns():
-    task, rows = tasks.of("binary"), rows_of(tasks.of("binary"), weighted=True)
-    score = np.random.default_rng(5).random(400)
+@given(st.integers(0, 10_000), st.booleans(), st.booleans())
+def test_binary_metrics_are_scikit_learns_also_with_ties(seed, tied, weighted):
+    rng = np.random.default_rng(seed)
+    task, count = tasks.of("binary"), int(rng.integers(2, 200))
+    target = rng.permutation(np.arange(count) % int(rng.integers(2, count + 1)) == 0).astype(float)
+    score = rng.integers(0, 5, count) / 4 if tied else rng.random(count)
+    weight = np.where(rng.random(count) < 0.1, 0.0, rng.random(count)) if weighted else None
+    if weighted:
+        weight[[target.argmin(), target.argmax()]] = 1.0
+    rows = tasks.Rows(np.zeros((count, 1)), target, weight)
 
     found = task.metrics(
         rows, score, {"kind": "threshold", "threshold": 0.3}, {"missed": 2, "false_alarm": 1}
     )
 
-    label, weight = score >= 0.3, {"sample_weight": rows.weight}
-    assert found["precision"] == pytest.approx(theirs.precision_score(rows.target, label, **weight))
-    assert found["recall"] == pytest.approx(theirs.recall_score(rows.target, label, **weight))
-    assert found["average_precision"] == theirs.average_precision_score(rows.target, score, **weight)
-    confusion = theirs.confusion_matrix(rows.target, label, **weight)
-    assert found["cost"] == pytest.approx((confusion[0, 1] + 2 * confusion[1, 0]) / confusion.sum())
+    label, safe, given = score >= 0.3, np.clip(score, 1e-15, 1 - 1e-15), {"sample_weight": weight}
+    confusion = theirs.confusion_matrix(target, label, labels=[0, 1], **given)
+    expected = {
+        "average_precision": theirs.average_precision_score(target, score, **given),
+        "roc_auc": theirs.roc_auc_score(target, score, **given),
+        "log_loss": theirs.log_loss(target, safe, labels=[0, 1], **given),
+        "brier": theirs.brier_score_loss(target, score, labels=[0, 1], **given),
+        "precision": confusion[1, 1] / max(confusion[:, 1].sum(), 1.0),
+        "recall": theirs.recall_score(target, label, zero_division=0.0, **given),
+        "cost": (confusion[0, 1] + 2 * confusion[1, 0]) / confusion.sum(),
+    }
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-15)
 
 
-def test_multiclass_metrics_are_scikit_learns():
-    task, rows = tasks.of("multiclass"), rows_of(tasks.of("multiclass"))
-    score = np.random.default_rng(5).dirichlet(np.ones(3), 400)
+@given(st.integers(0, 10_000), st.booleans())
+def test_multiclass_metrics_are_scikit_learns_also_without_a_class(seed, weighted):
+    rng = np.random.default_rng(seed)
+    task, count = tasks.of("multiclass"), int(rng.integers(1, 60))
+    target, score = rng.integers(0, 4, count).astype(float), rng.dirichlet(np.ones(4), count)
+    weight = rng.random(count) + 0.1 if weighted else None
+    decision = {"kind": "classes", "classes": [*"abcd"], "costs": None}
 
-    found = task.metrics(rows, score, decision_of(task), {})
+    found = task.metrics(tasks.Rows(np.zeros((count, 1)), target, weight), score, decision, {})
 
-    assert found["log_loss"] == pytest.approx(theirs.log_loss(rows.target, score))
-    assert found["accuracy"] == theirs.accuracy_score(rows.target, score.argmax(axis=1))
+    label, given, every = score.argmax(axis=1), {"sample_weight": weight}, np.arange(4)
+    safe = np.clip(score, 1e-15, 1)
+    there = [each for each in every if (target == each).any()]
+    expected = {
+        "log_loss": theirs.log_loss(target, safe / safe.sum(axis=1, keepdims=True), labels=every, **given),
+        "accuracy": theirs.accuracy_score(target, label, **given),
+        "balanced_accuracy": theirs.recall_score(target, label, labels=there, average="macro", **given),
+        "f1_macro": theirs.f1_score(target, label, labels=every, average="macro", zero_division=0.0, **given),
+    }
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @given(st.integers(0, 10_000), st.sampled_from([1, 3, 10, None]), st.booleans())
@@ -209,6 +235,24 @@ def test_ndcg_is_scikit_learns_also_with_ties(seed, first, tied):
         if target[query == each].any()
     ]
     assert ndcg(rows, score, first) == pytest.approx(np.mean(per_query) if per_query else 0.0)
+
+
+@given(st.integers(0, 10_000), st.booleans())
+def test_a_draw_of_queries_is_measured_as_if_each_were_another(seed, weighted):
+    rng = np.random.default_rng(seed)
+    task, query = tasks.of("ranking"), np.sort(rng.integers(0, 8, 60))
+    weight = (rng.random(60) + 0.1) if weighted else None
+    rows = tasks.Rows(np.zeros((60, 1)), rng.integers(0, 2, 60).astype(float), weight, query)
+    score = rng.integers(0, 6, 60).astype(float)
+    groups = [np.flatnonzero(query == each) for each in np.unique(query)]
+    chosen = rng.integers(0, len(groups), len(groups))
+
+    (found,) = task.resampled(rows, score, groups, [chosen], {"kind": "none"}, {})
+
+    drawn = np.concatenate([groups[group] for group in chosen])
+    anew = np.repeat(np.arange(len(chosen)), [len(groups[group]) for group in chosen])
+    expected = task.metrics(replace(rows.take(drawn), query=anew), score[drawn], {"kind": "none"}, {})
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 @given(st.integers(0, 10_000), st.booleans())

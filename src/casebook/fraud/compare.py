@@ -19,7 +19,6 @@ from kedro.pipeline import Pipeline, node, pipeline
 from matplotlib.figure import Figure
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -83,13 +82,13 @@ def measured(rows: pd.DataFrame, score: np.ndarray, share: float, evaluation: di
     draws = []
     for drawn in map(np.concatenate, evaluated.resampled(groups, evaluation)):
         if target[drawn].any():
-            draws.append(average_precision_score(target[drawn], score[drawn]))
+            draws.append(tasks.average_precision(target[drawn], score[drawn]))
     tail = (1 - evaluation["level"]) / 2
     return {
-        "average_precision": float(average_precision_score(target, score)),
+        "average_precision": tasks.average_precision(target, score),
         "low": float(np.quantile(draws, tail)),
         "high": float(np.quantile(draws, 1 - tail)),
-        "roc_auc": float(roc_auc_score(target, score)),
+        "roc_auc": tasks.roc_auc(target, score),
         "card_precision": float(np.mean(daily)),
         "card_precision_deviation": float(np.std(daily)),
     }

@@ -1,7 +1,6 @@
 """Measure a model on rows that it has not seen: with intervals, baselines, folds, and beside a careless split."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,9 +20,14 @@ from hardcover.tasks.base import SCORE, Names, score_columns, scores_of
 
 def resampled(groups: list[np.ndarray], evaluation: dict) -> Iterator[list[np.ndarray]]:
     """Yield ``evaluation["bootstrap"]`` draws of as many groups of rows as there are, with replacement."""
+    for chosen in _draws(len(groups), evaluation):
+        yield [groups[group] for group in chosen]
+
+
+def _draws(count: int, evaluation: dict) -> Iterator[np.ndarray]:
     rng = np.random.default_rng(evaluation["seed"])
     for _ in range(evaluation["bootstrap"]):
-        yield [groups[group] for group in rng.integers(0, len(groups), len(groups))]
+        yield rng.integers(0, count, count)
 
 
 def intervals(
@@ -35,23 +39,8 @@ def intervals(
     evaluation: dict,
     task: Task,
 ) -> dict[str, dict]:
-    """Bootstrap the metrics over groups of rows; returns ``low`` and ``high`` of each.
-
-    Draws in which a metric has no value, such as one with a single class, are left out.
-    """
-    draws = []
-    if rows.query is not None:
-        # Two draws of a query are two queries.
-        rows = replace(rows, query=np.unique(rows.query, return_inverse=True)[1])
-    for chosen in resampled(groups, evaluation):
-        drawn = np.concatenate(chosen)
-        sample = rows.take(drawn)
-        if rows.query is not None:
-            sample = replace(
-                sample, query=np.repeat(np.arange(len(chosen)), [len(group) for group in chosen])
-            )
-        if not task.has_classes or len(np.unique(sample.target)) > 1:
-            draws.append(task.metrics(sample, score[drawn], decision, costs))
+    """Bootstrap the metrics over groups of rows, as ``Task.resampled`` measures them; returns ``low`` and ``high`` of each."""
+    draws = task.resampled(rows, score, groups, _draws(len(groups), evaluation), decision, costs)
     table, tail = pd.DataFrame(draws), (1 - evaluation["level"]) / 2
     return {
         name: {"low": float(table[name].quantile(tail)), "high": float(table[name].quantile(1 - tail))}

@@ -1,7 +1,8 @@
 """What every kind of problem has to say: how it is learned, measured, decided and drawn."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -92,6 +93,34 @@ class Task(ABC):
         decision, costs
             As ``decision`` returns it, and what it was made from.
         """
+
+    def resampled(
+        self,
+        rows: Rows,
+        score: np.ndarray,
+        groups: list[np.ndarray],
+        draws: Iterable[np.ndarray],
+        decision: dict,
+        costs: dict,
+    ) -> list[dict[str, float]]:
+        """Measure draws of groups of rows, with replacement; those in which a metric has no value, for want of a class, are left out.
+
+        Parameters
+        ----------
+        rows, score, decision, costs
+            As ``metrics`` takes them.
+        groups
+            Rows that are drawn together.
+        draws
+            Positions among the groups, of each draw.
+        """
+        found, without = [], replace(rows, inputs=np.zeros((len(rows), 0)))
+        for chosen in draws:
+            drawn = np.concatenate([groups[group] for group in chosen])
+            sample = without.take(drawn)
+            if not self.has_classes or len(np.unique(sample.target)) > 1:
+                found.append(self.metrics(sample, score[drawn], decision, costs))
+        return found
 
     def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
         """Return what each row's answer costs, shape (rows,): 0 or more; here, absolute errors.

@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
 
 from hardcover.errors import DataError
-from hardcover.tasks import baselines, confidence, plots
+from hardcover.tasks import baselines, confidence, measures, plots
 from hardcover.tasks.base import Metric, Names, Rows, Task, decided, mean
 
 TINY = 1e-15
@@ -66,11 +65,12 @@ class Binary(Task):
         alarms = decided(score, decision) == 1
         counted = np.ones(len(rows)) if weight is None else weight
         caught = float(counted[(target == 1) & alarms].sum())
+        safe = np.clip(score, TINY, 1 - TINY)
         return {
-            "average_precision": float(average_precision_score(target, score, sample_weight=weight)),
-            "roc_auc": float(roc_auc_score(target, score, sample_weight=weight)),
-            "log_loss": float(log_loss(target, np.clip(score, TINY, 1 - TINY), sample_weight=weight)),
-            "brier": float(brier_score_loss(target, score, sample_weight=weight)),
+            "average_precision": measures.average_precision(target, score, weight),
+            "roc_auc": measures.roc_auc(target, score, weight),
+            "log_loss": measures.log_loss(np.where(target == 1, safe, 1 - safe), weight),
+            "brier": mean((score - target) ** 2, weight),
             "precision": caught / max(float(counted[alarms].sum()), 1.0),
             "recall": caught / float(counted[target == 1].sum()),
             "cost": cost_of(rows, score, decision["threshold"], costs),

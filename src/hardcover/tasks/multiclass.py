@@ -5,10 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, log_loss
 
 from hardcover.errors import DataError
-from hardcover.tasks import baselines, confidence, plots
+from hardcover.tasks import baselines, confidence, measures, plots
 from hardcover.tasks.base import Metric, Names, Rows, Task, decided, mean
 
 TINY = 1e-15
@@ -64,19 +63,16 @@ class Multiclass(Task):
     def metrics(self, rows: Rows, score: np.ndarray, decision: dict, costs: dict) -> dict[str, float]:
         """Return log loss, accuracy, F1 of the classes alike, and the mean cost a row where there are costs."""
         target, weight = rows.target, rows.weight
-        label, every = decided(score, decision), np.arange(score.shape[1])
         safe = np.clip(score, TINY, 1)
+        given = (safe / safe.sum(axis=1, keepdims=True))[np.arange(len(rows)), target.astype(int)]
+        table = measures.confusion(target, decided(score, decision), score.shape[1], weight)
+        right, there, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+        # A class that is neither there nor said has no F1, which counts as 0; one that is not there has no share of right answers.
         found = {
-            "log_loss": float(
-                log_loss(target, safe / safe.sum(axis=1, keepdims=True), labels=every, sample_weight=weight)
-            ),
-            "accuracy": float(accuracy_score(target, label, sample_weight=weight)),
-            "balanced_accuracy": float(balanced_accuracy_score(target, label, sample_weight=weight)),
-            "f1_macro": float(
-                f1_score(
-                    target, label, labels=every, average="macro", sample_weight=weight, zero_division=0.0
-                )
-            ),
+            "log_loss": measures.log_loss(given, weight),
+            "accuracy": float(right.sum() / table.sum()),
+            "balanced_accuracy": float((right[there > 0] / there[there > 0]).mean()),
+            "f1_macro": float((2 * right / np.maximum(there + said, TINY)).mean()),
         }
         if decision.get("costs") is not None:
             found["cost"] = mean(self.losses(target, score, decision, costs), weight)

@@ -1,5 +1,7 @@
 """An order: candidates of a query, the most relevant first; the score has a meaning only beside others of its query."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,10 @@ from matplotlib.figure import Figure
 
 from hardcover.errors import DataError
 from hardcover.tasks import baselines, plots
-from hardcover.tasks.base import Metric, Names, Rows, Task, mean
+from hardcover.tasks.base import Metric, Names, Rows, Task
+
+# How many places each metric counts.
+PLACES = {"ndcg_at_10": 10, "ndcg_at_5": 5, "ndcg": None}
 
 
 class Ranking(Task):
@@ -33,11 +38,24 @@ class Ranking(Task):
 
     def metrics(self, rows: Rows, score: np.ndarray, decision: dict, costs: dict) -> dict[str, float]:
         """Return the normalised discounted cumulative gain of the first 10 and 5, and of all; means over queries."""
-        return {
-            "ndcg_at_10": ndcg(rows, score, 10),
-            "ndcg_at_5": ndcg(rows, score, 5),
-            "ndcg": ndcg(rows, score, None),
-        }
+        weight, found = by_query(rows, score, PLACES.values())
+        return dict(zip(PLACES, _means(found, weight), strict=True))
+
+    def resampled(
+        self,
+        rows: Rows,
+        score: np.ndarray,
+        groups: list[np.ndarray],
+        draws: Iterable[np.ndarray],
+        decision: dict,
+        costs: dict,
+    ) -> list[dict[str, float]]:
+        """Measure draws of groups, each of which is a query and has the same gain in every draw."""
+        query = np.zeros(len(rows), dtype=np.int64)
+        for number, group in enumerate(groups):
+            query[group] = number
+        weight, found = by_query(replace(rows, query=query), score, PLACES.values())
+        return [dict(zip(PLACES, _means(found[:, chosen], weight[chosen]), strict=True)) for chosen in draws]
 
     def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
         """Refuse: a row has no loss without the others of its query.
@@ -84,10 +102,16 @@ class Ranking(Task):
 
 
 def ndcg(rows: Rows, score: np.ndarray, first: int | None) -> float:
-    """Return the mean over queries of the normalised discounted cumulative gain of the ``first`` places.
+    """Return the mean over queries of the normalised discounted cumulative gain of the ``first`` places, as ``by_query`` has it."""
+    weight, found = by_query(rows, score, [first])
+    return _means(found, weight)[0]
+
+
+def by_query(rows: Rows, score: np.ndarray, firsts: Iterable[int | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return what each query counts, and its normalised discounted cumulative gains.
 
     Gains are the relevances, discounts 1 / log2(place + 1); rows with equal scores share their places' mean gain (McSherry and
-    Najork 2008). As scikit-learn's ``ndcg_score``. A query without any relevant row says nothing, and is left out.
+    Najork 2008). As scikit-learn's ``ndcg_score``.
 
     Parameters
     ----------
@@ -95,28 +119,40 @@ def ndcg(rows: Rows, score: np.ndarray, first: int | None) -> float:
         Relevances and queries; a query counts with the mean weight of its rows.
     score
         Shape (rows,).
-    first
-        None: all.
+    firsts
+        How many places count; None: all.
+
+    Returns
+    -------
+    tuple
+        Weights, shape (queries,), queries in their order; gains, shape (firsts, queries), NaN of a query without any relevant row,
+        which says nothing.
     """
     query = np.zeros(len(rows)) if rows.query is None else rows.query
-    found, weights = [], []
-    for members in pd.Series(query).groupby(query, sort=True).indices.values():
-        truth, mine = rows.target[members], score[members]
-        discount = 1 / np.log2(np.arange(len(members)) + 2)
-        if first is not None:
-            discount[first:] = 0
-        best = float((np.sort(truth)[::-1] * discount).sum())
-        if best > 0:
-            found.append(_gain(truth, mine, discount) / best)
-            weights.append(1.0 if rows.weight is None else rows.weight[members].mean())
-    return mean(np.array(found or [0.0]), np.array(weights) if rows.weight is not None and found else None)
+    _, query, size = np.unique(query, return_inverse=True, return_counts=True)
+    place = np.arange(len(query)) - np.repeat(np.cumsum(size) - size, size)
+    order = np.lexsort((-score, query))
+    ties = np.diff(query[order], prepend=-1).astype(bool) | np.diff(score[order], prepend=np.nan).astype(bool)
+    tie = np.cumsum(ties) - 1
+    mine = (np.bincount(tie, weights=rows.target[order]) / np.bincount(tie))[tie]
+    best = rows.target[np.lexsort((-rows.target, query))]
+    weight = np.ones(len(size)) if rows.weight is None else np.bincount(query, weights=rows.weight) / size
+    found, owner = [], np.repeat(np.arange(len(size)), size)
+    for first in firsts:
+        discount = np.where(place < (np.inf if first is None else first), 1 / np.log2(place + 2), 0)
+        gain, most = (np.bincount(owner, weights=each * discount) for each in (mine, best))
+        found.append(np.divide(gain, most, out=np.full(len(size), np.nan), where=most > 0))
+    return weight, np.array(found)
 
 
-def _gain(truth: np.ndarray, score: np.ndarray, discount: np.ndarray) -> float:
-    order = np.argsort(-score, kind="stable")
-    _, tie, counts = np.unique(-score[order], return_inverse=True, return_counts=True)
-    shared = np.bincount(tie, weights=truth[order]) / counts
-    return float((shared[tie] * discount).sum())
+def _means(found: np.ndarray, weight: np.ndarray) -> list[float]:
+    """Return the means over queries that say something, of each row of gains; 0 where none does."""
+    says = ~np.isnan(found[0])
+    return (
+        np.average(found[:, says], axis=1, weights=weight[says]).tolist()
+        if says.any()
+        else [0.0] * len(found)
+    )
 
 
 TASK = Ranking()
