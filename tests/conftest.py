@@ -115,8 +115,9 @@ class Place(NamedTuple):
         """Start a command of the project's environment in this place."""
         self._have_tables()
         program = [str(BIN / command[0]), *map(str, command[1:])]
+        environment = {**os.environ, **self.environment, **options.pop("env", {})}
         options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
-        return subprocess.Popen(program, env={**os.environ, **self.environment}, **options)
+        return subprocess.Popen(program, env=environment, **options)
 
     def versions(self) -> list[Path]:
         """List the folders of all versions, committed or not."""

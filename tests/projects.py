@@ -176,16 +176,17 @@ def write(folder: Path, names: list[str] | None = None) -> Path:
     return folder
 
 
+def surroundings(folder: Path) -> dict:
+    """Return the options of a `Place` by which a command works in a project, which keeps what it makes."""
+    own = {
+        "HARDCOVER_PROJECT": str(folder),
+        "PYTHONPATH": str(folder / "src"),
+        "HARDCOVER_RUN_PROVE": "yes",
+        "PATH": f"{BIN}:/usr/bin:/bin",
+    }
+    return {"cwd": folder, "env": own}
+
+
 def call(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run a command of the environment in a project, which keeps what it makes."""
-    return Place(folder).call(
-        *command,
-        check=check,
-        cwd=folder,
-        env={
-            "HARDCOVER_PROJECT": str(folder),
-            "PYTHONPATH": str(folder / "src"),
-            "HARDCOVER_RUN_PROVE": "yes",
-            "PATH": f"{BIN}:/usr/bin:/bin",
-        },
-    )
+    """Run a command of the environment in a project."""
+    return Place(folder).call(*command, check=check, **surroundings(folder))

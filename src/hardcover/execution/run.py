@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hardcover import settings
-from hardcover.execution import summary, unchanged
+from hardcover.execution import unchanged
 from hardcover.execution.request import Plan, Request
 from hardcover.project import exported
 from hardcover.release import publish
@@ -16,7 +16,7 @@ from hardcover.store import run_lock
 
 
 def run(request: Request, say: Reporter = silent) -> list[dict]:
-    """Run cases, only what changed in them, and return a summary of each.
+    """Run cases, only what changed in them, and return a summary of each; of several cases, two at a time.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
         say("nothing changed, everything reused")
         return [{**facts, "seconds": round(time.monotonic() - begin, 1)} for facts in known]
     # Taken before anything is read, so that an edit during the run is seen by the next.
-    sources, results = unchanged.state_of_sources(), []
+    sources = unchanged.state_of_sources()
     os.environ.update(settings.kedro_environment())
     if request.export:
         say("exporting the notebooks", transient=True)
@@ -38,20 +38,16 @@ def run(request: Request, say: Reporter = silent) -> list[dict]:
     settings.make_importable()
     exported.check(plan.case for plan in plans)
     # Kedro, MLflow and Jupyter take long to import, and what is wrong with a request can be told without.
-    from hardcover.execution import notebook_run, pipeline_run
+    from hardcover.execution import one_case, side_by_side
     from hardcover.notebooks import forkserver
 
-    through = {"notebook": notebook_run.run, "pipeline": pipeline_run.run}[request.face]
     # Imports make many objects that stay. Looking for garbage among them is a seventh of a run that reuses everything.
     gc.disable()
     with forkserver.scope(), run_lock.alone():
-        for plan in plans:
-            begin = time.monotonic()
-            facts = summary.collect(plan.case, through(plan))
-            if request.prove and not request.stages:
-                facts["proof"] = _prove(plan, facts["nodes"])
-            facts["seconds"] = round(time.monotonic() - begin, 1)
-            results.append({**facts, "page": str(_front_page(facts))})
+        if len(plans) > 1:
+            results = side_by_side.run(request, plans, say)
+        else:
+            results = [one_case.run(request, plan) for plan in plans]
         _note_unchanged(request, plans, sources, results)
     return results
 
@@ -79,24 +75,3 @@ def _note_unchanged(request: Request, plans: list[Plan], sources: dict, results:
                 return
             places += [Path(published["path"]), *publish.pointers(plan.case)]
     unchanged.record(request, sources, results, texts, places)
-
-
-def _front_page(facts: dict) -> Path | None:
-    """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
-    from hardcover.execution import front_page
-
-    known = front_page.of_results(facts["case"], facts["run"])
-    reused = all(node["state"] == "reused" for node in facts["nodes"].values())
-    if known and reused and not facts.get("proof", {}).get("fresh"):
-        return known
-    return front_page.write(facts)
-
-
-def _prove(plan: Plan, nodes: dict[str, dict]) -> dict:
-    from hardcover.proof import prove
-
-    reused = all(node["state"] == "reused" for node in nodes.values())
-    if reused and (found := prove.passing_proof(plan.case)):
-        return found
-    plan.say("comparing the faces", transient=True)
-    return {**prove.prove(plan.case, plan.env, say=plan.say), "fresh": True}

@@ -190,18 +190,13 @@ def _answer_rows_alone(
     (rows,) = np.nonzero(codes < 0)
     if not len(rows) or not any(window.itself for window in windows.values()):
         return
+    answer: list = [None] * len(windows)
+    kinds = layouts(table.plan._replace(windows=windows))
     for row in rows:
-        answer = _alone(table, row, windows)
-        for name, value in answer.items():
+        for layout in kinds:
+            Track(layout).answer(answer, int(table.times[row]), int(table.received[row]), _own(table, row))
+        for name, value in zip(windows, answer, strict=True):
             found[name][row] = value
-
-
-def _alone(table: Table, row: int, windows: dict[str, Window]) -> dict:
-    answer: list = [None] * len(table.plan.windows)
-    for layout in layouts(table.plan):
-        Track(layout).answer(answer, int(table.times[row]), int(table.received[row]), _own(table, row))
-    slots = list(table.plan.windows)
-    return {name: answer[slots.index(name)] for name in windows}
 
 
 def _own(table: Table, row: int) -> tuple:
@@ -215,7 +210,7 @@ def _own(table: Table, row: int) -> tuple:
 def in_python(table: Table, place: int, names: list[str]) -> dict[str, np.ndarray]:
     """Return windows of one kind of entity as the online histories answer them, row by row: for any finite numbers."""
     plan, (codes, _) = table.plan, table.entities[place]
-    layout, slots = layouts(plan)[place], list(plan.windows)
+    layout = layouts(plan._replace(windows={name: plan.windows[name] for name in names}))[place]
     found = {
         name: np.full((table.size, plan.windows[name].rows or 0), math.nan)
         if plan.windows[name].aggregate == "recent"
@@ -230,10 +225,10 @@ def in_python(table: Table, place: int, names: list[str]) -> dict[str, np.ndarra
             time, received, known = int(table.times[row]), int(table.received[row]), int(table.known[row])
             event = Event(time, received, known, keys[row], (), _own(table, row))
             tracks.setdefault(code, Track(layout)).insert(event)
-    answer: list = [None] * len(slots)
+    answer: list = [None] * len(names)
     for row in range(table.size):
         track = tracks.get(int(codes[row])) or Track(layout)
         track.answer(answer, int(table.times[row]), int(table.received[row]), _own(table, row))
-        for name in names:
-            found[name][row] = answer[slots.index(name)]
+        for name, value in zip(names, answer, strict=True):
+            found[name][row] = value
     return found

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -183,7 +183,14 @@ def _stop() -> None:
             os.killpg(pid, signal.SIGKILL)
 
 
-def call(module: str, arguments: list[str], environment: dict[str, str], folder: Path, log: Path) -> None:
+def call(
+    module: str,
+    arguments: list[str],
+    environment: dict[str, str],
+    folder: Path,
+    log: Path,
+    hear: Callable[[str], None] | None = None,
+) -> None:
     """Call ``main`` of a module in a process of its own, and wait for its end.
 
     Parameters
@@ -194,15 +201,32 @@ def call(module: str, arguments: list[str], environment: dict[str, str], folder:
         Of the process.
     log
         Where what it prints goes, and the traceback of what it raises.
+    hear
+        Called with each line of it, as it comes.
     """
     asked = {"module": module, "arguments": arguments, "log": str(log)}
+    log.touch()
     process = _Forked(_ask({**asked, "env": environment, "cwd": str(folder)}))
     _called.add(process.pid)
+    rest = ""
     try:
-        while process.poll() is None:
-            time.sleep(0.01)
+        with log.open(encoding="utf-8", errors="replace") as said:
+            at_work = True
+            while at_work:
+                at_work = process.poll() is None
+                *lines, rest = (rest + said.read()).split("\n")
+                for line in lines if hear else ():
+                    hear(line)
+                time.sleep(0.01)
     finally:
         _called.discard(process.pid)
+
+
+def interrupt() -> None:
+    """Tell what is called to stop, as Ctrl-C would."""
+    for pid in list(_called):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
 
 
 def is_cold() -> bool:

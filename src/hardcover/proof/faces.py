@@ -43,8 +43,8 @@ from hardcover.proof import faces
 faces.write_features(__main__, {folder!r})
 """
 
-
-OF_THE_PROJECT = {"notebook", "module", "pipeline"}
+# Those that take longest first.
+OF_THE_PROJECT = ("notebook", "pipeline", "module")
 
 
 def known() -> dict[str, Callable[[Subject], dict]]:

@@ -149,19 +149,27 @@ def _ask(chosen: dict[str, Callable], subject: subjects.Subject, say: Reporter) 
 
     # The faces of the project are forked from one process that has imported the libraries; the others begin while it does.
     forked = forkserver.warm() if chosen.keys() & faces.OF_THE_PROJECT else nullcontext()
+    turns = _turns(chosen)
     # The fork server is left before the pool, so that what is interrupted need not be waited for.
     with ThreadPoolExecutor(2) as pool, forked:
-        asked = {name: pool.submit(ask, name) for name in sorted(chosen, key=_order)}
+        asked = [pool.submit(lambda names: {name: ask(name) for name in names}, turn) for turn in turns]
         try:
-            return {name: asked[name].result() for name in chosen}, seconds
+            found = {name: answer for each in asked for name, answer in each.result().items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    return {name: found[name] for name in chosen}, seconds
 
 
-def _order(name: str) -> tuple:
-    """Sort what needs no fork server first, and of the rest the longest."""
-    return name in faces.OF_THE_PROJECT, name != "notebook"
+def _turns(chosen: dict[str, Callable]) -> list[list[str]]:
+    """Return which faces are asked one after the other: those that one server answers, else each alone, the longest of the project first.
+
+    What needs no fork server comes before what does.
+    """
+    service = [name for name in chosen if name in wheel_faces.SERVICE]
+    project = [name for name in faces.OF_THE_PROJECT if name in chosen]
+    others = [[name] for name in chosen if name not in {*service, *project}]
+    return [*others, *([service] if service else []), *([name] for name in project)]
 
 
 def _save(case: str, catalog: Any, found: dict, built: bytes, say: Reporter) -> dict | None:

@@ -112,13 +112,11 @@ def _sums(column: Values, low: int, high: int, more: list) -> tuple[int, list[in
     """Return the exact total of values, in the column's unit, and ``more`` in it."""
     if not more:
         return column.totals[high] - column.totals[low], more
-    if len(more) == 1:
-        whole = column.whole(more[0])
-        return column.totals[high] - column.totals[low] + whole, [whole]
-    for value in more:
-        # The finest sets the unit of all.
-        column.whole(value)
+    bits = column.bits
     wholes = [column.whole(value) for value in more]
+    if column.bits != bits:
+        # The finest sets the unit of all.
+        wholes = [column.whole(value) for value in more]
     return column.totals[high] - column.totals[low] + sum(wholes), wholes
 
 
