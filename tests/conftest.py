@@ -87,6 +87,8 @@ class Place(NamedTuple):
             # Tests that are about the proof say so.
             "HARDCOVER_RUN_PROVE": "no",
             "HARDCOVER_PROVE_ROWS": "1000",
+            # Nothing here asks for jobs, for which its server starts ten processes that import all of MLflow.
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         }
 
     def call(

@@ -7,6 +7,7 @@ code. What is imported before is only what neither edits; ``Place.start``, and c
 import contextlib
 import gc
 import importlib
+import inspect
 import json
 import os
 import random
@@ -114,6 +115,8 @@ def serve(address: str) -> None:
     assert not loaded & {"hardcover", "casebook"}, "what tests edit may not be loaded before they do"
     # Kedro configures logging as the environment says when this is imported.
     assert "kedro.framework.project" not in sys.modules
+    # Kedro's settings ask who called them, for which inspect looks once at each of the thousands of modules.
+    inspect.stack()
     gc.collect()
     gc.freeze()
     listener = socket.socket(socket.AF_UNIX)

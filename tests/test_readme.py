@@ -1,9 +1,11 @@
 """Every command of the README does what it says, on a finished run."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -85,8 +87,8 @@ def _serves(finished: Run, words: list[str]) -> bool:
                 except OSError:
                     time.sleep(0.5)
         finally:
-            server.kill()
-            subprocess.run(["pkill", "-f", "--", "--port 5058"], check=False)
+            # The server has workers of its own.
+            os.killpg(server.pid, signal.SIGKILL)
     return False
 
 
