@@ -102,12 +102,12 @@ class Place(NamedTuple):
             options |= {"capture_output": True, "text": True}
             done = subprocess.run(program, env=environment, check=False, **options)
         else:
-            self._have_tables()
+            self.have_tables()
             done = FORKS.run(program, environment, **options)
         assert not check or done.returncode == 0, f"{command}:\n{done.stdout}\n{done.stderr}"
         return done
 
-    def _have_tables(self) -> None:
+    def have_tables(self) -> None:
         """Begin with a tracking store whose tables are made: MLflow migrates a fresh one through its whole history, in seconds."""
         if not (self.folder / "mlflow.db").exists() and self.folder.exists():
             made, _ = once(BASE[0], "tables", _make_tables)
@@ -115,7 +115,7 @@ class Place(NamedTuple):
 
     def start(self, *command: str, **options) -> subprocess.Popen:
         """Start a command of the project's environment in this place."""
-        self._have_tables()
+        self.have_tables()
         program = [str(BIN / command[0]), *map(str, command[1:])]
         environment = {**os.environ, **self.environment, **options.pop("env", {})}
         options = {"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
@@ -220,6 +220,7 @@ def here(place, monkeypatch) -> Place:
     monkeypatch.chdir(ROOT)
     # Kedro's log handler keeps the stream of the first test that ran, which is closed by now.
     monkeypatch.setattr(logging, "raiseExceptions", False)
+    place.have_tables()
     return place
 
 

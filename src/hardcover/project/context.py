@@ -1,6 +1,7 @@
 """A project's catalog and parameters, in one Kedro environment."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from hardcover import settings
@@ -24,6 +25,17 @@ class VersionedContext(KedroContext):
         return super()._get_catalog(catalog_class=catalog_class, **options)
 
 
+_readied: tuple[Path, str | None] | None = None
+
+
+def _ready(root: Path) -> None:
+    """Make Kedro ready for a project, once: each time it would look up the source of all that called it."""
+    global _readied
+    if _readied != (root, project.PACKAGE_NAME):
+        bootstrap_project(root)
+        _readied = root, project.PACKAGE_NAME
+
+
 def open_context(env: str | None, overrides: dict[str, Any] | None) -> VersionedContext:
     """Open the project's catalog and parameters without plugins' hooks, so that no tracking store is opened.
 
@@ -33,7 +45,7 @@ def open_context(env: str | None, overrides: dict[str, Any] | None) -> Versioned
         When the environment or a parameter does not exist.
     """
     root = settings.project_root()
-    bootstrap_project(root)
+    _ready(root)
     env = settings.enter(env)
     loader = project.settings.CONFIG_LOADER_CLASS(
         conf_source=str(root / project.settings.CONF_SOURCE),

@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from kedro.framework.context import CatalogCommandsMixin
-from kedro.io import AbstractDataset, AbstractVersionedDataset, CachedDataset, DataCatalog, DatasetError
+from kedro.io import (
+    AbstractDataset,
+    AbstractVersionedDataset,
+    CachedDataset,
+    DataCatalog,
+    DatasetError,
+    MemoryDataset,
+)
 from kedro.io.core import Version
 
 from hardcover import settings
@@ -67,6 +74,12 @@ class VersionedCatalog(DataCatalog, CatalogCommandsMixin):
         self._swapping = threading.RLock()
         # Remove drafts at exit; `clean` handles those of killed processes.
         weakref.finalize(self, _discard_all, self.saved)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Put a dataset or data in, parameters without looking how each is copied: Kedro would look for a missing package hundreds of times."""
+        if key.startswith("params:") and not isinstance(value, AbstractDataset):
+            value = MemoryDataset(value, copy_mode="deepcopy")
+        super().__setitem__(key, value)
 
     def folder_of(self, ds_name: str) -> Path | None:
         """Return the folder of a dataset's versions; None where it is not versioned or not on this machine's disk."""
