@@ -11,11 +11,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.provisioning import KernelProvisionerFactory
 from nbclient import NotebookClient
 
 from hardcover.errors import HardcoverError, StageFailed
-from hardcover.notebooks import executor, report
-from tests.conftest import BIN, ROOT
+from hardcover.notebooks import executor, forkserver, report
+from tests.conftest import BIN, ROOT, Place
 
 cleaned = runpy.run_path(str(ROOT / "src" / "hardcover" / "notebooks" / "clean.py"))["cleaned"]
 NOTEBOOKS = sorted(path for path in (ROOT / "notebooks").rglob("*.ipynb") if "checkpoints" not in str(path))
@@ -96,11 +97,27 @@ def test_has_small_cells_with_readable_ids(path):
     ]
 
 
-@every_notebook
-def test_runs_whole_in_jupyter_from_its_own_folder(path, request):
+@pytest.fixture(scope="module")
+def warm_process():
+    with forkserver.warm():
+        # It is there for all tests; its kernels are for those that ask.
+        provisioner = os.environ.pop(forkserver.PROVISIONER_VARIABLE)
+        yield
+        os.environ[forkserver.PROVISIONER_VARIABLE] = provisioner
+
+
+@pytest.fixture
+def warm(warm_process, monkeypatch):
+    """Let kernels be forked from one process, as those of `hardcover run` are; imports are half of a notebook's time."""
+    monkeypatch.setenv(forkserver.PROVISIONER_VARIABLE, forkserver.PROVISIONER)
+    KernelProvisionerFactory.clear_instance()
+    yield
+    KernelProvisionerFactory.clear_instance()
+
+
+def run_whole(path: Path, place: Place) -> None:
     notebook = nbformat.read(path, as_version=4)
-    run = request.getfixturevalue(RUNS.get(path.parent.name, "notebook_run"))
-    environment = {**os.environ, **run.place.environment, "KEDRO_ENV": "ci"}
+    environment = {**os.environ, **place.environment, "KEDRO_ENV": "ci"}
     environment.pop("HARDCOVER_PROJECT")
 
     client = NotebookClient(
@@ -109,6 +126,15 @@ def test_runs_whole_in_jupyter_from_its_own_folder(path, request):
     client.execute(env=environment)
 
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+
+
+@every_notebook
+def test_runs_whole_in_jupyter_from_its_own_folder(path, request, warm):
+    run_whole(path, request.getfixturevalue(RUNS.get(path.parent.name, "notebook_run")).place)
+
+
+def test_a_kernel_that_jupyter_starts_itself_finds_the_project(notebook_run):
+    run_whole(ROOT / "notebooks" / "maintenance" / "02_features.ipynb", notebook_run.place)
 
 
 def test_runs_under_papermills_own_command_line_from_elsewhere(notebook_run, tmp_path):

@@ -9,7 +9,6 @@ import pickle
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -69,26 +68,25 @@ def _ask(request: Request, plan: Plan, folder: Path, say: Reporter) -> dict:
     folder.mkdir()
     (folder / ASKED).write_bytes(pickle.dumps((request, plan._replace(say=silent))))
     environment = {**os.environ, run_lock.INHERITED: "run"}
-    said = folder / SAID
-    forkserver.call(__name__, [str(folder)], environment, Path.cwd(), said, _heard(plan.case, say))
+    others: list[str] = []
+
+    def hear(line: str) -> None:
+        try:
+            told = json.loads(line)
+            say(f"{plan.case} {told['line']}", transient=told["transient"])
+        except (ValueError, TypeError, KeyError):
+            # What a library has to say.
+            others.append(line)
+            print(line, file=sys.stderr)  # noqa: T201
+
+    forkserver.call(__name__, [str(folder)], environment, Path.cwd(), folder / SAID, hear)
     if not (folder / FOUND).exists():
-        raise processes.failed("run the case", said.read_text(errors="replace"), f"case {plan.case!r}")
+        said = "\n".join(others) or "its process was killed, as the system does when memory runs out"
+        raise processes.failed("run the case", said, f"case {plan.case!r}")
     found = pickle.loads((folder / FOUND).read_bytes())
     if isinstance(found, Exception):
         raise found
     return found
-
-
-def _heard(case: str, say: Reporter) -> Callable[[str], None]:
-    def heard(line: str) -> None:
-        try:
-            told = json.loads(line)
-            say(f"{case} {told['line']}", transient=told["transient"])
-        except (ValueError, TypeError, KeyError):
-            # What a library has to say.
-            print(line, file=sys.stderr)  # noqa: T201
-
-    return heard
 
 
 def _say(line: str, transient: bool = False) -> None:
