@@ -25,7 +25,7 @@ def run(request: Request, plan: Plan) -> dict:
     return {**facts, "page": str(_front_page(facts))}
 
 
-def _front_page(facts: dict) -> Path | None:
+def _front_page(facts: dict) -> Path:
     """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
     known = front_page.of_results(facts["case"], facts["run"])
     reused = all(node["state"] == "reused" for node in facts["nodes"].values())
