@@ -81,8 +81,11 @@ def _ask(request: Request, plan: Plan, folder: Path, say: Reporter) -> dict:
 
     forkserver.call(__name__, [str(folder)], environment, Path.cwd(), folder / SAID, hear)
     if not (folder / FOUND).exists():
-        said = "\n".join(others) or "its process was killed, as the system does when memory runs out"
-        raise processes.failed("run the case", said, f"case {plan.case!r}")
+        where = f"case {plan.case!r}"
+        if others:
+            raise processes.failed("run the case", "\n".join(others), where)
+        fix = f"Where memory ran out, run one case at a time: hardcover run {plan.case}."
+        raise HardcoverError("the process of the case was killed", where, fix)
     found = pickle.loads((folder / FOUND).read_bytes())
     if isinstance(found, Exception):
         raise found
