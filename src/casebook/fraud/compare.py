@@ -82,13 +82,13 @@ def measured(rows: pd.DataFrame, score: np.ndarray, share: float, evaluation: di
     draws = []
     for drawn in map(np.concatenate, evaluated.resampled(groups, evaluation)):
         if target[drawn].any():
-            draws.append(tasks.average_precision(target[drawn], score[drawn]))
-    tail = (1 - evaluation["level"]) / 2
+            draws.append(tasks.areas(target[drawn], score[drawn]).average_precision)
+    whole, tail = tasks.areas(target, score), (1 - evaluation["level"]) / 2
     return {
-        "average_precision": tasks.average_precision(target, score),
+        "average_precision": whole.average_precision,
         "low": float(np.quantile(draws, tail)),
         "high": float(np.quantile(draws, 1 - tail)),
-        "roc_auc": tasks.roc_auc(target, score),
+        "roc_auc": whole.roc_auc,
         "card_precision": float(np.mean(daily)),
         "card_precision_deviation": float(np.std(daily)),
     }

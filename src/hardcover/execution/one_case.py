@@ -19,25 +19,24 @@ def run(request: Request, plan: Plan) -> dict:
     """
     begin = time.monotonic()
     facts = summary.collect(plan.case, THROUGH[request.face](plan))
+    reused = all(node["state"] == "reused" for node in facts["nodes"].values())
     if request.prove and not request.stages:
-        facts["proof"] = _prove(plan, facts["nodes"])
+        facts["proof"] = _prove(plan, reused)
     facts["seconds"] = round(time.monotonic() - begin, 1)
-    return {**facts, "page": str(_front_page(facts))}
+    return {**facts, "page": str(_front_page(facts, reused))}
 
 
-def _front_page(facts: dict) -> Path:
+def _front_page(facts: dict, reused: bool) -> Path:
     """Write the run's front page; a run that made nothing has that of the run whose results it reused."""
     known = front_page.of_results(facts["case"], facts["run"])
-    reused = all(node["state"] == "reused" for node in facts["nodes"].values())
     if known and reused and not facts.get("proof", {}).get("fresh"):
         return known
     return front_page.write(facts)
 
 
-def _prove(plan: Plan, nodes: dict[str, dict]) -> dict:
+def _prove(plan: Plan, reused: bool) -> dict:
     from hardcover.proof import prove
 
-    reused = all(node["state"] == "reused" for node in nodes.values())
     if reused and (found := prove.passing_proof(plan.case)):
         return found
     plan.say("comparing the faces", transient=True)

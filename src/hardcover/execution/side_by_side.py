@@ -19,7 +19,7 @@ from hardcover.execution import one_case
 from hardcover.execution.request import Plan, Request
 from hardcover.notebooks import forkserver
 from hardcover.reporting.progress import Reporter, silent
-from hardcover.store import drafts, run_lock
+from hardcover.store import disk, drafts, run_lock
 
 AT_ONCE = 2
 ASKED, FOUND, SAID = "asked.pickle", "found.pickle", "said.txt"
@@ -109,6 +109,4 @@ def main(folder: str) -> None:
         found = error
     except KeyboardInterrupt:
         found = Stopped(f"case {plan.case!r}")
-    unfinished = Path(folder) / f"{FOUND}.part"
-    unfinished.write_bytes(pickle.dumps(found))
-    unfinished.replace(Path(folder) / FOUND)
+    disk.write_atomically(Path(folder) / FOUND, pickle.dumps(found))

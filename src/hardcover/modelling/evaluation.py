@@ -39,8 +39,8 @@ def intervals(
     evaluation: dict,
     task: Task,
 ) -> dict[str, dict]:
-    """Bootstrap the metrics over groups of rows, as ``Task.resampled`` measures them; returns ``low`` and ``high`` of each."""
-    draws = task.resampled(rows, score, groups, _draws(len(groups), evaluation), decision, costs)
+    """Bootstrap the metrics over groups of rows, as ``Task.metrics_of_draws`` measures them; returns ``low`` and ``high`` of each."""
+    draws = task.metrics_of_draws(rows, score, groups, _draws(len(groups), evaluation), decision, costs)
     table, tail = pd.DataFrame(draws), (1 - evaluation["level"]) / 2
     return {
         name: {"low": float(table[name].quantile(tail)), "high": float(table[name].quantile(1 - tail))}

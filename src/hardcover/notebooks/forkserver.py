@@ -214,9 +214,10 @@ def call(
             at_work = True
             while at_work:
                 at_work = process.poll() is None
-                *lines, rest = (rest + said.read()).split("\n")
-                for line in lines if hear else ():
-                    hear(line)
+                if hear:
+                    *lines, rest = (rest + said.read()).split("\n")
+                    for line in lines:
+                        hear(line)
                 time.sleep(0.01)
     finally:
         _called.discard(process.pid)

@@ -7,10 +7,10 @@ from hardcover.errors import UnknownName
 
 if TYPE_CHECKING:
     from hardcover.tasks.base import Metric, Names, Rows, Task
-    from hardcover.tasks.measures import average_precision, roc_auc
+    from hardcover.tasks.measures import Areas, areas
 
 NAMES = ("binary", "multiclass", "regression", "count", "ranking")
-__all__ = ["NAMES", "Metric", "Names", "Rows", "Task", "average_precision", "of", "roc_auc"]
+__all__ = ["NAMES", "Areas", "Metric", "Names", "Rows", "Task", "areas", "of"]
 __getattr__ = lazy.names_of(__name__)
 
 

@@ -94,7 +94,7 @@ class Task(ABC):
             As ``decision`` returns it, and what it was made from.
         """
 
-    def resampled(
+    def metrics_of_draws(
         self,
         rows: Rows,
         score: np.ndarray,

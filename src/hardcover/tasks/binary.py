@@ -67,9 +67,8 @@ class Binary(Task):
         caught = float(counted[(target == 1) & alarms].sum())
         safe = np.clip(score, TINY, 1 - TINY)
         return {
-            "average_precision": measures.average_precision(target, score, weight),
-            "roc_auc": measures.roc_auc(target, score, weight),
-            "log_loss": measures.log_loss(np.where(target == 1, safe, 1 - safe), weight),
+            **measures.areas(target, score, weight)._asdict(),
+            "log_loss": mean(-np.log(np.where(target == 1, safe, 1 - safe)), weight),
             "brier": mean((score - target) ** 2, weight),
             "precision": caught / max(float(counted[alarms].sum()), 1.0),
             "recall": caught / float(counted[target == 1].sum()),

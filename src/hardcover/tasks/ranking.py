@@ -38,10 +38,9 @@ class Ranking(Task):
 
     def metrics(self, rows: Rows, score: np.ndarray, decision: dict, costs: dict) -> dict[str, float]:
         """Return the normalised discounted cumulative gain of the first 10 and 5, and of all; means over queries."""
-        weight, found = by_query(rows, score, PLACES.values())
-        return dict(zip(PLACES, _means(found, weight), strict=True))
+        return dict(zip(PLACES, ndcg(rows, score, PLACES.values()), strict=True))
 
-    def resampled(
+    def metrics_of_draws(
         self,
         rows: Rows,
         score: np.ndarray,
@@ -55,7 +54,7 @@ class Ranking(Task):
         for number, group in enumerate(groups):
             query[group] = number
         weight, found = by_query(replace(rows, query=query), score, PLACES.values())
-        return [dict(zip(PLACES, _means(found[:, chosen], weight[chosen]), strict=True)) for chosen in draws]
+        return [dict(zip(PLACES, _means(weight[chosen], found[:, chosen]), strict=True)) for chosen in draws]
 
     def losses(self, target: np.ndarray, score: np.ndarray, decision: dict, costs: dict) -> np.ndarray:
         """Refuse: a row has no loss without the others of its query.
@@ -84,10 +83,9 @@ class Ranking(Task):
     ) -> dict[str, Figure]:
         """Draw the gain of the first places beside any order and the best one, and scores by relevance."""
         places = [1, 2, 3, 5, 10, 20]
-        any_order = np.zeros(len(rows))
         lines = {
-            "model": [ndcg(rows, score, place) for place in places],
-            "any order": [ndcg(rows, any_order, place) for place in places],
+            "model": ndcg(rows, score, places),
+            "any order": ndcg(rows, np.zeros(len(rows)), places),
         }
         return {
             "gain": plots.lines(places, lines, names),
@@ -101,10 +99,9 @@ class Ranking(Task):
         return {"missed": (int(low.argmin()), 0), "false_first": (int(high.argmax()), 0)}
 
 
-def ndcg(rows: Rows, score: np.ndarray, first: int | None) -> float:
-    """Return the mean over queries of the normalised discounted cumulative gain of the ``first`` places, as ``by_query`` has it."""
-    weight, found = by_query(rows, score, [first])
-    return _means(found, weight)[0]
+def ndcg(rows: Rows, score: np.ndarray, firsts: Iterable[int | None]) -> list[float]:
+    """Return the means over queries of the normalised discounted cumulative gains that ``by_query`` finds; 0 where no query says anything."""
+    return _means(*by_query(rows, score, firsts))
 
 
 def by_query(rows: Rows, score: np.ndarray, firsts: Iterable[int | None]) -> tuple[np.ndarray, np.ndarray]:
@@ -130,14 +127,15 @@ def by_query(rows: Rows, score: np.ndarray, firsts: Iterable[int | None]) -> tup
     """
     query = np.zeros(len(rows)) if rows.query is None else rows.query
     _, query, size = np.unique(query, return_inverse=True, return_counts=True)
-    place = np.arange(len(query)) - np.repeat(np.cumsum(size) - size, size)
+    owner = np.repeat(np.arange(len(size)), size)
+    place = np.arange(len(query)) - (np.cumsum(size) - size)[owner]
     order = np.lexsort((-score, query))
-    ties = np.diff(query[order], prepend=-1).astype(bool) | np.diff(score[order], prepend=np.nan).astype(bool)
-    tie = np.cumsum(ties) - 1
+    differs = np.diff(owner, prepend=-1).astype(bool) | np.diff(score[order], prepend=np.nan).astype(bool)
+    tie = np.cumsum(differs) - 1
     mine = (np.bincount(tie, weights=rows.target[order]) / np.bincount(tie))[tie]
     best = rows.target[np.lexsort((-rows.target, query))]
     weight = np.ones(len(size)) if rows.weight is None else np.bincount(query, weights=rows.weight) / size
-    found, owner = [], np.repeat(np.arange(len(size)), size)
+    found = []
     for first in firsts:
         discount = np.where(place < (np.inf if first is None else first), 1 / np.log2(place + 2), 0)
         gain, most = (np.bincount(owner, weights=each * discount) for each in (mine, best))
@@ -145,14 +143,11 @@ def by_query(rows: Rows, score: np.ndarray, firsts: Iterable[int | None]) -> tup
     return weight, np.array(found)
 
 
-def _means(found: np.ndarray, weight: np.ndarray) -> list[float]:
-    """Return the means over queries that say something, of each row of gains; 0 where none does."""
+def _means(weight: np.ndarray, found: np.ndarray) -> list[float]:
     says = ~np.isnan(found[0])
-    return (
-        np.average(found[:, says], axis=1, weights=weight[says]).tolist()
-        if says.any()
-        else [0.0] * len(found)
-    )
+    if not says.any():
+        return [0.0] * len(found)
+    return np.average(found[:, says], axis=1, weights=weight[says]).tolist()
 
 
 TASK = Ranking()
